@@ -1,4 +1,4 @@
-"""Entry of the process. What it was asked for is known before anything costly is imported."""
+"""Entry point of the process. What is requested is known before anything expensive is imported."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def main() -> int:
     if sys.argv[1:] in (["--version"], ["version"]):
         sys.stdout.write(f"deployctl {__version__}\n")
         return 0
-    # Modules and classes are no rubbish: looking for some among them, again and again, takes a tenth of a command's time.
+    # Modules and classes are not garbage: scanning them again and again takes a tenth of a command's time.
     gc.set_threshold(200_000, 20, 20)
     os.umask(0o077)
     _end_at_once_on_ctrl_c()
@@ -32,12 +32,12 @@ def _end_at_once_on_ctrl_c() -> None:
 
 
 def run() -> None:
-    """Run it and end the process at once: taking the interpreter apart would cost every command 20 ms more."""
+    """Run it and end the process at once: shutting down the interpreter would cost every command 20 ms more."""
     code = main()
     try:
         sys.stdout.flush()
         sys.stderr.flush()
-    except (OSError, ValueError):  # nobody reads any more, or the disk is full: Python has its own word for that
+    except (OSError, ValueError):  # the reader is gone, or the disk is full: Python has its own message for that
         sys.exit(code)
     os._exit(code)
 

@@ -9,7 +9,7 @@ from deployctl.domain.host.actor import Actor, Via
 
 
 def who(via: Via) -> Actor:
-    """Return whoever typed this: the person behind `sudo`, else the login, else the number of the user."""
+    """Return the user who typed this: the one behind `sudo`, else the login, else the numeric uid."""
     return Actor(os.environ.get("SUDO_USER") or _login(), via)
 
 

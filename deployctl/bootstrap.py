@@ -36,12 +36,12 @@ READ_TIMEOUT = 1.0  # seconds that a rollback waits for an engine that hangs
 
 
 def services(settings: Settings, *, reporter: Reporter, actor: str) -> Services:
-    """Return the services of that home, its state folder and ledger made where they are missing.
+    """Return the services of that home; its state folder and ledger are created if missing.
 
     Raises Invalid (server.toml), NotPermitted (state folder) or LedgerUnusable.
     """
     settings.ensure_state()
-    spec = load_judged_server(settings)  # its mistakes are told before a ledger is made
+    spec = load_judged_server(settings)  # its mistakes are reported before a ledger is created
     ledger = SqliteLedger.open(settings.ledger, settings.home, now=SystemClock().utc())
     try:
         return _services(settings, spec, ledger, reporter=reporter, actor=actor)
@@ -51,7 +51,7 @@ def services(settings: Settings, *, reporter: Reporter, actor: str) -> Services:
 
 
 def services_over(ledger: SqliteLedger, settings: Settings, *, reporter: Reporter, actor: str) -> Services:
-    """Return the services of that home over a ledger that is open already: one that is being rebuilt."""
+    """Return the services of that home over a ledger that is already open: one that is being rebuilt."""
     return _services(settings, load_judged_server(settings), ledger, reporter=reporter, actor=actor)
 
 
@@ -75,21 +75,21 @@ def _services(settings: Settings, spec: ServerSpec, ledger: SqliteLedger, *, rep
 
 
 def has_ledger(settings: Settings) -> bool:
-    """Tell whether the home has a ledger, or had one that is lost."""
+    """Return whether the home has a ledger, or had one that is lost."""
     from deployctl.ledger.file.opening import had_one
 
     return settings.ledger.exists() or had_one(settings.ledger)
 
 
 def blank_ledger(settings: Settings) -> SqliteLedger:
-    """Return a ledger in memory for looking at a place where there is no home: nothing is made on disk."""
+    """Return a ledger in memory for reading a path where there is no home: nothing is created on disk."""
     from deployctl.ledger.file.blank import blank_ledger
 
     return blank_ledger(settings.ledger, settings.home, now=SystemClock().utc())
 
 
 def vault(settings: Settings, *, make: bool) -> Vault:
-    """Return the home's ledger as a file, sound or not. `make`: its folder is made where there is none."""
+    """Return the home's ledger as a file, intact or not. `make`: its folder is created if there is none."""
     from deployctl.ledger.file.vault import Vault
 
     if make or has_ledger(settings):
@@ -98,7 +98,7 @@ def vault(settings: Settings, *, make: bool) -> Vault:
 
 
 def find_identity(settings: Settings) -> HomeIdentity:
-    """Return who the home is by what lies beside its ledger; by its path alone where nothing does."""
+    """Return the home's identity from the keys beside its ledger; by its path alone if there are none."""
     from deployctl.ledger.file.identity import find_keys
 
     keys = find_keys(settings.ledger)
@@ -107,38 +107,38 @@ def find_identity(settings: Settings) -> HomeIdentity:
 
 
 def remains(settings: Settings) -> Remains:
-    """Return what HAProxy's files still tell when the ledger is lost."""
+    """Return what HAProxy's files still contain when the ledger is lost."""
     from deployctl.effects.haproxy.config.leftovers import read_remains
 
     return read_remains(settings.haproxy_dir)
 
 
 def find_port_holder(port: int) -> str | None:
-    """Return who listens there, e.g. "nginx (pid 812)"; None when we may not see it."""
+    """Return which program listens there, e.g. "nginx (pid 812)"; None if it may not be read."""
     from deployctl.effects.linux import port_holder
 
     return port_holder.find_port_holder(port)
 
 
 def lean_heap() -> AbstractContextManager[None]:
-    """Keep the memory of this process small while the block runs: it is one that stays."""
+    """Keep the memory of this long-running process small while the block runs."""
     from deployctl.effects.linux import heap
 
     return heap.lean_heap()
 
 
 def keep_copy(settings: Settings) -> None:
-    """Copy the home's ledger to state/backups when that is due."""
+    """Back up the home's ledger to state/backups if that is due."""
     from deployctl.ledger.file.copies import keep_due_copy_of
 
     keep_due_copy_of(settings.ledger, at=SystemClock().utc())
 
 
 def reaches_bridges(spec: ServerSpec, engine_address: str) -> bool:
-    """Tell whether this process can reach containers by their own addresses, guarded against strangers.
+    """Return whether this process can reach containers by their own addresses, with guard routes.
 
-    That takes root (for the guard routes) and an engine in this host's own network: not a remote one, a
-    rootless one or one in a virtual machine.
+    That takes root (for the guard routes) and an engine in this host's own network: not a remote one, a rootless one or
+    one in a virtual machine.
     """
     if spec.reach != "auto":
         return spec.reach == "bridge"

@@ -1,4 +1,5 @@
-"""`emergency flip` for one home: builds what it needs from paths alone. Neither ledger nor engine is ever imported here."""
+"""`emergency flip` for one home: builds what it needs from paths alone. Neither ledger nor engine is ever imported
+here."""
 
 from __future__ import annotations
 
@@ -15,14 +16,14 @@ from deployctl.errors import DeployctlError
 
 def flip(settings: Settings, app: AppName, version: Version, *, release: int | None = None, actor: str, note: str,
          force: bool) -> Flipped:
-    """Send the app's traffic to that version, or to the one release of it that is named, by HAProxy's socket and files."""
+    """Switch the app's traffic to that version, or to one named release of it, through HAProxy's socket and files."""
     home = HaproxyHome(settings.haproxy_dir)
     hands = HaproxyEmergency(home, lambda: _spec(settings), SystemClock(), SocketProber(), force=force)
     return hands.flip(app, version, release=release, actor=actor, note=note)
 
 
 def _spec(settings: Settings) -> ServerSpec:
-    """Return what server.toml says; one that cannot be read does not keep HAProxy from being started."""
+    """Return the server's settings; an unreadable file does not keep HAProxy from being started."""
     from deployctl.config.cache import load_judged_server
 
     try:

@@ -1,29 +1,29 @@
 """The error tree. A class is something a caller can do about it; `exit_code` is what the shell sees.
 
-DeployctlError               1  failed; what served before still serves
+DeployctlError               1  failed; the version that was live still is
 ├── Invalid                  2  fix the argument or the file
 ├── NotFound                 3  name another app, version or image
-│   └── NothingToGoBackTo    3  no earlier release served here
-├── AttentionNeeded          4  half-way, or contradictory: a person must look
+│   └── NothingToGoBackTo    3  no earlier release was live here
+├── AttentionNeeded          4  incomplete, or contradictory: manual intervention needed
 ├── Refused                  5  allowed another time or with another flag
-│   ├── StateChanged         5  somebody moved the traffic first
-│   ├── OnHold               5  the version was rolled back and is held
-│   ├── CopiedHome           5  the home lies at two places, and this is the copy
-│   └── ConfirmationNeeded   5  a question that nobody was there to answer
-├── LeaseHeld                6  somebody else changes this app right now
-├── Unreachable              7  Docker, a registry, HAProxy or the ledger does not answer
+│   ├── StateChanged         5  someone switched the traffic first
+│   ├── OnHold               5  the version was rolled back and is on hold
+│   ├── CopiedHome           5  the home exists at two paths, and this is the copy
+│   └── ConfirmationNeeded   5  a question that nobody could answer
+├── LeaseHeld                6  this app is being changed right now
+├── Unreachable              7  Docker, a registry, HAProxy or the ledger is not responding
 │   ├── EngineUnavailable    7
 │   │   └── AnotherEngine    7  not the one that this home's containers run on
 │   ├── RegistryUnavailable  7
 │   ├── ProxyUnavailable     7
 │   └── LedgerUnusable       7
 ├── NotPermitted             8  the operating system or a rule forbids it
-│   └── Untrusted            8  others may write to a file or program that we would go by
-├── RevertedAfterSwitch      9  the candidate failed under traffic; traffic went back
+│   └── Untrusted            8  others may write to a file or program that would be used
+├── RevertedAfterSwitch      9  the candidate failed under traffic and was reverted
 └── Interrupted            130  Ctrl-C
 
-EngineRefused and SwitchRefused are plain failures: the other side understood and said no. Exit code 10 (`--exit-code`:
-there are differences) is no error, and so has no class.
+EngineRefused and SwitchRefused are plain failures: the other side rejected the request. Exit code 10 (`--exit-code`:
+there are differences) is not an error, so it has no class.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from typing import Any, Self
 
 
 class DeployctlError(Exception):
-    """Something failed and nothing that served before was harmed."""
+    """Something failed, and the version that was live is unharmed."""
 
     exit_code = 1
     code = "failed"
@@ -42,17 +42,17 @@ class DeployctlError(Exception):
         super().__init__(message)
         self.message = message
         self.remedy = list(remedy)
-        self.serving: dict[str, Any] | None = None  # filled in by the use case: what answers visitors now
+        self.serving: dict[str, Any] | None = None  # added by the use case: the live version
         self.details: list[str] = []  # evidence worth printing: last log lines, probe transcript
         self.cause: str | None = None  # why a candidate failed: a FailureCause
         self.why = ""  # the message without what a page says in its title
-        self.discreet: str | None = None  # the message for those who may not know what else is here
+        self.discreet: str | None = None  # the message for users who may not know what else is on this server
         if code is not None:
             self.code = code
 
     def untraced(self) -> Self:
-        """Return another error that says the same. Who keeps an error that was raised keeps all frames that it went
-        through, and whatever they held: keep this one, and raise yet another."""
+        """Return another error with the same message. An error that was raised keeps all frames it passed through, and
+        everything they held: store this one, and raise yet another."""
         kind = type(self)
         same = kind.__new__(kind, *self.args)  # neither traceback nor cause
         same.__dict__.update(self.__dict__)
@@ -110,7 +110,7 @@ class ConfirmationNeeded(Refused):
     def __init__(self, question: str, *, type_name: str | None = None, revision: int | None = None) -> None:
         super().__init__(question, remedy=["confirm with -y"])
         self.question = question
-        self.revision = revision  # at which it was asked: the answer counts for no other
+        self.revision = revision  # at which it was asked: the answer applies to no other
         self.type_name = type_name
 
 
@@ -129,7 +129,7 @@ class EngineUnavailable(Unreachable):
 
 
 class AnotherEngine(EngineUnavailable):
-    """Another engine answers than the one that has this home's containers: nothing that it lacks is gone."""
+    """The engine is not the one that has this home's containers: nothing that it lacks is lost."""
 
     code = "another_engine"
 
@@ -152,7 +152,7 @@ class NotPermitted(DeployctlError):
 
 
 class Untrusted(NotPermitted):
-    """Others may write to a file that names what we do, or to a program that we would start."""
+    """Others may write to a file that decides what we do, or to a program that we would start."""
 
     code = "untrusted"
 
@@ -172,13 +172,13 @@ class EngineRefused(DeployctlError):
 
 
 class NetworkTaken(EngineRefused):
-    """Somebody else has the network's subnet, name or bridge by now: another one would do."""
+    """The network's subnet, name or bridge is taken: another one would do."""
 
     code = "network_taken"
 
 
 class PlaceTaken(EngineRefused):
-    """The container's port, address or network is gone or somebody else's: it would start at another place."""
+    """The container's port, address or network is taken or gone: it would start elsewhere."""
 
     code = "place_taken"
 
@@ -188,12 +188,12 @@ class SwitchRefused(DeployctlError):
 
 
 class NotHealthy(DeployctlError):
-    """The candidate did not prove itself; `details` holds the evidence."""
+    """The candidate failed its health check; `details` holds the evidence."""
 
     code = "not_healthy"
 
 
 class Aborted(DeployctlError):
-    """Another person asked this deployment to stop."""
+    """Someone else aborted this deployment."""
 
     code = "aborted"

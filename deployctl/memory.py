@@ -1,6 +1,6 @@
-"""What a process that lives for months keeps in memory: every store has a bound in bytes, and tells how much is in it.
+"""The memory of a process that runs for months: every store is bounded in bytes, and reports its size.
 
-Sizes are estimates that cost little: of a long list a few entries are looked at, and what two values share counts once.
+Sizes are cheap estimates: of a long list a few entries are measured, and what two values share counts once.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from typing import Any, Generic, TypeVar
 
 from deployctl.dataclass import dataclass
 
-SAMPLED_ENTRIES = 32  # entries of a list or dict that are looked at; the others are taken to be like them
+SAMPLED_ENTRIES = 32  # entries of a list or dict that are measured; the others are assumed to be similar
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
 def size_of(value: object) -> int:
-    """Return about how many bytes a value takes with all that hangs on it."""
+    """Return approximately how many bytes a value takes with everything it refers to."""
     return _size(value, set())
 
 
 def _size(value: object, seen: set[int]) -> int:
-    if value is None or callable(value) or isinstance(value, Enum) or id(value) in seen:  # everybody's, or nobody's data
+    if value is None or callable(value) or isinstance(value, Enum) or id(value) in seen:  # shared, or not data
         return 0
     seen.add(id(value))
     own = sys.getsizeof(value)
@@ -52,7 +52,7 @@ def _fields(value: object) -> Iterator[object]:
 
 
 def last_of(entries: Iterable[V], size: Callable[[V], int], *, room: int, most: int | None = None) -> deque[V]:
-    """Return the last entries, as many as have room by what `size` says of each; no more of them is ever held."""
+    """Return the last entries, as many as have room according to `size`; no more of them are ever held."""
     kept, taken = deque[V](), 0
     for one in entries:
         kept.append(one)
@@ -63,13 +63,13 @@ def last_of(entries: Iterable[V], size: Callable[[V], int], *, room: int, most: 
 
 
 class Bounded(Generic[K, V]):
-    """The values that were put or asked for last, as many as have room. One that is too large by itself stays until the
-    next one comes. Whoever shares it between threads locks it."""
+    """The most recently used values, as many as have room. One that is too large by itself stays until the next one
+    comes. Threads that share it must lock it."""
 
     def __init__(self, most: int, *, entries: int = sys.maxsize, size: Callable[[V], int] = size_of) -> None:
         self.most, self._entries, self._size = most, entries, size  # bytes
         self.bytes = 0
-        self._kept: dict[K, tuple[V, int]] = {}  # the one that goes next first
+        self._kept: dict[K, tuple[V, int]] = {}  # the next one to be dropped first
 
     def put(self, key: K, value: V) -> None:
         self.drop(key)
@@ -98,13 +98,13 @@ class Bounded(Generic[K, V]):
         self._kept, self.bytes = {}, 0
 
     def values(self) -> list[V]:
-        """Return them, the one that goes next first."""
+        """Return them, the next one to be dropped first."""
         return [value for value, _ in [*self._kept.values()]]
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """One store as the Server page shows it: what is in it, how many bytes it may take, and how many it does."""
+    """One store as the Server page shows it: its contents, its limit in bytes, and its size."""
 
     name: str
     most: int

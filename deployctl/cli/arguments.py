@@ -34,7 +34,7 @@ class CliArguments:
         return words
 
     def of_app_only(self) -> CliArguments:
-        """Return the words of a verb that takes no version this time. Raises Invalid."""
+        """Return the arguments of a verb that takes no version this time. Raises Invalid."""
         words = CliArguments(self.verb, self.given, least=0, most=0)
         words._require_fit()
         return words
@@ -88,7 +88,7 @@ class CliArguments:
         return known[0]
 
     def _refuse_typo(self, app: AppName, s: Services) -> None:
-        """Reject an argument that is no version of the only app but similar to its name: `rollback shpo`."""
+        """Reject an argument that is not a version of the only app but similar to its name: `rollback shpo`."""
         if self.most == 0 or self.verb.begins or not self.given:
             return
         word = self.given[0]

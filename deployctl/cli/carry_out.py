@@ -1,4 +1,4 @@
-"""What a command line means, once it is understood: the home is entered and the verb is done. Both parsers end here."""
+"""What a parsed command line means: the home is entered and the verb is carried out. Both parsers end here."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from deployctl.verbs.row import load
 
 
 def remember(session: CommandCall, name: str, value: Any) -> None:
-    """Set a flag of every command on the session; a time limit begins to run."""
+    """Set a global flag on the session; a time limit starts running."""
     if name == "json_too":
         session.output = "json"
     else:

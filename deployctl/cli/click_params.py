@@ -1,4 +1,4 @@
-"""The parameters of the table as click knows them."""
+"""The parameters of the table as click's."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Complete = Callable[[click.Context, click.Parameter, str], list[Any]]
 
 
 def params_of(verb: Verb) -> list[click.Parameter]:
-    """Return what the verb takes beside the flags of every command."""
+    """Return the verb's parameters in addition to the global flags."""
     words: list[click.Parameter] = [_names()] if verb.app else [_argument(param) for param in verb.words]
     return [*words, *(option_of(param) for param in verb.flags)]
 
@@ -40,7 +40,7 @@ def _names() -> click.Argument:
 
 # -- types -------------------------------------------------------------------------------------------------------------
 def _type(param: Param) -> Any:
-    """Return what click takes as a type: one of its own, or a function."""
+    """Return the click type: one of its own, or a function."""
     if param.kind == ParamKind.COUNT:
         return click.IntRange(param.low, param.high)
     if param.choices:
@@ -59,7 +59,7 @@ def _judged_by(parse: Callable[[str], Any]) -> Callable[[str], Any]:
 
 
 def _finish(param: Param) -> Callable[..., Any] | None:
-    """Return what judges the values together, for kinds that are judged so."""
+    """Return the check of all values together, for kinds that have one."""
     if param.kind not in TOGETHER:
         return None
 
@@ -80,7 +80,7 @@ def _offered(param: Param) -> Complete | None:
 
 
 def _completed_by(function: str) -> Complete:
-    """Return what offers the words of a function of completion.py, which is imported only when TAB was pressed."""
+    """Return a callback for a function of completion.py, which is imported only when TAB was pressed."""
 
     def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
         from deployctl.cli import completion

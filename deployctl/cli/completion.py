@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 VARIABLE = "_DEPLOYCTL_COMPLETE"
 COMPLETION_SECONDS = 0.2  # seconds; a shell that waits is worse than one that offers nothing
-OFFERED = 100  # releases, the newest, besides those that can be gone back to
+OFFERED = 100  # releases, newest, besides the rollback targets
 SHELLS = ("bash", "zsh", "fish")
 
 
@@ -125,7 +125,7 @@ def _state(release: Release, app: App, instance: Instance | None) -> str:
     return f"{held}standby, warm" if instance.routed else f"{held}stopped"
 
 
-# -- people, tokens and apps alone -----------------------------------------------------------------------------
+# -- users, tokens and apps --------------------------------------------------------------------------------------
 def complete_people(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
     return _offered(ctx, incomplete, lambda s: [CompletionItem(u.name, help=roles_text(u.roles)) for u in s.ledger.users()])
 

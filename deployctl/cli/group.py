@@ -18,8 +18,8 @@ from deployctl.verbs.table import ALIASES, ALONE, SECTIONS, VERBS, below
 
 
 def read(argv: Sequence[str], session: CommandCall) -> PlainLine | int:
-    """Return the line as click reads it, the flags of every command set on the session; or the exit code when all that was
-    asked for is told by now: help, or the version. Raises Invalid, KeyboardInterrupt."""
+    """Return the line as click parses it, with the global flags set on the session; or the exit code if everything was
+    already printed: help, or the version. Raises Invalid, KeyboardInterrupt."""
     try:
         with ROOT.make_context("deployctl", [*argv], obj=session, terminal_width=_width(session),
                                default_map=environment_defaults(session.environ)) as ctx:
@@ -36,7 +36,7 @@ def read(argv: Sequence[str], session: CommandCall) -> PlainLine | int:
 
 
 def help_text(words: Sequence[str], session: CommandCall) -> str:
-    """Return the help of that command. Raises Invalid when there is none of that name."""
+    """Return the help of that command. Raises Invalid if there is none of that name."""
     here = click.Context(ROOT, info_name="deployctl", obj=session, terminal_width=_width(session))
     for word in words:
         if not isinstance(here.command, Tree):
@@ -106,7 +106,7 @@ class Tree(click.Group):
         name = args[0]
         alias = f"{self.path} {name}".strip()
         if " " not in name and alias in ALIASES:
-            if not ctx.resilient_parsing:  # TAB was pressed: nothing but words may appear on that line
+            if not ctx.resilient_parsing:  # TAB was pressed: only completions may appear on that line
                 ctx.ensure_object(CommandCall).note(f"{alias} is an alias of {ALIASES[alias]}: deployctl {ALIASES[alias]}")
             name = ALIASES[alias].rpartition(" ")[2]
         command = self.get_command(ctx, name)

@@ -25,7 +25,7 @@ def main(argv: Sequence[str], *, connect: ConnectServices = connect_services) ->
     try:
         install()
         return run(argv, session)
-    except KeyboardInterrupt:  # before anything was done, or once more, while the answer was written
+    except KeyboardInterrupt:  # before anything was done, or again while the answer was written
         return Interrupted.exit_code
 
 

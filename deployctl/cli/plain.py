@@ -1,8 +1,8 @@
-"""A command line without mistakes, read by the table alone: words, exact flags and their values.
+"""A valid command line, parsed by the table alone: arguments, exact flags and their values.
 
-Loading click takes longer than a warm rollback. So it is loaded for what needs it (help, completion, short flags written
-together, every mistake), and what is plain is read here. Whatever is doubtful is not plain: click then says what is wrong.
-tests/unit/test_cli_plain.py holds both to the same answers.
+Loading click takes longer than a warm rollback. So it is loaded only when needed (help, completion, combined short
+flags, every mistake), and plain lines are parsed here. Anything ambiguous is not plain: click then reports what is
+wrong. tests/unit/test_cli_plain.py compares the two.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from deployctl.verbs.table import ALONE, VERBS
 
 
 class PlainLine:
-    """One command line, understood. `shared` are the flags of every command that are to be set on the session yet, in the
-    order in which they were given."""
+    """One parsed command line. `shared` are the global flags still to be set on the session, in the order given."""
 
     __slots__ = ("shared", "values", "verb")
 
@@ -28,11 +27,11 @@ class PlainLine:
 
 
 class _NotPlain(Exception):
-    """It has to be read by click."""
+    """Click has to parse it."""
 
 
 def read_plain(argv: Sequence[str], environ: Mapping[str, str]) -> PlainLine | None:
-    """Return the line when it is plain, None when click has to read it. Nothing is done and nothing is written."""
+    """Return the line if it is plain, None if click has to parse it. Does and writes nothing else."""
     if any(environ.get(name) for name in by_environment()):
         return None
     try:
@@ -42,7 +41,7 @@ def read_plain(argv: Sequence[str], environ: Mapping[str, str]) -> PlainLine | N
 
 
 def by_environment() -> dict[str, str]:
-    """Return which variables stand for which flags before the verb."""
+    """Return which variables set which global flags."""
     return {f"DEPLOYCTL_{name.upper()}": name for name in BY_ENVIRONMENT}
 
 
@@ -125,7 +124,7 @@ def _values(verb: Verb, given: Mapping[str, list[Any]], words: Sequence[str]) ->
 
 
 def _only(values: Sequence[Any]) -> Any:
-    """Return the one value; which of two counts is for click to say."""
+    """Return the only value; of several, click decides which one counts."""
     return _require(values[-1], unless=len(values) > 1)
 
 

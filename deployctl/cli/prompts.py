@@ -26,7 +26,8 @@ def require_sure(session: CommandCall, question: str) -> None:
 def ask_password(session: CommandCall, name: str) -> str:
     """Return the password: prompted for twice, without echo, on a terminal; otherwise the first line of standard input.
 
-    Raises Invalid."""
+    Raises Invalid.
+    """
     if not session.stdin.isatty():
         return _line(session.stdin)
     if not session.may_ask:

@@ -46,7 +46,7 @@ def _asked(verb: Verb, words: CliArguments, values: dict[str, Any], session: Com
 
 
 def _options(values: dict[str, Any], confirmed: bool, revision: int | None) -> ChangeOptions:
-    """Return what any change may be told. `revision`: the one at which a question was answered."""
+    """Return the options of any change. `revision`: the one at which a question was answered."""
     return ChangeOptions(values["note"] or "", values["if_revision"] if revision is None else revision,
                          values["lock_wait"] or 0.0,
                 confirmed=confirmed)
@@ -76,7 +76,7 @@ def _require_yes(session: CommandCall, question: ConfirmationNeeded) -> None:
 
 
 def answer(session: CommandCall, result: Moved | Done | Preview) -> None:
-    """Write it: the JSON needs no texts, and the texts no JSON, so that each is imported when it is made."""
+    """Write it: the JSON needs no texts, and the texts no JSON, so each is imported only when used."""
     session.answer(lambda: _json(result), lambda look: _text(result, look),
                    table=_table(result) if isinstance(result, Preview) else None)
 

@@ -60,12 +60,12 @@ class CommandCall:
     yes: bool = False
     timeout: float | None = None
     home: str | None = None
-    found: Settings | None = None  # the home, once it was entered
-    place: str | None = None  # the home that the answer speaks of, once it was opened
-    gone: bool = False  # nobody reads stdout any more
+    found: Settings | None = None  # the home, once entered
+    place: str | None = None  # the home that the result is about, once opened
+    gone: bool = False  # the reader of stdout has gone
     timed_out: bool = False
-    warnings: list[str] = field(default_factory=list)  # of the home itself; in the answer, too
-    promoted: bool = False  # traffic was moved: the ledger is copied once the answer is out
+    warnings: list[str] = field(default_factory=list)  # about the home itself; included in the result
+    promoted: bool = False  # traffic was switched: the ledger is backed up once the result is printed
 
     # -- where and with what --------------------------------------------------------------------------------------
     @property
@@ -119,7 +119,7 @@ class CommandCall:
         ledger = blank_ledger(settings)
         try:
             return self.connect_over(settings, reporter)(ledger)
-        except DeployctlError:  # a mistake in server.toml
+        except DeployctlError:  # an error in server.toml
             ledger.close()
             raise
 
@@ -200,7 +200,7 @@ class CommandCall:
     def look(self, stream: TextIO) -> TerminalStyle:
         return style_of(stream, self.environ, no_color=self.no_color, wide=self.output == "wide", quiet=self.quiet)
 
-    # -- what it says ---------------------------------------------------------------------------------------------
+    # -- output ----------------------------------------------------------------------------------------------------
     @property
     def machine(self) -> bool:
         """Return whether stdout must be JSON."""
@@ -272,7 +272,7 @@ class CommandCall:
             raise KeyboardInterrupt
         return 0
 
-    # -- what it asks ---------------------------------------------------------------------------------------------
+    # -- input -----------------------------------------------------------------------------------------------------
     @property
     def may_ask(self) -> bool:
         return not self.no_input and self.stdin.isatty() and self.err.isatty()
@@ -286,8 +286,8 @@ class CommandCall:
 
 
 def _working_directory() -> Path:
-    """Return it. One that was deleted meanwhile, as by a CI job that cleans up, is no obstacle: the kernel still knows where it
-    was, so that a home above it is found, and a home that is named needs none."""
+    """Return it. If it was deleted meanwhile, for example by a CI job that cleans up, the kernel still knows its path,
+    so that a home above it is found; a home that was named needs none."""
     try:
         return Path.cwd()
     except FileNotFoundError:
@@ -297,7 +297,7 @@ def _working_directory() -> Path:
 def _hung_up(stream: TextIO) -> bool:
     import select
 
-    with suppress(OSError, ValueError):  # it is no file
+    with suppress(OSError, ValueError):  # not a file
         looked = select.poll()
         looked.register(stream.fileno(), 0)
         return any(events & (select.POLLERR | select.POLLHUP) for _, events in looked.poll(0))

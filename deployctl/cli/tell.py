@@ -1,4 +1,4 @@
-"""What deployctl says of itself: its version, its help, a script, a unit."""
+"""What deployctl prints about itself: its version, its help, a script, a unit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def say_version(session: CommandCall) -> None:
 
 
 def tell(session: CommandCall, kind: str, key: str, value: str, *, text: str | None = None) -> None:
-    """Write what deployctl says of itself: text, or the same as JSON."""
+    """Print it: text, or the same as JSON."""
     look = session.look(session.out)
     if session.machine:
         session.write(json_line({"schema": SCHEMA, "kind": kind, "ok": True, key: value}, look))

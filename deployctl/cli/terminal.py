@@ -24,14 +24,14 @@ _ASCII = str.maketrans({
 class TerminalStyle:
     """The capabilities of one stream, and the preferences of its reader."""
 
-    width: int | None = None  # columns; None: lines may be as long as they are
+    width: int | None = None  # columns; None: lines may have any length
     relative: bool = False  # times as "12 min ago"
     colour: bool = False
-    live: bool = False  # lines may be drawn again
+    live: bool = False  # lines may be redrawn
     utf8: bool = True
-    wide: bool = False  # every column, please
-    quiet: bool = False  # the answer without hints
-    signs: bool = True  # False: words alone, for other programs
+    wide: bool = False  # every column
+    quiet: bool = False  # the result without hints
+    signs: bool = True  # False: words only, for other programs
     now: datetime = field(default_factory=lambda: datetime.now(UTC).astimezone())
 
     @property
@@ -87,7 +87,7 @@ def _width(stream: TextIO, environ: Mapping[str, str]) -> int | None:
         return None
 
 
-# -- colour: which slot, and trouble; the word or sign is always there, too ---------------------------------------
+# -- colour: which slot, and trouble; a word or sign is always there, too -----------------------------------------
 _STYLES = (
     (pattern(r"(^)(home /.* (?:·|-) engine .*)$"), "2"),
     (pattern(r"(^ *|  )(✗|FAIL)(?= )"), "31"),

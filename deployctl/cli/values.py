@@ -64,7 +64,7 @@ def variables(texts: Iterable[str]) -> dict[str, str]:
 
 
 def pull_policy(word: str | None) -> Any:
-    """Return the PullPolicy of that name, None for no word."""
+    """Return the PullPolicy of that name, None for None."""
     from deployctl.domain.images.image_source import PullPolicy
 
     return None if word is None else PullPolicy(word)
@@ -75,7 +75,7 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     ParamKind.NOTE: reason,
     ParamKind.REASON: reason, ParamKind.SPAN: seconds, ParamKind.LISTEN: listen,
 }  # fmt: skip
-TOGETHER: dict[str, Callable[[Any], Any]] = {  # judged when all was parsed
+TOGETHER: dict[str, Callable[[Any], Any]] = {  # checked once everything is parsed
     ParamKind.ENV: variables, ParamKind.PULL: pull_policy}
 
 

@@ -1,1 +1,1 @@
-"""What people write in files, and what it means: settings, server.toml and the files of apps, parsed and checked."""
+"""The configuration files and their meaning: settings, server.toml and the files of apps, parsed and checked."""

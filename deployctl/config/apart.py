@@ -1,7 +1,7 @@
-"""Judging the files of a home in a process of its own, for one that lives for months: pydantic stays where it was loaded,
-and 10 MB with it, although a file is edited once in a while.
+"""Checks the files of a home in a separate process, on behalf of one that runs for months: pydantic would stay loaded,
+and 10 MB with it, although files are rarely edited.
 
-`python -m deployctl.config.apart HOME` judges every file and keeps the verdicts.
+`python -m deployctl.config.apart HOME` checks every file and caches the results.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _wanted, _lock = False, Lock()
 
 
 def judge_apart() -> None:
-    """Let this process have files judged by another one from now on."""
+    """Have this process's files checked by another one from now on."""
     global _wanted
     _wanted = True
 
 
 def judged_apart(settings: Settings) -> bool:
-    """Tell whether another process has judged the files just now: what is wrong with a file is not kept, and this one
-    finds it out by itself. False where it judges by itself anyway."""
+    """Return whether another process has just checked the files: errors are not cached, and the caller finds them
+    itself. False if it checks by itself anyway."""
     if not _wanted or "pydantic" in sys.modules:
         return False
     import subprocess

@@ -1,6 +1,6 @@
-"""One app as its file describes it: parsed once, frozen, every value right and within its range.
+"""One app as its file describes it: parsed once, frozen, every value valid and in range.
 
-Only `upgrade`, `start` and `init` load this module: a rollback needs no file, the ledger has the bundle.
+Only `upgrade`, `start` and `init` load this module: a rollback needs no file, the ledger has the release spec.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     )
 
 HOUR = DAY_SECONDS / 24
-PROBE, LIMITS, LOG, POLICY = Probe(), Resources(), LogCap(), Policy()  # where every default is written down
+PROBE, LIMITS, LOG, POLICY = Probe(), Resources(), LogCap(), Policy()  # where every default is defined
 
 ConfigWords = Annotated[tuple[str, ...] | None, by(parse_words)]
 HostName = Annotated[str, by(parse_host)]
@@ -66,7 +66,7 @@ EnvValue = Annotated[str, by(parse_env_value)]
 
 
 class HealthSpec(ConfigTable):
-    """How the candidate proves itself, and how the active release is watched."""
+    """How the candidate's health is checked, and how the active release is watched."""
 
     kind: Annotated[str, one_of(*ProbeKind)] = PROBE.kind
     path: Annotated[str, by(parse_path)] = PROBE.path
@@ -86,9 +86,9 @@ class HealthSpec(ConfigTable):
 
 
 class ResourceSpec(ConfigTable):
-    memory: Annotated[int, by(parse_size, low=6 * 2**20)] = LIMITS.memory  # 6m is Docker's least
-    cpus: Annotated[float, by(parse_amount, low=0.01, high=1024)] = LIMITS.cpus  # 0.01 is Docker's least
-    pids: Annotated[int, by(parse_count, low=1, high=4_194_304)] = LIMITS.pids  # the most that Linux counts
+    memory: Annotated[int, by(parse_size, low=6 * 2**20)] = LIMITS.memory  # 6m is Docker's minimum
+    cpus: Annotated[float, by(parse_amount, low=0.01, high=1024)] = LIMITS.cpus  # 0.01 is Docker's minimum
+    pids: Annotated[int, by(parse_count, low=1, high=4_194_304)] = LIMITS.pids  # Linux's maximum
 
 
 class LogSpec(ConfigTable):
@@ -97,7 +97,7 @@ class LogSpec(ConfigTable):
 
 
 class AppSpec(ConfigTable):
-    """The whole of config/<app>.toml."""
+    """The complete config/<app>.toml."""
 
     image: Annotated[str, by(image_name)] = Field(examples=['image = "registry.example.com/acme/shop"'])
     images: Annotated[tuple[str, ...], by(image_names)] = ()
@@ -132,7 +132,7 @@ class AppSpec(ConfigTable):
         return self
 
     def reference(self, version: Version) -> str:
-        """Return the image that `upgrade APP VERSION` means when no other is named."""
+        """Return the image that `upgrade APP VERSION` means unless another is named."""
         return f"{self.image}:{version}"
 
     def policy(self, server: ServerSpec) -> Policy:
@@ -147,12 +147,12 @@ class AppSpec(ConfigTable):
         return ProxyTrust(self.trusted_proxies, self.proxy_protocol)
 
     def judged(self, server: ServerSpec) -> AppFile:
-        """Return it as plain data, which can be kept and read back without this module."""
+        """Return it as plain data, which can be cached and read back without this module."""
         return AppFile(self.image, self.listen, self.hosts, self.policy(server), self.bundle("", ""), tuple(self.warnings()),
                        PullPolicy(self.pull or server.pull), self.trust(), self.images)
 
     def bundle(self, image: str, digest: str, repo_digest: str | None = None) -> Bundle:
-        """Return everything that a container of this release is made from."""
+        """Return everything that a container of this release is created from."""
         return Bundle(
             image=image,
             digest=digest,

@@ -1,4 +1,5 @@
-"""What a single parser cannot see of an app's file: keys that contradict each other, and values of this file only."""
+"""Rules of an app's file that no single parser can check: keys that contradict each other, and values of this file
+only."""
 
 from __future__ import annotations
 
@@ -17,13 +18,13 @@ _NETWORK = Grammar(
     r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}",
     "A network has letters, digits, _, . and -, as `docker network ls` shows it.",
 )
-_NOT_JOINED = frozenset({"host", "none", "bridge", "default"})  # they would undo the isolation, or are Docker's own
+_NOT_JOINED = frozenset({"host", "none", "bridge", "default"})  # they would break the isolation, or are Docker's own
 _ONLY_HTTP = ("path", "host", "status", "body")
 
 
 # -- values -----------------------------------------------------------------------------------------------------
 def image_name(value: object, *, field: str) -> str:
-    """Return the image as the file gives it: a name alone, because the version is its tag."""
+    """Return the image as the file gives it: only a name, because the version is its tag."""
     ref = parse_image(value, field=field)
     if ref.tag or ref.digest:
         raise refused(field, value, "has a tag or a digest", f'Write "{ref.name}": the version is the tag.')
@@ -31,7 +32,7 @@ def image_name(value: object, *, field: str) -> str:
 
 
 def image_names(value: object, *, field: str) -> tuple[str, ...]:
-    """Return the images that may be deployed in place of the app's own, without tags, none of them twice."""
+    """Return the images that may be deployed instead of the app's own, without tags or duplicates."""
     if not isinstance(value, list | tuple):
         raise refused(field, value, "is not a list", 'Write a list: ["registry.example.com/acme/shop-debug"].')
     names = tuple(image_name(one, field=field) for one in value)
@@ -41,7 +42,7 @@ def image_names(value: object, *, field: str) -> tuple[str, ...]:
 
 
 def one_or_list(value: object) -> object:
-    """Return a list of host names, none of them twice, from one name or a list."""
+    """Return a list of host names without duplicates, from one name or a list."""
     names = [value] if isinstance(value, str) else value
     if not isinstance(names, list) or not names:
         raise Wrong(refused("", value, "is not a host name or a list of them", 'Write "shop.example.com".'))
@@ -73,7 +74,7 @@ def parse_body(value: object, *, field: str) -> str:
 
 
 def joined_networks(value: object, *, field: str) -> tuple[str, ...]:
-    """Return the Docker networks of others that an app joins, none of them twice."""
+    """Return the existing Docker networks that an app joins, without duplicates."""
     if not isinstance(value, list | tuple):
         raise refused(field, value, "is not a list", 'Write a list: ["backend"].')
     names = tuple(match(one, _NETWORK, field)[0] for one in value)
@@ -87,21 +88,21 @@ def joined_networks(value: object, *, field: str) -> tuple[str, ...]:
 
 
 def added_capabilities(value: object, *, field: str) -> tuple[str, ...]:
-    """Return the capabilities that a container keeps, sorted; only what is taken away can be asked back."""
+    """Return the capabilities that a container keeps, sorted; only dropped ones can be added back."""
     if not isinstance(value, list | tuple):
         raise refused(field, value, "is not a list", 'Write a list: ["NET_RAW"].')
     for name in value:
-        if name not in tuple(GIVES_UP):  # a file may say anything, a list too
+        if name not in tuple(GIVES_UP):  # a file may contain anything, even a list
             raise refused(field, name, "is not a capability that an app can have", f"Allowed: {', '.join(GIVES_UP)}.")
     if len(set(value)) < len(value):
         raise refused(field, value, "names a capability twice", "Remove one of them.")
     return tuple(sorted(value))
 
 
-# -- keys together ----------------------------------------------------------------------------------------------
+# -- combinations of keys ---------------------------------------------------------------------------------------
 def contradictions(raw: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Yield the key, what is wrong with it and what to write, for each group of keys that do not go together. Wrong values
-    are no concern."""
+    """Yield the key, what is wrong with it and what to write, for each group of incompatible keys. Ignores wrong
+    values."""
     if "listen" not in raw and "host" not in raw:
         yield "listen", "is missing: without listen or host the app cannot be reached.", "Write listen = 8000."
     if raw.get("proxy_protocol") is True and "listen" not in raw:

@@ -1,7 +1,7 @@
-"""Files that people write, judged once: the verdict is kept in state/ under the hash of all that it depends on.
+"""Configuration files, checked once: the result is cached in state/ under the hash of everything it depends on.
 
-Judging takes pydantic, 50 to 90 ms of import that a rollback, and most upgrades, need not spend
-(docs/adr/0002-start-time.md). A wrong file is never kept; a kept verdict counts only for exactly these texts and
+Checking takes pydantic, 50 to 90 ms of import that a rollback, and most upgrades, need not spend
+(docs/adr/0002-start-time.md). An invalid file is never cached; a cached result applies only to exactly these texts and
 this version of deployctl.
 """
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def load_judged_server(settings: Settings) -> ServerSpec:
-    """Return what config/server.toml says; where others may write to it, what it said when it was believed last. Raises
+    """Return the contents of config/server.toml; if others may write to it, those when it was last trusted. Raises
     Invalid with every mistake."""
     kept = settings.state_dir / "server.json"
     try:
@@ -51,8 +51,8 @@ def load_judged_server(settings: Settings) -> ServerSpec:
 
 def load_judged_app(settings: Settings, app: AppName, server: ServerSpec, *,
                     now: Callable[[], App | None] = lambda: None) -> AppFile:
-    """Return what config/<app>.toml says, checked against the server and all other apps' files. `now` gives the app as it
-    is deployed: what it has already, no other app's file takes away.
+    """Return the contents of config/<app>.toml, checked against the server and all other apps' files. `now` returns the
+    app as it is deployed: no other app's file can take away what it has.
 
     Raises NotFound, Invalid with every mistake, or Untrusted: others may write to the home or the file.
     """
@@ -67,8 +67,8 @@ def load_judged_app(settings: Settings, app: AppName, server: ServerSpec, *,
 
 def load_judged_apps(settings: Settings, server: ServerSpec, *,
                      now: Callable[[AppName], App | None]) -> dict[AppName, AppFile | DeployctlError]:
-    """Return of every app's file what `load_judged_app` returns or raises. Each is read once for all of them: with a
-    thousand apps, one by one is a million readings."""
+    """Return for every app's file what `load_judged_app` returns or raises. Each is read once for all of them: with a
+    thousand apps, one by one would be a million reads."""
     from deployctl.config.apart import judged_apart
 
     texts = read_apps(settings)
@@ -100,7 +100,8 @@ def _kept(settings: Settings, app: AppName) -> Path:
 
 
 def _mark_of(texts: Mapping[AppName, str | DeployctlError], server: ServerSpec) -> str:
-    """Every app's name and text are in it, because a clash is a matter of two files; an unreadable one is its error."""
+    """It covers every app's name and text, because a conflict involves two files; an unreadable one counts as its
+    error."""
     told = (f"{app}\0{text.message if isinstance(text, DeployctlError) else text}" for app, text in texts.items())
     return _mark([repr(server), *told])
 
@@ -110,7 +111,7 @@ def _mark(texts: Iterable[str]) -> str:
 
 
 def _believed_last(kept: Path) -> FormerSpec:
-    """Return what was judged last, whatever the file says by now; every default where that is not known."""
+    """Return the last trusted result, whatever the file says by now; every default if it is unknown."""
     try:
         last = _server(json.loads(json.loads(kept.read_text())["verdict"]))
     except (OSError, ValueError, KeyError, TypeError):
@@ -119,7 +120,7 @@ def _believed_last(kept: Path) -> FormerSpec:
 
 
 def _find_judged(settings: Settings, kept: Path, mark: str) -> str | None:
-    """Return the verdict, which another process may have to come to first."""
+    """Return the result, which another process may have to compute first."""
     from deployctl.config.apart import judged_apart
 
     known = _find(kept, mark)
@@ -135,8 +136,8 @@ def _find(kept: Path, mark: str) -> str | None:
 
 
 def _keep(kept: Path, mark: str, verdict: str, *, durable: bool = False) -> None:
-    """A verdict that a power cut takes is judged anew. What was believed last is not to be had again."""
-    if kept.parent.is_dir():  # a home that has no state yet gets none by being looked at
+    """A result lost in a power cut is computed again. The last trusted settings could not be."""
+    if kept.parent.is_dir():  # reading must not create a state folder
         write_whole(kept, json.dumps({"of": mark, "verdict": verdict}), durable=durable)
 
 
@@ -147,5 +148,5 @@ def _server(raw: dict[str, Any]) -> ServerSpec:
 
 
 def _frozen(value: object) -> Any:
-    """Return lists as the tuples that they were."""
+    """Return lists as tuples."""
     return tuple(_frozen(item) for item in value) if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""Two apps, or an app and this server, that claim the same address or host name. Told before anything starts."""
+"""Two apps, or an app and this server, that claim the same address or host name. Reported before anything starts."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class Clash:
 
 
 def clashes(specs: Specs, server: ServerSpec) -> list[Clash]:
-    """Return every clash, those between apps first."""
+    """Return every conflict, those between apps first."""
     between = [clash for a, b in _pairs(specs) for clash in _between(a, specs[a], b, specs[b])]
     return between + [clash for app, spec in sorted(specs.items()) for clash in _with_server(app, spec, server)]
 
 
 def _pairs(specs: Specs) -> list[tuple[AppName, AppName]]:
-    """Return the apps that have a port or a host name in common, two by two: with a thousand apps there are few."""
+    """Return the pairs of apps with a port or a host name in common: with a thousand apps there are few."""
     claiming: dict[int | str, list[AppName]] = {}
     for app, spec in sorted(specs.items()):
         claims: set[int | str] = {*spec.hosts, *([spec.listen[1]] if spec.listen else [])}
@@ -41,12 +41,12 @@ def _pairs(specs: Specs) -> list[tuple[AppName, AppName]]:
 
 
 def require_no_clashes(specs: Specs, server: ServerSpec, *, app: AppName | None = None) -> None:
-    """Raise Invalid with every clash, or only with those of one app."""
+    """Raise Invalid with every conflict, or only with those of one app."""
     require_none([clash for clash in clashes(specs, server) if app is None or app in clash.apps])
 
 
 def require_none(found: Sequence[Clash]) -> None:
-    """Raise Invalid with those clashes, if there are any."""
+    """Raise Invalid with those conflicts, if there are any."""
     if found:
         more = f" There are {len(found)} conflicts." if len(found) > 1 else ""
         error = Invalid(found[0].sentence + more, remedy=["Change one of the two files."])

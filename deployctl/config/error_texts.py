@@ -1,6 +1,6 @@
-"""Turns what is wrong in a table of a file into sentences: the key, the value, and what to write instead.
+"""Turns the mistakes in a table of a file into sentences: the key, the value, and what to write instead.
 
-Every mistake is told at once. Keys and values come from outside, so both are escaped and cut.
+All mistakes are reported at once. Keys and values come from outside, so both are escaped and shortened.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from deployctl.dataclass import dataclass
 from deployctl.domain.inputs.grammar import shown
 from deployctl.errors import Invalid
 
-MAX_MISTAKES_SHOWN = 50  # of a file that is no app's file at all, the first are enough
+MAX_MISTAKES_SHOWN = 50  # if it is not an app's file at all, the first ones are enough
 T = TypeVar("T", bound=BaseModel)
 Raw = Mapping[str, Any]
 Rules = Callable[[Raw], Iterable[tuple[str, str, str]]]  # key, what is wrong with it, what to write
@@ -34,7 +34,7 @@ class Mistake:
 
 
 def parse_table(model: type[T], raw: Raw, *, where: str, rules: Rules = lambda raw: ()) -> T:
-    """Return the model, or raise Invalid with every mistake. `rules` finds keys that do not go together."""
+    """Return the model, or raise Invalid with every mistake. `rules` finds incompatible keys."""
     try:
         return model.model_validate(raw)
     except ValidationError as error:
@@ -62,14 +62,14 @@ def _about_one_key(error: Mapping[str, Any]) -> bool:
 
 
 def _said(error: Mapping[str, Any]) -> Wrong | None:
-    """Return what a parser of ours said; None when pydantic itself found the mistake."""
+    """Return the message of one of our parsers; None if pydantic itself found the mistake."""
     cause = error.get("ctx", {}).get("error")
     return cause if isinstance(cause, Wrong) else None
 
 
 def _mistake(error: Mapping[str, Any], raw: Raw, model: type[BaseModel]) -> Mistake:
     loc, said = error["loc"], _said(error)
-    about_name = loc[-1:] == ("[key]",)  # of a table that takes any name: the sentence shows the name itself
+    about_name = loc[-1:] == ("[key]",)  # of a table that accepts any name: the sentence shows the name itself
     key = written_key(loc[:-2] if about_name else loc, raw)
     if said:
         return Mistake(key, f"{key}{':' if about_name else ' ='} {said}", tuple(said.said.remedy))
@@ -81,12 +81,12 @@ def _mistake(error: Mapping[str, Any], raw: Raw, model: type[BaseModel]) -> Mist
         case "tuple_type":
             return Mistake(key, f"{key} = {shown(error['input'])} is not a list.", ("Write a list: [ ].",))
         case _:
-            value = "***" if key == "env" else shown(error["input"])  # it may hold secrets
+            value = "***" if key == "env" else shown(error["input"])  # may contain secrets
             return Mistake(key, f"{key} = {value} is not a table.", (f"Write [{key}] on its own line.",))
 
 
 def written_key(loc: Sequence[int | str], raw: Any) -> str:
-    """Return `health.path` or `host[1]`; an index into what the file gave as a single value is left out."""
+    """Return `health.path` or `host[1]`; an index into a single value is left out."""
     key = ""
     for part in loc:
         if isinstance(part, str):
@@ -100,7 +100,7 @@ def written_key(loc: Sequence[int | str], raw: Any) -> str:
 
 
 def _example(model: type[BaseModel], key: str) -> str:
-    """Return a line of the file that would do; the model keeps one beside each key that has no default."""
+    """Return a valid line for the file; the model has one for each key without a default."""
     examples = model.model_fields[key].examples or [f"{key} = …"]
     return str(examples[0])
 
@@ -118,7 +118,7 @@ def known_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
 
 
 def _nearest(key: str, known: Sequence[str]) -> str:
-    """Suggest the key of the same table that looks alike, else one of any table, else list the table's keys."""
+    """Suggest a similar key of the same table, else of any table, else list the table's keys."""
     from difflib import get_close_matches
 
     table, _, name = key.rpartition(".")

@@ -1,7 +1,7 @@
-"""Lets the parsers of names, quantities and addresses judge the fields of a pydantic model.
+"""Lets the parsers of names, quantities and addresses validate the fields of a pydantic model.
 
-A model says what a key means; a parser says whether a value is right and what to write instead. The error
-keeps both, so that whoever reads a file can name every mistake of it at once.
+A model says what a key means; a parser says whether a value is valid and what to write instead. The error keeps both,
+so that every mistake in a file can be reported at once.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from deployctl.errors import Invalid
 
 
 class ConfigTable(BaseModel):
-    """One table of a file: frozen, and a key that it does not know is a mistake."""
+    """One table of a file: frozen, and an unknown key is a mistake."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Wrong(ValueError):
-    """Carries what a parser said through pydantic, which collects ValueErrors and lets nothing else pass."""
+    """Carries a parser's message through pydantic, which collects ValueErrors and lets nothing else pass."""
 
     def __init__(self, said: Invalid, *, about_one_key: bool = True) -> None:
         super().__init__(said.message)
@@ -31,7 +31,7 @@ class Wrong(ValueError):
 
 
 def by(parse: Callable[..., Any], **limits: Any) -> PlainValidator:
-    """Return a validator that calls the parser and keeps what it says on refusal."""
+    """Return a validator that calls the parser and keeps its message on rejection."""
 
     def validate(value: Any) -> Any:
         try:
@@ -43,7 +43,7 @@ def by(parse: Callable[..., Any], **limits: Any) -> PlainValidator:
 
 
 def one_of(*words: str) -> PlainValidator:
-    """Return a validator for a key that takes one of a few words."""
+    """Return a validator for a key with a fixed set of values."""
 
     def parse(value: object, *, field: str) -> object:
         if value not in words:

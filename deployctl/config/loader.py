@@ -1,4 +1,4 @@
-"""TOML → AppSpec and ServerSpec. What needs pydantic is imported only when there is something to judge."""
+"""TOML → AppSpec and ServerSpec. Modules that need pydantic are imported only if there is something to check."""
 
 from __future__ import annotations
 
@@ -28,10 +28,11 @@ V = TypeVar("V")
 
 # -- apps -------------------------------------------------------------------------------------------------------
 def load_app(settings: Settings, app: AppName) -> AppSpec:
-    """Return what config/<app>.toml says. Raises NotFound with the nearest name, or Invalid with every mistake."""
+    """Return the contents of config/<app>.toml. Raises NotFound with the closest name, or Invalid with every
+    mistake."""
     from deployctl.config.app import parse_app_spec
 
-    path = settings.app_file(parse_app(app))  # again: the name becomes a path here
+    path = settings.app_file(parse_app(app))  # again: here the name becomes a path
     try:
         text = read_text(path)
     except NotFound:
@@ -46,7 +47,7 @@ def read_apps(settings: Settings) -> dict[AppName, str | DeployctlError]:
 
 def check_apps(settings: Settings, texts: Mapping[AppName, str | DeployctlError], server: ServerSpec, *,
                now: Callable[[AppName], App | None]) -> dict[AppName, AppSpec | DeployctlError]:
-    """Return of each of these files what `load_checked_app` returns or raises, all of them parsed once."""
+    """Return for each of these files what `load_checked_app` returns or raises, all of them parsed once."""
     from deployctl.config.app import parse_app_spec
     from deployctl.config.clashes import clashes, require_none
 
@@ -90,7 +91,7 @@ def _no_such_app(settings: Settings, app: AppName) -> NotFound:
 
 
 def app_names(settings: Settings) -> list[AppName]:
-    """Return the apps that have a file, sorted; files whose name is no app name are none."""
+    """Return the apps that have a file, sorted; files whose name is not an app name are skipped."""
     names = []
     folder = settings.config_dir  # `glob` would compile an expression for this
     paths = folder.iterdir() if os.access(folder, os.R_OK | os.X_OK) else ()
@@ -99,7 +100,7 @@ def app_names(settings: Settings) -> list[AppName]:
             continue
         try:
             names.append(parse_app(name.removesuffix(TOML)))
-        except Invalid:  # server.toml, example.toml, a copy that an editor left
+        except Invalid:  # server.toml, example.toml, an editor's backup copy
             continue
     return names
 
@@ -107,8 +108,8 @@ def app_names(settings: Settings) -> list[AppName]:
 def load_all_apps(
     settings: Settings, *, skipped: Callable[[DeployctlError], None] | None = None
 ) -> dict[AppName, AppSpec]:
-    """Return every app's spec. A wrong file is an error, or is handed to `skipped` and left out:
-    the mistake in one app's file must not keep another app from going back."""
+    """Return every app's spec. An invalid file is an error, or is passed to `skipped` and left out: a mistake in one
+    app's file must not keep another app from rolling back."""
     specs = {}
     for app in app_names(settings):
         try:
@@ -121,8 +122,8 @@ def load_all_apps(
 
 
 def load_checked_app(settings: Settings, app: AppName, server: ServerSpec, *, now: App | None = None) -> AppSpec:
-    """Return the app's spec, once no other app's file and nothing of the server claims the same address or name. An app
-    that keeps what it has `now` is not hindered by the file of a newcomer: that one is refused."""
+    """Return the app's spec, if no other app's file and nothing of the server claims the same address or name. An app
+    that keeps what it has `now` is not blocked by a newcomer's file: that one is rejected."""
     spec = load_app(settings, app)
     _require_unclaimed(settings, app, spec, server, keeps=_keeps(spec, now))
     _require_room(app, spec, server)
@@ -130,7 +131,7 @@ def load_checked_app(settings: Settings, app: AppName, server: ServerSpec, *, no
 
 
 def _keeps(spec: AppSpec, now: App | None) -> bool:
-    """Tell whether the file says the address that the app has already."""
+    """Return whether the file has the address that the app has already."""
     return now is not None and (spec.listen, spec.hosts) == (now.listen, now.hosts)
 
 
@@ -142,7 +143,7 @@ def _require_room(app: AppName, spec: AppSpec, server: ServerSpec) -> None:
 
 
 def require_unclaimed(settings: Settings, app: AppName, text: str, server: ServerSpec) -> None:
-    """Raise Invalid when a file of that text for that app would claim what another file or the server has."""
+    """Raise Invalid if a file of that text for that app would claim what another file or the server has."""
     from deployctl.config.app import parse_app_spec
 
     path = settings.app_file(app)
@@ -152,13 +153,13 @@ def require_unclaimed(settings: Settings, app: AppName, text: str, server: Serve
 def _require_unclaimed(settings: Settings, app: AppName, spec: AppSpec, server: ServerSpec, *, keeps: bool = False) -> None:
     from deployctl.config.clashes import require_no_clashes
 
-    others = {} if keeps else load_all_apps(settings, skipped=lambda error: None)  # a wrong file claims nothing yet
+    others = {} if keeps else load_all_apps(settings, skipped=lambda error: None)  # an invalid file claims nothing yet
     require_no_clashes({**others, app: spec}, server, app=app)
 
 
 # -- the server -------------------------------------------------------------------------------------------------
 def load_server(path: Path) -> ServerSpec:
-    """Return what config/server.toml says; without the file, or without a key in it, every default."""
+    """Return the contents of config/server.toml; without the file, or a key in it, the defaults."""
     try:
         text = read_text(path)
     except NotFound:

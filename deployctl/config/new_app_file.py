@@ -1,4 +1,4 @@
-"""What `init` writes: a small commented config/<app>.toml, filled with what the image itself tells. No I/O."""
+"""What `init` writes: a small commented config/<app>.toml, filled in from the image's metadata. No I/O."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _ASKED = pattern(
 
 
 def find_port(image: Image) -> int | None:
-    """Return the port that the image exposes; None when there is none, or a choice that a person must make."""
+    """Return the port that the image exposes; None if there is none, or several to choose from."""
     usual = [port for port in image.ports if port in USUAL_PORTS]
     candidates = usual if len(image.ports) > 1 else image.ports
     return candidates[0] if len(candidates) == 1 else None
 
 
 def find_health_path(image: Image, *, port: int) -> str | None:
-    """Return the path that the image's HEALTHCHECK asks for on that port by HTTP; None when it does something else."""
+    """Return the path that the image's HEALTHCHECK requests on that port over HTTP; None if it does something else."""
     asked = _ASKED.search(" ".join(image.healthcheck or ()))
     if asked is None or int(asked["port"] or 80) != port:
         return None
@@ -53,7 +53,7 @@ def app_file_text(
 ) -> str:
     """Return the text of config/<app>.toml, reached by `listen`, by `host`, or by both.
 
-    `healthcheck`: the image brings a check of its own, which is used when no path is known.
+    `healthcheck`: the image has a check of its own, which is used if no path is known.
     """
     example = f"…/{ref.name.rpartition('/')[2]}:v2" if "/" in ref.name else f"{ref.name}:v2"
     lines = [

@@ -1,4 +1,4 @@
-"""The text that `init` writes as config/server.toml: every key of it, switched off, at its default."""
+"""The text that `init` writes as config/server.toml: every key, commented out, with its default."""
 
 SERVER_TEMPLATE = '''\
 # This server. Everything here is optional: keys that are commented out show their defaults.

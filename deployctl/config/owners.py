@@ -1,7 +1,7 @@
-"""Root becomes the owner of a home before it opens anything of it, for good and never back: no file of root's is left in a
-home that its owner could not read any more, and no HAProxy is restarted into one.
+"""Root becomes the owner of a home before opening anything in it, permanently: no file of root's is left in a home that
+its owner could not read any more, and HAProxy is not restarted as root.
 
-What belongs to several users is refused: whoever would go on as one of them would lock the others out.
+A home with several owners is rejected: working as one of them would lock the others out.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ GOES_ON = "Nothing was changed; running apps are not affected."
 
 @dataclass(frozen=True, slots=True)
 class Owners:
-    """Whose things are what: uids, None for what is not there."""
+    """The owners of the home's parts: uids, None for what does not exist."""
 
     state: int | None = None
     config: int | None = None
@@ -41,7 +41,7 @@ class Owners:
 
 
 def enter(settings: Settings, environ: Mapping[str, str]) -> None:
-    """Make sure that this process may work in the home: root becomes its owner, anybody else has to be it already.
+    """Ensure that this process may work in the home: root becomes its owner, any other user has to be it already.
 
     Raises NotPermitted, and has changed nothing then.
     """
@@ -54,13 +54,13 @@ def enter(settings: Settings, environ: Mapping[str, str]) -> None:
 
 
 def owner_of(settings: Settings, environ: Mapping[str, str]) -> int:
-    """Return the uid that a command of root's has to work as in that home."""
+    """Return the uid that root has to become to work in that home."""
     sudo = environ.get("SUDO_UID", "")
     return choose(read_owners(settings), settings, sudo=int(sudo) if sudo.isdecimal() else None)
 
 
 def read_owners(settings: Settings, find: Callable[[HaproxyHome], int | None] = named_master) -> Owners:
-    """Read whose things are what. `find` is how HAProxy is found: the pid file is quick, and may not be ours to read."""
+    """Read the owners. `find` finds HAProxy: the pid file is quick, and may not be readable for us."""
     from deployctl.effects.haproxy.home import HaproxyHome
 
     pid = find(HaproxyHome(settings.haproxy_dir))
@@ -68,7 +68,7 @@ def read_owners(settings: Settings, find: Callable[[HaproxyHome], int | None] = 
 
 
 def _owner(folder: Path) -> int | None:
-    """Return whose folder that is; None where there is none, or where a link stands in its place."""
+    """Return the folder's owner; None if there is none, or if it is a link."""
     try:
         found = folder.lstat()
     except OSError:
@@ -77,7 +77,7 @@ def _owner(folder: Path) -> int | None:
 
 
 def choose(owners: Owners, settings: Settings, *, sudo: int | None) -> int:
-    """Return the one owner. The files of whoever typed `sudo` are as good as root's in a home of root's."""
+    """Return the only owner. In root's home, files of the `sudo` user are as good as root's."""
     if owners.config == sudo and owners.state in {0, None} and owners.proxy in {0, None}:
         return 0
     if len(owners.several) > 1:
@@ -85,9 +85,9 @@ def choose(owners: Owners, settings: Settings, *, sudo: int | None) -> int:
     return next(iter(owners.several), 0)
 
 
-# -- becoming it ----------------------------------------------------------------------------------------------------
+# -- becoming the owner -----------------------------------------------------------------------------------------------
 def become(uid: int, settings: Settings) -> None:
-    """Let the whole process be that user from now on, with the groups that it has."""
+    """Make the whole process that user from now on, with the user's groups."""
     if uid == os.geteuid():
         return
     user = require_named(uid, settings)
@@ -95,11 +95,11 @@ def become(uid: int, settings: Settings) -> None:
     os.initgroups(user.pw_name, user.pw_gid)
     os.setgid(user.pw_gid)
     os.setuid(uid)
-    os.environ["HOME"] = user.pw_dir  # Docker's logins are that user's; who has typed it stays in the history
+    os.environ["HOME"] = user.pw_dir  # Docker's logins are that user's; the history still names who typed the command
 
 
 def require_named(uid: int, settings: Settings) -> pwd.struct_passwd:
-    """Return what the machine knows of that user. Without a name it has no groups, and Docker asks for one."""
+    """Return the passwd entry of that user. Without a name there are no groups, and Docker requires one."""
     try:
         return pwd.getpwuid(uid)
     except KeyError:
@@ -109,7 +109,7 @@ def require_named(uid: int, settings: Settings) -> pwd.struct_passwd:
 
 
 def _require_readable(user: pwd.struct_passwd, settings: Settings) -> None:
-    """Raise when that user could not even read this program: half of it is only loaded when it is needed."""
+    """Raise if that user could not even read this program: half of it is loaded lazily."""
     places = [Path(__file__), Path(json.__file__)]
     child = os.fork()
     if child == 0:
@@ -126,7 +126,7 @@ def _require_readable(user: pwd.struct_passwd, settings: Settings) -> None:
             code="installation_unreadable")
 
 
-# -- what is said ---------------------------------------------------------------------------------------------------
+# -- messages -------------------------------------------------------------------------------------------------------
 def _several(owners: Owners, settings: Settings) -> NotPermitted:
     right = next(uid for uid in (owners.proxy, owners.state, owners.config) if uid is not None)
     proxy = f", and HAProxy (pid {owners.pid}) runs as {_called(owners.proxy)}" if owners.proxy is not None else ""

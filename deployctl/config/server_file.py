@@ -1,4 +1,4 @@
-"""config/server.toml as a pydantic model. Loaded only when that file has keys: a rollback without it saves 50 ms."""
+"""config/server.toml as a pydantic model. Loaded only if that file has keys: a rollback without it saves 50 ms."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _USUAL_PORTS = {"http": 80, "https": 443}
 
 # -- values of this file only -----------------------------------------------------------------------------------
 def parse_engine_url(value: object, *, field: str = "engine.url") -> str:
-    """Return the URL; its host can never be read as an option of ssh."""
+    """Return the URL; its host can never be taken for an option of ssh."""
     found = match(value, _URL, field)
     for scheme in ("tcp", "ssh"):
         if found[scheme]:
@@ -75,7 +75,7 @@ def parse_program(value: object, *, field: str = "binary") -> str:
 
 
 def parse_web_url(value: object, *, field: str = "web.url") -> str:
-    """Return scheme, host, and the port where it is not the usual one: just what a browser sends as Host."""
+    """Return scheme, host, and the port unless it is the default: exactly what a browser sends as Host."""
     found = match(value, _WEB_URL, field, guess=_web_url_guess)
     host, port = parse_host(found["host"], field=field), parse_port_text(found["port"] or "80", field=field)
     unusual = found["port"] and port != _USUAL_PORTS[found["scheme"]]
@@ -136,7 +136,7 @@ class RetentionTable(ConfigTable):
 
 
 class ServerFile(ConfigTable):
-    """The whole of config/server.toml."""
+    """The complete config/server.toml."""
 
     registries: Annotated[tuple[str, ...], by(parse_registries)] = DEFAULT_SERVER.registries
     pull: Annotated[str, one_of(*PullPolicy)] = DEFAULT_SERVER.pull

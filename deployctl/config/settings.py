@@ -1,7 +1,7 @@
-"""Where this home is and what lies where in it. No file is read here.
+"""The paths of this home. No file is read here.
 
-A home found by walking up from the working folder must belong to us: a stranger's /tmp/config/server.toml
-would choose the programs that we run. Who else may write to a home, home_files.py judges, also of one that was named.
+A home found by walking up from the working directory must belong to us: a foreign /tmp/config/server.toml would choose
+the programs that we run. Whether others may write to a home, including a named one, is checked by trusted_files.py.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from deployctl.errors import Invalid, NotPermitted
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The paths of one home. `home` is absolute, and no part of it is a link."""
+    """The paths of one home. `home` is absolute and contains no links."""
 
     home: Path
 
@@ -59,7 +59,7 @@ class Settings:
         return self.state_dir / "haproxy"
 
     def ensure_state(self) -> None:
-        """Make state/ and what lies in it ours alone. Raises NotPermitted where somebody else was first."""
+        """Make state/ and its contents private. Raises NotPermitted if another user created it first."""
         self.home.mkdir(parents=True, exist_ok=True)
         for folder in (self.state_dir, self.haproxy_dir):
             _ensure_private(folder)
@@ -96,12 +96,12 @@ def _require_ours(folder: Path, found: os.stat_result) -> None:
 
 
 def as_user(uid: int) -> str:
-    """Return what is typed before a command to run it as that user."""
+    """Return the command prefix for running something as that user."""
     return "sudo" if uid == 0 else "sudo -u " + (user_name(uid) or f"'#{uid}'")
 
 
 def user_name(uid: int) -> str | None:
-    import pwd  # seldom needed
+    import pwd  # rarely needed
 
     try:
         return pwd.getpwuid(uid).pw_name
@@ -111,7 +111,8 @@ def user_name(uid: int) -> str | None:
 
 # -- finding the home -------------------------------------------------------------------------------------------
 def find_home(flag: str | None, environ: Mapping[str, str], cwd: Path) -> Path:
-    """Return --home, else DEPLOYCTL_HOME, else the nearest home around the working folder, else the user's own."""
+    """Return --home, else DEPLOYCTL_HOME, else the nearest home at or above the working directory, else the user's
+    own."""
     if flag is not None:
         return _named(flag, "--home", cwd)
     if "DEPLOYCTL_HOME" in environ:
@@ -138,7 +139,7 @@ def _around(cwd: Path, environ: Mapping[str, str]) -> Path | None:
 
 
 def _is_file(path: Path) -> bool:
-    with suppress(PermissionError):  # a folder that we may not enter is no home of ours
+    with suppress(PermissionError):  # a folder that we may not enter is not our home
         return path.is_file()
     return False
 

@@ -1,5 +1,5 @@
-"""Opens a config file with care: no link, no device, no giant, nothing that others may write, UTF-8 only. Errors name the
-place, never the content."""
+"""Opens a config file with care: no link, no device, limited size, not writable by others, UTF-8 only. Errors name the
+position, never the content."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from deployctl.errors import DeployctlError, Invalid, NotFound, NotPermitted
 
 MAX_FILE_BYTES = 1_000_000  # bytes
 
-# What tomllib says is repeated only when it cannot contain a piece of the file.
+# tomllib's message is repeated only if it cannot contain a piece of the file.
 _PLAIN = ("Invalid value", "Invalid statement", "Unterminated string", "Unclosed array", "Unclosed inline table",
           "Cannot overwrite a value", "Invalid date or datetime", "Invalid initial character for a key part",
           "Expected '=' after a key in a key/value pair", "Expected newline or end of document after a statement",
@@ -23,12 +23,12 @@ _PLAIN = ("Invalid value", "Invalid statement", "Unterminated string", "Unclosed
 
 
 def where(path: Path) -> str:
-    """Return the file as messages name it: `config/shop.toml`."""
+    """Return the file's name for messages: `config/shop.toml`."""
     return f"{path.parent.name}/{path.name}"
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a config file. Raises NotFound when there is none, Untrusted when others may write to it."""
+    """Return the text of a config file. Raises NotFound if there is none, Untrusted if others may write to it."""
     data = _read(path)
     if len(data) > MAX_FILE_BYTES:
         raise Invalid(f"{where(path)} is larger than 1 MB.", remedy=["Config files are a few kilobytes."])
@@ -43,7 +43,7 @@ def read_text(path: Path) -> str:
 
 def _read(path: Path) -> bytes:
     try:
-        # A FIFO would make open wait for a writer for ever; O_NONBLOCK lets fstat see it instead.
+        # Opening a FIFO would block until there is a writer; O_NONBLOCK lets fstat detect it instead.
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise _unreadable(path, error) from error
@@ -75,7 +75,7 @@ def parse_toml(text: str, path: Path) -> dict[str, Any]:
         return tomllib.loads(text)
     except RecursionError:
         raise Invalid(f"{where(path)} is nested too deeply.", remedy=[f"Edit {path}"]) from None
-    except ValueError as error:  # TOMLDecodeError, or a number of thousands of digits
+    except ValueError as error:  # TOMLDecodeError, or a number with thousands of digits
         raise _syntax_error(str(error), text, path) from None
 
 

@@ -1,7 +1,7 @@
-"""What a home's files say is believed only where nobody but root and us can have written it, as ssh and sudo do: they name
+"""A home's files are trusted only if nobody but root and us can have written them, as with ssh and sudo: they name
 programs that we run, the engine, and what is deployed.
 
-A home that was named is judged like one that was found: whoever names it does not look at its modes.
+A home that was named is checked like one that was found: whoever names it does not check its modes.
 """
 
 from __future__ import annotations
@@ -26,8 +26,11 @@ NOT_BELIEVED = f"the files of this home are not trusted. {GOES_ON}"
 
 
 def find_home_faults(settings: Settings, environ: Mapping[str, str], *, apps: bool = False) -> list[PermissionFault]:
-    """Return why the home is not believed: the home, config/, server.toml and the ledger, with `apps` each app's file too.
-    Of the folders above it only that nobody else can put another home in its place. What is missing has no fault."""
+    """Return why the home is not trusted: the home, config/, server.toml and the ledger, with `apps` also each app's
+    file.
+
+    Of the folders above it only that nobody else can replace the home. What is missing has no fault.
+    """
     trusted = trusted_uids(os.geteuid(), environ)
     named = (settings.home, settings.config_dir, settings.server_file, settings.ledger)
     own = [found for path in named for found in _present(path)]
@@ -40,14 +43,14 @@ def find_home_faults(settings: Settings, environ: Mapping[str, str], *, apps: bo
 
 
 def require_believed_home(settings: Settings, environ: Mapping[str, str]) -> None:
-    """Raise Untrusted with what to type."""
+    """Raise Untrusted with the command to type."""
     if faults := find_home_faults(settings, environ):
         raise refusal(faults)
 
 
 def require_own_state(settings: Settings, environ: Mapping[str, str]) -> None:
-    """Raise Untrusted where others may write to state/: HAProxy is started from what lies there, and nobody is told by
-    whom. Not even looking goes on; ensure_state would close it, and what was put there would be ours."""
+    """Raise Untrusted if others may write to state/: HAProxy is started from files there, whose author is unknown. Not
+    even reading is allowed; ensure_state would close it, and planted files would become ours."""
     trusted = trusted_uids(os.geteuid(), environ)
     found = [facts for folder in (settings.state_dir, settings.haproxy_dir) for facts in _present(folder)]
     if faults := [fault for facts in found if (fault := find_fault(facts, trusted, owned=False))]:
@@ -61,7 +64,7 @@ def refusal(faults: list[PermissionFault]) -> Untrusted:
 
 
 def _way(path: Path) -> list[PathFacts]:
-    """Return the folders on the way to it; none where it is not there yet."""
+    """Return the folders on the path to it; none if it does not exist yet."""
     try:
         return list(walk(path))[:-1]
     except OSError:
@@ -69,7 +72,7 @@ def _way(path: Path) -> list[PathFacts]:
 
 
 def _present(path: Path) -> Iterator[PathFacts]:
-    """Yield the path, and what it leads to where it is a link."""
+    """Yield the path, and its destination if it is a link."""
     with suppress(OSError):
         found = read_facts(path)
         yield found
@@ -78,7 +81,7 @@ def _present(path: Path) -> Iterator[PathFacts]:
 
 
 def _app_files(folder: Path, me: int) -> Iterator[PathFacts]:
-    """Yield the facts of each app's file that is not ours alone to write: there may be a thousand."""
+    """Yield the facts of each app's file that others may write to: there may be a thousand."""
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             if not entry.name.endswith(".toml") or entry.name == "server.toml":

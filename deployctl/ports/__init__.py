@@ -1,7 +1,7 @@
-"""The outside world in our words: the facts it hands back, and `Services`, which bundles it for use cases.
+"""The outside world in our terms: the facts it returns, and `Services`, which bundles it for use cases.
 
-What each part must do stands in protocols.py, access.py, metrics.py and traffic.py. Only type checkers need those:
-a command that starts does not make a hundred signatures that nobody calls. Who asks for one here gets it all the same.
+The promises are in protocols.py, access.py, metrics.py and traffic.py. Only type checkers need those: a starting
+command does not create a hundred signatures that nobody calls. They can still be imported from here.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class NetworkFacts:
     subnets: tuple[str, ...]
     labels: Mapping[str, str]
     bridge: str | None = None
-    internal: bool = False  # without a way out
+    internal: bool = False  # without a route to the outside
     engines_own: str | None = None
 
 
@@ -82,12 +82,12 @@ class ContainerSpec:
     publish: int
     hostname: str
     labels: Mapping[str, str]
-    cap_drop: tuple[str, ...] = ()  # capabilities that it is made without
+    cap_drop: tuple[str, ...] = ()  # capabilities that it is created without
 
 
 @dataclass(frozen=True, slots=True)
 class ContainerFacts:
-    """One container as the engine sees it now."""
+    """One container as the engine reports it now."""
 
     id: str
     name: str
@@ -105,16 +105,16 @@ class ContainerFacts:
     health: str | None = None  # of the image's HEALTHCHECK: starting, healthy, unhealthy
     health_output: str = ""
     healthcheck_times: HealthcheckTimes | None = None
-    limits: Resources | None = None  # None where the engine cannot enforce one of them
+    limits: Resources | None = None  # None if the engine cannot enforce one of them
     restart: Restart | None = None
     hostname: str = ""  # also its name on its networks
-    env: Mapping[str, str] = field(default_factory=dict)  # the image's own, too
+    env: Mapping[str, str] = field(default_factory=dict)  # including the image's own
     published: int | None = None  # port on the host
-    asked: Mapping[str, str] = field(default_factory=dict)  # network name → address that it was made with
-    networks: tuple[str, ...] = ()  # names of all that it is connected to, sorted
-    network_ids: Mapping[str, str] = field(default_factory=dict)  # name → id of the very network; empty until it starts
+    asked: Mapping[str, str] = field(default_factory=dict)  # network name → address that it was created with
+    networks: tuple[str, ...] = ()  # names of all networks it is connected to, sorted
+    network_ids: Mapping[str, str] = field(default_factory=dict)  # network name → id of that network; empty until it starts
     macs: Mapping[str, str] = field(default_factory=dict)  # network name → MAC address there; empty when stopped
-    cap_drop: tuple[str, ...] | None = None  # capabilities that it was made without, sorted; None: not asked, not told
+    cap_drop: tuple[str, ...] | None = None  # capabilities that it was created without, sorted; None: not read, not reported
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ class EngineEvent:
     at: int  # nanoseconds since 1970, by the engine's clock
     action: str  # create, start, die, destroy, rename, update, pause, unpause, disconnect (from a network, while it runs)
     container: str  # full id
-    app: str  # of its label; empty when it has none
+    app: str  # from its label; empty if it has none
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +133,10 @@ class Executed:
     output: str
 
 
-# -- an instance, asked from outside ----------------------------------------------------------------------------
+# -- probing an instance ------------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class ProbeAnswer:
-    """One answer to one probe, or why there was none."""
+    """One response to one probe, or why there was none."""
 
     ok: bool
     sentence: str  # "GET /healthz gave 503", "connection refused", "no answer in 2 s"
@@ -144,19 +144,19 @@ class ProbeAnswer:
     status: int | None = None
     location: str | None = None  # of a redirect
     exit_code: int | None = None  # of a command inside
-    code: AnswerCode | None = None  # None: it is good
+    code: AnswerCode | None = None  # None: it is accepted
 
 
 # -- the host -----------------------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """Which MAC this host sends to for an address. `pinned`: whoever else says that it is theirs is not believed."""
+    """Which MAC this host sends to for an address. `pinned`: other claims to it are ignored."""
 
     mac: str
     pinned: bool
 
 
-# -- the bundle that every use case is handed ---------------------------------------------------------------------
+# -- the bundle that every use case gets --------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class Services:
     """The outside world of one home. `bridged`: containers are reached by their address, not by a published port."""
@@ -172,13 +172,13 @@ class Services:
     report: Reporter
     actor: Actor
     bridged: bool
-    app_file: Callable[[AppName], AppFile]  # reads and checks config/<app>.toml, clashes included
+    app_file: Callable[[AppName], AppFile]  # reads and checks config/<app>.toml, including conflicts
     app_files: Callable[[], list[AppName]]  # names that have a file
     judge_files: Callable[[], Mapping[AppName, AppFile | DeployctlError]]  # all at once; what app_file returns or raises
     meter: MetricsStore
-    kept_logs: KeptLogs  # of containers that are gone
+    kept_logs: KeptLogs  # of removed containers
 
     def close(self) -> None:
-        """Let go of the ledger and the points; SQLite then tidies up their files."""
+        """Close the ledger and the metrics store; SQLite then cleans up their files."""
         self.meter.close()
         self.ledger.close()

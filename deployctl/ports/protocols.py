@@ -36,72 +36,74 @@ if TYPE_CHECKING:
 
 # -- the engine -----------------------------------------------------------------------------------------------
 class Engine(UsageReader, Protocol):
-    """Docker, or what behaves like it. Errors: EngineUnavailable (no answer), EngineRefused (it said no)."""
+    """Docker, or a compatible engine. Errors: EngineUnavailable (no response), EngineRefused (it rejected the
+    request)."""
 
     def info(self) -> EngineInfo: ...
     def require_store(self) -> None:
-        """Raise EngineUnavailable when images cannot be asked for although the engine answers."""
+        """Raise EngineUnavailable if images cannot be read although the engine responds."""
     def find_image(self, reference: str) -> Image | None:
-        """Return the local image, by name or digest (sha256:…); None when there is none."""
+        """Return the local image, by name or digest (sha256:…); None if there is none."""
     def list_images(self, names: Sequence[str]) -> list[ListedImage]:
-        """Return the local images that have a tag of one of these names (without tags)."""
+        """Return the local images with a tag of one of these names (without tags)."""
     def pull_image(self, reference: str, *, progress: Callable[[str], None]) -> Image:
         """Pull and return it. Raises NotFound (no such image) or RegistryUnavailable."""
     def registry_digest(self, reference: str, *, within: float) -> str:
-        """Return the digest (sha256:…, of a manifest or an index) that the registry has under that name; nothing is
-        pulled. Raises NotFound, or RegistryUnavailable: it is away, lets us not in, or takes longer (seconds)."""
+        """Return the registry's digest (sha256:…, of a manifest or an index) for that name; nothing is pulled. Raises
+        NotFound, or RegistryUnavailable: it is unreachable, denies access, or takes longer (seconds)."""
     def keep_image(self, digest: str, tag: str) -> None:
-        """Tag the image with a name of ours so that clean-up by others cannot take it away."""
+        """Tag the image with a name of ours so that others' clean-ups cannot remove it."""
     def release_image(self, tag: str) -> None:
-        """Take our tag away; the image goes with its last tag. Absent is fine."""
+        """Remove our tag; the image goes with its last tag. Absent is fine."""
     def kept_tags(self) -> list[str]:
-        """Return every tag by which images are kept, those of other homes too."""
+        """Return every tag that keeps an image, including other homes'."""
     def networks(self) -> list[NetworkFacts]: ...
     def ensure_network(self, spec: NetworkSpec) -> None:
-        """Create it if absent. Raises NetworkTaken when its subnet or bridge is somebody else's, or one of that name has
-        another subnet or is not ours."""
+        """Create it if absent. Raises NetworkTaken if its subnet or bridge is taken, or one of that name has another
+        subnet or is not ours."""
     def ensure_network_gone(self, name: str) -> None: ...
     def ensure_created(self, spec: ContainerSpec) -> ContainerFacts:
-        """Create it, or adopt the one that carries the same name and the same labels of ours, and let it join the
-        networks of its bundle. Raises NotFound when one of them is not there; what was made then stays."""
+        """Create it, or adopt the one with the same name and the same labels of ours, and connect it to the networks of
+        its release spec. Raises NotFound if one of them does not exist; what was created then stays."""
     def ensure_connected(self, container: str, network: str) -> None:
-        """Let it join that network, whose addresses the engine chooses; also one that was made again under its name.
-        Raises NotFound when there is none."""
+        """Connect it to that network, where the engine chooses its address; also to one that was recreated under its
+        name. Raises NotFound if there is none."""
     def ensure_started(self, container: str) -> ContainerFacts:
-        """Raises PlaceTaken when its port or address is somebody else's by now, or its network is gone."""
+        """Raises PlaceTaken if its port or address is taken, or its network is gone."""
     def ensure_stopped(self, container: str, *, grace: float) -> ContainerFacts:
         """Stop with the container's stop signal, kill after `grace` seconds, and never restart it. Absent is not fine:
         NotFound."""
     def ensure_removed(self, container: str) -> None:
         """Remove a stopped or running container and its anonymous volumes. Absent is fine."""
     def set_restart(self, container: str, *, always: bool) -> None:
-        """Let the engine restart it after a crash of either and a reboot (Restart.ALWAYS), or never; it runs on."""
+        """Have the engine restart it after a crash of either and a reboot (Restart.ALWAYS), or never; it keeps
+        running."""
     def set_limits(self, container: str, limits: Resources) -> None:
-        """Give it these limits, while it runs too."""
+        """Set its limits, also while it runs."""
     def ensure_named(self, container: str, name: str) -> None:
-        """Let it have that name again. Raises EngineRefused when another container has it."""
+        """Restore its name. Raises EngineRefused if another container has it."""
     def find_container(self, container: str) -> ContainerFacts | None:
         """Return one container by full id or by exact name, with every field filled."""
     def containers(self) -> list[ContainerFacts]:
-        """Return all of this home, stopped ones too; only cheap fields are filled
-        (not exit_code, oom_killed, error, pid, restarts, started_at, limits, restart, hostname, env, published,
-        asked, cap_drop). Raises AnotherEngine when there are none because this is not the engine that they are on."""
+        """Return all of this home, including stopped ones; only cheap fields are filled (not exit_code, oom_killed,
+        error, pid, restarts, started_at, limits, restart, hostname, env, published, asked, cap_drop). Raises
+        AnotherEngine if there are none because this is not the engine that they are on."""
     def homes(self) -> list[HomeFacts]:
-        """Return every home that has containers here, by their labels."""
+        """Return every home that has containers here, from their labels."""
     def events(self, *, since: int | None, quiet: float) -> Iterator[EngineEvent]:
-        """Yield what happens to containers of this home: all after `since`, an event's `at`; None is from now on.
-        Ends when nothing has happened for `quiet` seconds."""
+        """Yield the events of this home's containers: all after `since`, an event's `at`; None: from now on. Ends when
+        nothing has happened for `quiet` seconds."""
     def logs(self, container: str, *, tail: int | None = None, since: float | None = None,
              follow: bool = False, left: Callable[[], bool] | None = None) -> Iterator[LogLine]:
-        """Yield lines, the oldest first: the last `tail` of those that were written at `since`, Unix time, or later.
-        With `follow` it ends when the container does. It ends, too, soon after its reader has `left`."""
+        """Yield lines, oldest first: the last `tail` of those written at `since`, Unix time, or later. With `follow` it
+        ends when the container does, and soon after its reader has `left`."""
     def execute(self, container: str, command: Sequence[str], *, timeout: float) -> Executed: ...
 
 
-# -- an instance, asked from outside ----------------------------------------------------------------------------
+# -- probing an instance ------------------------------------------------------------------------------------------
 class Prober(Protocol):
     def ask(self, probe: Probe, address: str, port: int, *, host: str, bridge: str | None = None) -> ProbeAnswer:
-        """Ask once by HTTP or TCP, within probe.timeout. Never follows redirects, never raises."""
+        """Probe once by HTTP or TCP, within probe.timeout. Never follows redirects, never raises."""
 
 
 # -- the clock --------------------------------------------------------------------------------------------------
@@ -113,7 +115,7 @@ class Clock(Protocol):
     def sleep(self, seconds: float) -> None: ...
 
 
-# -- what a person sees while it happens --------------------------------------------------------------------------
+# -- progress -----------------------------------------------------------------------------------------------------
 class Reporter(Protocol):
     def plan(self, plan: Plan) -> None: ...
     def begin(self, step: Step) -> None: ...
@@ -124,17 +126,17 @@ class Reporter(Protocol):
 
 # -- the ledger -------------------------------------------------------------------------------------------------
 class Ledger(AccessBook, Protocol):
-    """What is remembered. Errors: LedgerUnusable, LeaseHeld (locked too long); see ledger/ for each promise."""
+    """The database. Errors: LedgerUnusable, LeaseHeld (locked too long); see ledger/ for each promise."""
 
     @property
     def identity(self) -> HomeIdentity: ...
     @property
     def engine(self) -> str | None:
-        """Return the id of the engine that this home's containers were last seen on; None while there are none."""
+        """Return the id of the engine that this home's containers were last seen on; None if there are none."""
     def set_engine(self, engine: str) -> None: ...
     @property
     def promoted(self) -> bool:
-        """Tell whether traffic was moved through this object."""
+        """Return whether traffic was switched through this object."""
     def transaction(self, *, durable: bool = False) -> AbstractContextManager[None]: ...
     def close(self) -> None: ...
 
@@ -142,7 +144,7 @@ class Ledger(AccessBook, Protocol):
     def find_app(self, app: AppName) -> App | None: ...
     def add_app(self, app: App, *, at: str) -> App: ...
     def networks(self, app: AppName | None = None) -> list[AppNetwork]:
-        """Return what was made for that app or for all: those too in which nothing is made any more."""
+        """Return the networks of that app or of all: including those that get no new containers."""
     def add_network(self, app: AppName, network: AppNetwork) -> None: ...
     def remove_network(self, network: str) -> None: ...
     def set_wishes(self, app: App) -> None: ...
@@ -150,9 +152,10 @@ class Ledger(AccessBook, Protocol):
 
     def releases(self, app: AppName, *, limit: int = -1) -> list[Release]: ...
     def kept_releases(self, app: AppName | None = None) -> list[Release]:
-        """Return every release that has a container, of that app or of all, in one reading."""
+        """Return every release that has a container, of that app or of all, in one read."""
     def releases_within_reach(self, app: AppName, named: Collection[str | int | None] = ()) -> list[Release]:
-        """Return what decisions can be about: what is kept, what can be gone back to, and `named` versions and numbers."""
+        """Return the releases that decisions consider: those kept, those that can be rolled back to, and `named`
+        versions and numbers."""
     def find_release(self, app: AppName, number: int) -> Release | None: ...
     def find_built(self, app: AppName, version: Version, bundle: Bundle) -> Release | None: ...
     def releases_of(self, app: AppName, version: Version, *, limit: int = -1) -> list[int]: ...
@@ -165,15 +168,14 @@ class Ledger(AccessBook, Protocol):
     def mark_proven(self, app: AppName, number: int, *, at: str) -> None: ...
     def mark_failed(self, app: AppName, number: int, *, why: str, code: str) -> None: ...
     def note_pull(self, repo_digest: str, *, at: str) -> None:
-        """Remember that a registry gave us that image by name@sha256:…."""
+        """Record that a registry gave us that image by name@sha256:…."""
     def sources(self, digest: str) -> list[str]:
         """Return every name@sha256:… with that digest that a registry gave us."""
     def set_hold(self, app: AppName, version: Version, digest: str | None, hold: Hold | None) -> int: ...
 
     def instances(self, app: AppName | None = None) -> list[Instance]: ...
     def containers_with_store(self) -> list[str | None]:
-        """Return the containers, of all apps, of which it is known in which store of the engine they were made; None is
-        one that has no id any more."""
+        """Return the containers of all apps whose image store is known; None is one that no longer has an id."""
     def find_instance(self, app: AppName, release: int) -> Instance | None: ...
     def add_instance(self, app: AppName, release: int, name: str, *, ports: range,
                      taken: Callable[[int], bool]) -> Instance: ...
@@ -198,28 +200,28 @@ class Ledger(AccessBook, Protocol):
 
     def changes(self, app: AppName, *, limit: int = -1) -> list[Change]: ...
     def telling_changes(self, app: AppName) -> list[Change]:
-        """Return the last change, and of each release that is kept those by which it last came and went."""
+        """Return the last change, and for each kept release those by which it last went live and was replaced."""
     def switch_times(self, *, after: int = 0) -> list[tuple[int, AppName, str, float]]:
-        """Return id, app, kind and milliseconds of every change of traffic after that id."""
+        """Return id, app, kind and milliseconds of every switch of traffic after that id."""
     def file(self) -> tuple[int, int]:
-        """Return which file the ledger is: another one begins its ids anew."""
+        """Return which file the ledger is: another one starts its ids again."""
     def promote(self, change: Change, *, deployment: int | None, token: int) -> Change: ...
     def event(self, kind: str, text: str, *, at: str, actor: str, app: AppName | None = None,
               data: Mapping[str, Any] | None = None) -> None: ...
     def events(self, app: AppName | None = None, *, kind: str | None = None, limit: int = 100) -> list[Mapping[str, Any]]:
-        """Return what was told last, the last one first: of that app only what happened to it, not what was refused."""
+        """Return the latest events, last one first: for an app only what happened to it, not what was rejected."""
     def keep_copy(self, *, at: str) -> None:
-        """Write a copy of it when traffic was moved since the last one, which is a minute old. It takes longer the
-        longer the past is: the watcher does it, and a command after its answer where none runs."""
+        """Back it up if traffic was switched since the last backup, and that is a minute old. Takes longer the longer
+        the history: the watcher does it, or if none runs a command after printing its result."""
 
     def damages(self) -> list[str]:
         """Return what SQLite finds wrong with the file, every page and index of it."""
     def find_faults(self) -> list[str]:
         """Return one sentence for each row of the history that is not as it was written. Reads all of it."""
     def data_version(self) -> int:
-        """Return a number that differs after somebody else has written to the ledger."""
+        """Return a number that differs after another connection has written to the ledger."""
     def version(self) -> tuple[int, int, int]:
-        """Return what differs after anybody has written to it, this connection included."""
+        """Return a value that differs after anything has written to it, this connection included."""
     def stamps(self, app: AppName | None = None) -> Mapping[AppName, str]:
         """Return for each app a text that differs after its traffic, a deployment, a step or a lease has changed."""
 

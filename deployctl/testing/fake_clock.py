@@ -1,4 +1,4 @@
-"""A clock that moves only when somebody sleeps, and lets things happen at their time."""
+"""A clock that moves only when somebody sleeps, and runs scheduled events at their time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def unix(at: str) -> float:
-    """Return Unix time, in seconds, of a stamp in ISO 8601."""
+    """Return Unix time, in seconds, of an ISO 8601 timestamp."""
     return datetime.fromisoformat(at).timestamp()
 
 
@@ -27,7 +27,7 @@ class FakeClock:
         return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
     def sleep(self, seconds: float) -> None:
-        """Move on, and let what was planned for meanwhile happen in order."""
+        """Move on, and run what was scheduled in between in order."""
         until = self._now + max(0.0, seconds)
         while self._events and self._events[0][0] <= until:
             at, _, happen = self._events.pop(0)
@@ -36,6 +36,6 @@ class FakeClock:
         self._now = max(self._now, until)
 
     def after(self, seconds: float, happen: Callable[[], object]) -> None:
-        """Let that happen when so many seconds have been slept from now."""
+        """Run it once that many seconds have been slept from now."""
         self._events.append((self._now + seconds, len(self._events), happen))
         self._events.sort(key=lambda event: event[:2])

@@ -40,22 +40,22 @@ from deployctl.testing.fake_script import FakeScript
 class Behaviour:
     """How the containers of one image, or of one command, act."""
 
-    exits: int | None = None  # ends right after its start, with this code
+    exits: int | None = None  # exits right after its start, with this code
     oom: bool = False
-    deaf: bool = False  # hears no stop signal
+    deaf: bool = False  # ignores the stop signal
     refused: str | None = None  # why it cannot even be started
     prints: tuple[str, ...] = ()
     health: str | None = None  # of its own HEALTHCHECK
 
 
 class FakeEngine(FakeHands, FakeScript):
-    """`calls` lists every change that was asked for, in order, as `verb name`."""
+    """`calls` lists every requested change, in order, as `verb name`."""
 
     def __init__(self, home: str | HomeIdentity = "/srv/deployctl", *, clock: FakeClock | None = None) -> None:
         super().__init__(HomeIdentity(home) if isinstance(home, str) else home, clock or FakeClock())
         self.known: Callable[[], str | None] = lambda: None  # the engine that the home's containers are on
         self.engine_info = EngineInfo("20.10.24", "1.41", "amd64", rootless=False, local=True, security=("seccomp",), id="FAKE")
-        self.away: str | None = None  # why nothing answers
+        self.away: str | None = None  # why it does not respond
         self.images = FakeImages()
         self.networks_here = FakeNetworks()
         self.behaviours: dict[str | tuple[str, ...], Behaviour] = {}  # by image id, or by command
@@ -319,5 +319,5 @@ def _spec_of(container: FakeContainer) -> ContainerSpec:
 
 
 def _addresses(found: FakeContainer, spec: ContainerSpec) -> dict[str, str]:
-    """Return its own address, and some address in each network of others that it joined."""
+    """Return its own address, and some address in each unmanaged network that it joined."""
     return {spec.network: spec.address} | {name: "10.9.0.9" for name in found.facts.networks if name != spec.network}

@@ -1,4 +1,4 @@
-"""Events of a fake engine: everything is kept, and a stream ends where the real one would fall silent."""
+"""Events of a fake engine: all are kept, and a stream ends where the real one would become silent."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class FakeEvents:
         self._told: list[EngineEvent] = []
 
     def tell(self, action: str, container: ContainerFacts) -> None:
-        """Remember it, if the container is of this home; no two events have the same time."""
+        """Record it, if the container is of this home; no two events have the same time."""
         if self._home().owns(container.labels):
             now = int(datetime.fromisoformat(self._clock.utc()).timestamp() * 10**9)
             at = max(now, self._told[-1].at + 1 if self._told else 0)
             self._told.append(EngineEvent(at, action, container.id, container.labels.get(FAKE_APP_LABEL, "")))
 
     def after(self, since: int | None) -> Iterator[EngineEvent]:
-        """Return what was told after that; nothing of the past when nobody says since when."""
+        """Return the events after that; none from the past if `since` is None."""
         return iter([event for event in self._told if since is not None and event.at > since])

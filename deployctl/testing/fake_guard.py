@@ -14,12 +14,12 @@ class FakeGuard:
         self.permitted = True  # False: not root
         self.routes: set[str] = set()
         self.down: set[str] = set()  # bridges that vanished; all others are up
-        self.interfaces: set[str] = set()  # of somebody else
+        self.interfaces: set[str] = set()  # foreign ones
         self.subnets: list[str] = []
         self.taken: set[tuple[str, int]] = set()
-        self.elsewhere: set[str] = set()  # addresses of no interface here
+        self.elsewhere: set[str] = set()  # addresses not on this host
         self.believed: dict[tuple[str, str], Neighbour] = {}  # by bridge and address
-        self.ports: dict[str, set[str]] = {}  # bridge → MACs whose port is held
+        self.ports: dict[str, set[str]] = {}  # bridge → MACs with a fixed port
         self.listeners: dict[int, list[tuple[str, int]]] = {}
 
     def ensure(self, subnet: str) -> None:

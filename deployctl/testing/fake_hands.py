@@ -1,4 +1,4 @@
-"""What people and other tools do to the containers of a fake engine, past deployctl."""
+"""What people and other tools do to the containers of a fake engine, outside deployctl."""
 
 from __future__ import annotations
 
@@ -20,49 +20,50 @@ _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 @dataclass
 class FakeContainer:
     facts: ContainerFacts
-    spec: ContainerSpec | None  # None: a stranger's
+    spec: ContainerSpec | None  # None: a foreign one
     log: list[LogLine] = field(default_factory=list)
 
 
 class FakeHands(FakeUsage):
-    """The containers of a fake engine, and every way to meddle with them."""
+    """The containers of a fake engine, and every way to tamper with them."""
 
     def __init__(self, home: HomeIdentity, clock: FakeClock) -> None:
-        self.home, self.clock = home, clock  # a test may let the home have moved
+        self.home, self.clock = home, clock  # a test may have moved the home
         self.told = FakeEvents(lambda: self.home, clock)
         self._containers: dict[str, FakeContainer] = {}  # by id
         self._made = 0
 
     def add_stranger(self, name: str, *, image: str, labels: Mapping[str, str] | None = None) -> ContainerFacts:
-        """Let somebody else run a container here."""
+        """Run a foreign container here."""
         facts = ContainerFacts(self._new_id(), name, image, running=True, status="running", labels=labels or {})
         self._containers[facts.id] = FakeContainer(facts, None)
         return facts
 
     def die(self, container: str, *, exit_code: int = 1, oom: bool = False) -> None:
-        """Let a running container end by itself."""
+        """Let a running container exit by itself."""
         self._end(self._require(container), exit_code=exit_code, oom=oom)
 
     def pause(self, container: str) -> None:
-        """Let a person freeze it."""
+        """Pause it."""
         found = self._require(container)
         found.facts = replace(found.facts, running=False, status="paused")
         self.told.tell("pause", found.facts)
 
     def meddle(self, container: str, **fields: object) -> None:
-        """Let a person change its name, its limits, its restarts or its addresses."""
+        """Change its name, its limits, its restart policy or its addresses."""
         found = self._require(container)
         found.facts = replace(found.facts, **fields)  # type: ignore[arg-type]  # fields of ContainerFacts, by name
         cut_off = fields.get("addresses") == {}
         self.told.tell("rename" if "name" in fields else "disconnect" if cut_off else "update", found.facts)
 
     def lose(self, container: str) -> None:
-        """Let a person remove it, running or not."""
+        """Remove it, running or not."""
         gone = self._containers.pop(self._require(container).facts.id)
         self.told.tell("destroy", gone.facts)
 
     def remake(self, container: str, *, image: str, **fields: object) -> ContainerFacts:
-        """Let another tool make it again, of another image: name, labels and addresses are copied, the id is not."""
+        """Recreate it from another image, as another tool would: name, labels and addresses are copied, the id is
+        not."""
         gone = self._containers.pop(self._require(container).facts.id)
         made = replace(gone.facts, id=self._new_id(), image=image, **fields)  # type: ignore[arg-type]  # as in meddle
         self._containers[made.id] = FakeContainer(made, gone.spec)

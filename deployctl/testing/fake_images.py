@@ -13,8 +13,8 @@ from deployctl.ports.engine import ListedImage
 
 
 class FakeImages:
-    """`registry` holds what can be pulled, by full name; `registry_away` says why nothing can. `asked` lists the names
-    that a registry was asked for a digest of. As with Docker's classic store, repo digests come with a pull alone."""
+    """`registry` is what can be pulled, by full name; `registry_away` says why nothing can. `asked` lists the names for
+    which a registry was asked for a digest. As with Docker's classic store, only a pull creates repo digests."""
 
     def __init__(self) -> None:
         self.registry: dict[str, Image] = {}
@@ -24,7 +24,7 @@ class FakeImages:
         self._here: dict[str, Image] = {}
 
     def add(self, *tags: str, image: Image | None = None) -> Image:
-        """Put an image on this server under these names; without one, a plain one is made up."""
+        """Put an image on this server under these names; without one, a plain one is created."""
         image = image or made_up(*tags)
         there = self._here.setdefault(image.digest, image)
         digests = tuple(dict.fromkeys((*there.repo_digests, *image.repo_digests)))
@@ -34,7 +34,7 @@ class FakeImages:
         return self._here[image.digest]
 
     def publish(self, reference: str, image: Image) -> str:
-        """Let it be pulled by that name, and by the digest that is returned: sha256:…."""
+        """Make it pullable by that name, and by the returned digest: sha256:…."""
         name = parse_image(reference).name
         known = [text.partition("@")[2] for text in image.repo_digests if text.startswith(f"{name}@")]
         digest = known[0] if known else f"sha256:{sha256(f'manifest of {image.digest}'.encode()).hexdigest()}"
@@ -43,7 +43,7 @@ class FakeImages:
         return digest
 
     def drop(self, digest: str) -> None:
-        """Let a person have removed it."""
+        """Remove it, as a user would."""
         del self._here[digest]
 
     def find(self, reference: str) -> Image | None:
@@ -83,7 +83,7 @@ class FakeImages:
         return sorted(tag for image in self._here.values() for tag in image.tags if tag.startswith("deployctl/"))
 
     def release(self, tag: str, *, users: Mapping[str, str]) -> None:
-        """Take the tag away, and the image with its last one, unless a container (image → name) uses it."""
+        """Remove the tag, and the image with its last one, unless a container (image → name) uses it."""
         image = self.find(tag)
         if image is None:
             return

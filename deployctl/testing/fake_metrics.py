@@ -1,4 +1,4 @@
-"""What is measured, in memory: the book and the newest readings in one."""
+"""Metrics in memory: stored samples and the newest readings in one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from deployctl.ports.metrics import LiveMetrics, MetricsStore, Now, Point
 
 
 class FakeMetrics(MetricsStore, LiveMetrics):
-    """`now` and `counted` are what a test says was measured."""
+    """`now` and `counted` are the readings set by a test."""
 
     def __init__(self) -> None:
         self.kept: dict[tuple[AppName, int, int], Point] = {}
@@ -19,7 +19,7 @@ class FakeMetrics(MetricsStore, LiveMetrics):
 
     bytes = 0
 
-    # -- the book -------------------------------------------------------------------------------------------------
+    # -- the metrics store ----------------------------------------------------------------------------------------
     def add(self, points: Sequence[Point]) -> None:
         self.kept |= {(point.app, point.release, point.at): point for point in points}
 

@@ -1,4 +1,4 @@
-"""Networks of a fake engine. `facts` may be filled with strangers' ones."""
+"""Networks of a fake engine. `facts` may be filled with foreign ones."""
 
 from __future__ import annotations
 

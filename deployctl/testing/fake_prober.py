@@ -1,4 +1,4 @@
-"""Answers probes from a script instead of from the network, and remembers what was asked."""
+"""Answers probes from a script instead of the network, and records them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from deployctl.domain.change.probes import AnswerCode
 from deployctl.domain.images.release import Probe, ProbeKind
 from deployctl.ports import ProbeAnswer
 
-Reply = int | str | ProbeAnswer  # a status that the probe judges, a sentence of failure, or the answer itself
+Reply = int | str | ProbeAnswer  # a status that the probe judges, a failure message, or the answer itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,4 +49,4 @@ def _answer(reply: Reply, asked: AskedProbe) -> ProbeAnswer:
     return ProbeAnswer(ok, f"GET {asked.probe.path} gave {reply}", ms=1.0, status=reply, code=code)
 
 
-_CODES = {"connection refused": AnswerCode.REFUSED}  # of what a script replies in words
+_CODES = {"connection refused": AnswerCode.REFUSED}  # of what a script replies as text

@@ -1,4 +1,4 @@
-"""Which changes of a fake fail, as a test says it."""
+"""Which changes of a fake fail, as set by a test."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from deployctl.errors import DeployctlError
 
 
 class FakeScript:
-    """The part of a fake that a test tells what goes wrong next."""
+    """The part of a fake that a test sets up for the next failure."""
 
     _faults: list[tuple[str, DeployctlError, bool]]
 
     def fail_next(self, verb: str, error: DeployctlError, *, after: bool = False) -> None:
-        """Let the next change of that verb (create, start, …) fail; with `after` it is done and the answer is lost."""
+        """Make the next change of that verb (create, start, …) fail; with `after` it is done and the response is
+        lost."""
         self._faults.append((verb, error, after))
 
     def _fail(self, verb: str, *, after: bool) -> None:

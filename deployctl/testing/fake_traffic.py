@@ -21,7 +21,7 @@ FakeServer = tuple[AppName, int]
 
 
 class FakeTraffic(Traffic):
-    """Serves nobody, but knows who would be served."""
+    """Routes no requests, but knows which release would get them."""
 
     def __init__(self, table: Callable[[], TrafficTable]) -> None:
         self._table = table
@@ -72,7 +72,7 @@ class FakeTraffic(Traffic):
         return dict(self._routes or {})
 
     def switch(self, app: AppName, to: int | None, *, sure: Callable[[], object] = bool) -> Switched:
-        """Move it at once. SwitchRefused for a release that is not carried, or when the test said so."""
+        """Switch immediately. SwitchRefused for a release that is not routed to, or if the test set that up."""
         sure()
         self.ensure_up()
         if to is not None:
@@ -148,27 +148,27 @@ class FakeTraffic(Traffic):
 
     # -- what a test does to it -----------------------------------------------------------------------------------
     def die(self, *, losing_the_routes: bool = False) -> None:
-        """End as if it was killed; the files stay, or the route map goes with it."""
+        """End as if killed; the files stay, or the route map is lost as well."""
         self._up = False
         if losing_the_routes:
             self._routes = None
 
     def refuse_once(self, why: str) -> None:
-        """Let the next switch fail like one that HAProxy does not confirm."""
+        """Make the next switch fail like one that HAProxy does not confirm."""
         self._refusal = why
 
     def spoil(self, app: AppName, release: int, cause: Cause | None, *, status: int = 502, detail: str = "") -> None:
-        """Let what that release answers never reach visitors, for that cause; None: let it reach them again."""
+        """Keep that release's responses from clients, for that cause; None: let them through again."""
         self._unfit.pop((app, release), None)
         if cause is not None:
             self._unfit[app, release] = GateAnswer(f"GET / gave HAProxy's own {status}", cause, status, detail)
 
     def refuse_visitor(self, refusal: Rejection) -> None:
-        """Let HAProxy have answered a visitor itself."""
+        """Add one of HAProxy's own responses to a client."""
         self._refusals.append(refusal)
 
     def close_with_next_reload(self, connections: int) -> None:
-        """Let the next sync reload, and end a worker with that many connections."""
+        """Make the next sync reload, and end a worker with that many connections."""
         self._closing = connections
 
     def hold_open(self, app: AppName, release: int, requests: int) -> None:
@@ -178,7 +178,8 @@ class FakeTraffic(Traffic):
         self._counters[app, release] = counters
 
     def visit(self, app: AppName, status: int | None) -> None:
-        """Let a visitor ask the app, and whoever serves answer so; None is no valid answer."""
+        """Send a client's request to the app, to which the live release responds with that status; None is no valid
+        response."""
         server = app, self.routes()[app]
         was, answers = self._counters.get(server, Counters()), "failed" if status is None else f"answers_{status // 100}xx"
         ended = "failed" if status is None else "answered"
@@ -187,12 +188,12 @@ class FakeTraffic(Traffic):
         self._counters[server] = replace(was, requests=was.requests + 1, response_ms=1.0, recent=recent, **more)
 
     def flip(self, app: AppName, to: int | None, note: FlipNote | None = None) -> None:
-        """Let somebody have moved the traffic past us, with or without a note."""
+        """Switch the traffic outside deployctl, with or without a note."""
         self._routes = {other: release for other, release in self.routes().items() if other != app}
         if to is not None:
             self._routes[app] = to
         self._notes += [note] if note else []
 
     def edit(self, sentence: str) -> None:
-        """Pretend that a person changed something; the next sync corrects it."""
+        """Simulate a manual change; the next sync corrects it."""
         self._edits.append(sentence)

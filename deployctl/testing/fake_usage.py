@@ -1,4 +1,4 @@
-"""What containers take, as a test says it."""
+"""Resource usage of containers, as set by a test."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ IDLE_USAGE = Usage(cpu_seconds=0.05, memory=8 * 2**20, memory_limit=512 * 2**20)
 
 
 class FakeUsage(UsageReader):
-    """The part of an engine that tells it; `usages` is by container id, and others are idle."""
+    """The part of an engine that reports it; `usages` is by container id, and others are idle."""
 
     usages: dict[str, Usage]
 

@@ -1,4 +1,4 @@
-"""A reporter that shows nothing and remembers the warnings."""
+"""A reporter that shows nothing and records the warnings."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from deployctl.ports import Reporter
 
 
 class SilentReporter(Reporter):
-    """For callers that want the answer and not the progress."""
+    """For callers that want the result without the progress."""
 
     def __init__(self) -> None:
         self.warnings: list[str] = []

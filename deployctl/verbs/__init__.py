@@ -1,1 +1,1 @@
-"""What deployctl can be asked: one row for each verb, read by the command line, the API and the dashboard's forms."""
+"""The table of verbs: one row for each, read by the command line, the API and the dashboard's forms."""

@@ -1,4 +1,4 @@
-"""The verbs that change an app: on the command line, in the API and on the dashboard the same."""
+"""The verbs that change an app: the same on the command line, in the API and on the dashboard."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from deployctl.verbs.params import (
 )
 from deployctl.verbs.row import Param, ParamKind, Route, Verb
 
-_LATER = (UNSAID_NOTE, *NOTED[1:])  # no request says why
+_LATER = (UNSAID_NOTE, *NOTED[1:])  # these have no note in requests
 
 CHANGES = (
     Verb("upgrade", "Change", "Start a version beside the live one, check its health, switch traffic.",

@@ -1,4 +1,4 @@
-"""The verbs around the apps: a way out in an emergency, the watcher, people, tokens, apps and the ledger."""
+"""The verbs around the apps: an emergency switch, the watcher, users, tokens, apps and the ledger."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parameters that several verbs share, each with its words for the command's help and for the API's document."""
+"""The parameters that several verbs share, each with its text for the command's help and for the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ PULL_POLICIES = ("newer", "always", "missing", "never")  # domain.image_source.P
 SURE_TEXT = "Skips the confirmation: the version must boot first, or visitors would get 503."
 
 FORMATS = ("table", "wide", "json", "jsonl", "tsv")
-# What every command takes, before and after the verb.
+# The global flags, before and after the verb.
 SHARED = (
     Param("output", ParamKind.CHOICE, "-o", "--output", metavar="FORM", choices=FORMATS,
           about="Output format: table, wide, json, jsonl or tsv."),
@@ -43,7 +43,7 @@ PULL = Param("pull", ParamKind.PULL, "--pull", choices=PULL_POLICIES, body="pull
                        "fails then, missing pulls only images that are not on this server, never does not contact it. "
                        "Default: as in the app's file.")
 
-# -- what any change takes, and goes into ChangeOptions -----------------------------------------------------------------
+# -- options of any change, which become ChangeOptions ------------------------------------------------------------------
 DRY_RUN = Param("dry_run", ParamKind.FLAG, "-n", "--dry-run", about="Show the plan and change nothing.")
 EXIT_CODE = Param("exit_code", ParamKind.FLAG, "--exit-code", about="With --dry-run: exit with 10 if something would change.")
 NOTE = Param("note", ParamKind.NOTE, "-m", "--message", metavar="TEXT", body="note", about="Reason; kept in the history.")
@@ -59,7 +59,7 @@ SURE = Param("confirmed", ParamKind.FLAG, body="yes", api_about=SURE_TEXT)  # on
 NOTED = (NOTE, IF_REVISION, LOCK_WAIT)
 PLANNED = (DRY_RUN, EXIT_CODE, *NOTED)
 
-# -- people, tokens, apps, lines ---------------------------------------------------------------------------------------
+# -- users, tokens, apps, lines ----------------------------------------------------------------------------------------
 APP_WORD = Param("app", ParamKind.NAMED, word="[APP]", offers="complete_apps")
 USER = Param("name", ParamKind.NAMED, word="NAME", required=True, offers="complete_people")
 TOKEN = Param("name", ParamKind.NAMED, word="NAME", required=True, offers="complete_tokens")
@@ -72,5 +72,5 @@ HAND_OVER = Param("heir", ParamKind.NAMED, "--hand-over", metavar="NAME", offers
 
 
 def limit(most: int) -> Param:
-    """Return the flag for how many lines are wanted."""
+    """Return the flag for the number of lines."""
     return Param("limit", ParamKind.COUNT, "-n", "--limit", low=1, high=most, default=50, about="Number of lines.")

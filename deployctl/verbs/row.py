@@ -1,4 +1,4 @@
-"""What one row of the table of verbs says. Plain values: reading the table imports nothing else."""
+"""The fields of one row of the table of verbs. Plain values: reading the table imports nothing else."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ Function = Callable[..., Any]
 
 
 class ParamKind:
-    """How the text of a parameter becomes a value. cli/values.py parses them, and the API's request_fields.py
-    has them as JSON."""
+    """How the text of a parameter becomes a value. cli/values.py parses them, and the API's request_fields.py has them
+    as JSON."""
 
-    FLAG = "flag"  # True when it is given
+    FLAG = "flag"  # True if given
     RAW = "raw"  # any text
-    FILLED = "filled"  # a text that is not empty
-    NAMED = "named"  # a text that is not empty and does not look like a flag
+    FILLED = "filled"  # non-empty text
+    NAMED = "named"  # non-empty text that does not look like a flag
     NOTE = "note"  # why, for the history
     REASON = "reason"  # a note that is required
     SPAN = "span"  # 90s, 5m: seconds
@@ -26,18 +26,18 @@ class ParamKind:
     PULL = "pull"  # one of `choices`, as a PullPolicy
     LISTEN = "listen"  # HOST:PORT
     FILE = "file"  # a path
-    IMAGE = "image"  # a text on the command line, an image reference in a request
-    VERSION = "version"  # one of the words after the app
+    IMAGE = "image"  # text on the command line, an image reference in a request
+    VERSION = "version"  # one of the arguments after the app
     RELEASE = "release"  # the number in VERSION@RELEASE
 
 
 class Param:
-    """One thing that a verb takes: a word, a flag, a field of a request, or several of these.
+    """One parameter of a verb: an argument, a flag, a field of a request, or several of these.
 
-    `name` is the argument's name in Python. With `flags` it is a flag of the command line; with `word` one of its
-    positional words, shown as that; with `body` a field of the API's body and of the dashboard's form by that name.
-    `about` explains it in the command's help and `api_about`, where it differs, in the OpenAPI document. `planned` is
-    False for what only the act itself takes and not its dry run. `offers` names a function of cli/completion.py.
+    `name` is the argument's name in Python. With `flags` it is a flag of the command line; with `word` a positional
+    argument, shown as that; with `body` a field of the API's body and of the dashboard's form by that name. `about`
+    explains it in the command's help and `api_about`, if different, in the OpenAPI document. `planned` is False for
+    what only the act itself takes and not its dry run. `offers` names a function of cli/completion.py.
     """
 
     __slots__ = ("about", "api_about", "body", "choices", "default", "flags", "high", "kind", "low", "many", "metavar",
@@ -54,7 +54,7 @@ class Param:
 
     @property
     def unsaid(self) -> Any:
-        """Return its value when nothing was said."""
+        """Return its value when omitted."""
         if self.kind == ParamKind.FLAG:
             return False
         return {} if self.kind == ParamKind.ENV else () if self.many else self.default
@@ -63,7 +63,7 @@ class Param:
 class Route:
     """How the API and the forms offer a verb that changes an app: POST /api/v1/apps/APP/VERB.
 
-    `gives` is the answer's schema, `body` the name of the request's schema. `example` is a body that can be sent.
+    `gives` is the response schema, `body` the name of the request schema. `example` is a valid body.
     """
 
     __slots__ = ("at_once", "at_revision", "body", "deploys", "describes", "example", "form", "former", "gives", "more",
@@ -75,21 +75,21 @@ class Route:
                  at_once: bool = False) -> None:
         self.summary, self.more, self.body, self.describes, self.example = summary, more, body, describes, example
         self.gives, self.role = gives, role
-        self.question = question  # what the dashboard asks first: about a move, a stop, or a prune
-        self.form = form  # title of the dashboard's form for it, where it has one of its own
+        self.question = question  # what the dashboard asks first: about a switch, a stop, or a prune
+        self.form = form  # title of the dashboard's form for it, if it has one of its own
         self.former = former  # the verb's name before it was renamed: its path is accepted for one release
         self.moves = moves  # traffic: a page must say at which revision
-        self.deploys = deploys  # is shown as a deployment while it is in progress
+        self.deploys = deploys  # shown as a deployment while in progress
         self.at_revision = at_revision  # takes If-Match
-        self.at_once = at_once  # is done within a moment, and waited for
+        self.at_once = at_once  # done within a moment, so the request waits for it
 
 
 class Verb:
     """One verb. A function is written "module:function" and imported when it is used.
 
-    A verb that changes an app names its use case (`does`) and, where it has a plan to show, the one that returns it
-    (`plans`): both are called with `app`, `s` (services), `options` and the parameters by their names. All other verbs
-    name the function of the command line that carries them out (`runs`), called with the session and the parameters.
+    A verb that changes an app names its use case (`does`) and, if it has a plan to show, the one that returns it
+    (`plans`): both are called with `app`, `s` (services), `options` and the parameters by name. All other verbs name
+    the function of the command line that carries them out (`runs`), called with the session and the parameters.
     """
 
     __slots__ = ("any_image", "app", "begins", "does", "enters", "examples", "goes_back", "goes_on", "line", "name",
@@ -101,11 +101,11 @@ class Verb:
                  goes_on: bool = False, enters: bool = True) -> None:
         self.name, self.section, self.line, self.examples, self.see = name, section, line, examples, see
         self.does, self.plans, self.runs, self.params, self.route = does, plans, runs, params, route
-        self.app = app  # how help shows the app among the words, when it takes one and perhaps versions
-        self.begins = begins  # may be the first thing that a home is asked to do
-        self.any_image = any_image  # the use case is told whether whoever asks may run any image
-        self.goes_back = goes_back  # brings traffic back: never kept waiting for room, never limited by the minute
-        self.goes_on = goes_on  # also, with a warning, where others may write to the home's files
+        self.app = app  # how help shows the app among the arguments, if it takes one and perhaps versions
+        self.begins = begins  # may be the first command in a home
+        self.any_image = any_image  # the use case takes whether the caller may run any image
+        self.goes_back = goes_back  # brings traffic back: never queued for room, never rate limited
+        self.goes_on = goes_on  # also runs, with a warning, if others may write to the home's files
         self.enters = enters  # works in a home, and so as its owner; False: opens none, or chooses one by itself
 
     @property
@@ -114,7 +114,7 @@ class Verb:
 
     @property
     def versions(self) -> list[Param]:
-        """Return the versions among its words, in order."""
+        """Return the versions among its arguments, in order."""
         return [one for one in self.params if one.kind == ParamKind.VERSION]
 
     @property
@@ -123,7 +123,7 @@ class Verb:
 
     @property
     def words(self) -> list[Param]:
-        """Return the positional words that are parsed one by one: those without an app and its versions."""
+        """Return the positional arguments that are parsed one by one: those other than the app and its versions."""
         return [one for one in self.params if one.word and one.kind != ParamKind.VERSION]
 
     @property
@@ -132,7 +132,7 @@ class Verb:
 
     @property
     def takes(self) -> str:
-        """Return its words as help shows them: [APP] VERSION."""
+        """Return its arguments as help shows them: [APP] VERSION."""
         if self.is_group:
             return "COMMAND"
         return " ".join(filter(None, [self.app, *(one.word for one in self.params)]))
@@ -151,17 +151,17 @@ class Verb:
         return {name: value for name, value in arguments.items() if name not in only_act}
 
     def arguments(self, values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-        """Yield the parameters that belong to the use case with their values, those that were left out too."""
+        """Yield the parameters that belong to the use case with their values, including omitted ones."""
         for one in self.params:
             if one.name not in OPTIONS:
                 yield one.name, values.get(one.name, one.unsaid)
 
 
-OPTIONS = frozenset({"dry_run", "exit_code", "note", "if_revision", "lock_wait", "confirmed"})  # into ChangeOptions, or before
+OPTIONS = frozenset({"dry_run", "exit_code", "note", "if_revision", "lock_wait", "confirmed"})  # in ChangeOptions, or handled before
 
 
 def load(text: str) -> Function:
-    """Return the function that is written "module:function"."""
+    """Return the function written as "module:function"."""
     module, _, name = text.partition(":")
     found: Function = getattr(import_module(module), name)
     return found

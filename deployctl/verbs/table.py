@@ -11,7 +11,7 @@ SECTIONS = ("Start", "Change", "Inspect", "Manage")
 VERBS = {verb.name: verb for verb in (*START, *CHANGES, *LOOK, *MANAGE)}
 ALONE = Verb("", "", "Show the status, or the first steps.", runs="deployctl.cli.commands.manage:first_words", goes_on=True)
 ALIASES = {"ps": "status", "releases": "history", "deploy": "upgrade",
-           "remark": "annotate", "user end": "user logout"}  # hidden; a note on stderr names the command itself
+           "remark": "annotate", "user end": "user logout"}  # hidden; a note on stderr names the present command
 
 
 def below(group: str) -> list[str]:
@@ -22,10 +22,10 @@ def below(group: str) -> list[str]:
 
 
 def deployments() -> frozenset[str]:
-    """Return the names of the verbs that are shown as a deployment while they are in progress."""
+    """Return the names of the verbs that are shown as a deployment while in progress."""
     return frozenset(verb.name for verb, route in routes().values() if route.deploys)
 
 
 def routes() -> dict[str, tuple[Verb, Route]]:
-    """Return the verbs that the API and the dashboard offer too, by name."""
+    """Return the verbs that the API and the dashboard also offer, by name."""
     return {verb.name: (verb, verb.route) for verb in CHANGES if verb.route is not None}

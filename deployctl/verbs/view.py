@@ -1,4 +1,4 @@
-"""The verbs that look and change nothing, and those about deployctl itself."""
+"""The verbs that only read, and those about deployctl itself."""
 
 from __future__ import annotations
 

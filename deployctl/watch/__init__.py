@@ -1,1 +1,1 @@
-"""The long-lived process: it looks, repairs what may be repaired, and never decides which version is live."""
+"""The long-lived process: it monitors, repairs drift, and never decides which version is live."""

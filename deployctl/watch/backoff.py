@@ -1,4 +1,4 @@
-"""What failed is tried again after a while that grows each time, so that a hopeless case costs nothing."""
+"""What failed is retried after a delay that doubles each time, so that a hopeless case costs nothing."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ MAX_DELAY = 300.0
 class Backoff:
     """Keys are apps, and None for the home."""
 
-    _until: dict[Hashable, tuple[float, float]] = field(default_factory=dict)  # when, and the pause before it
+    _until: dict[Hashable, tuple[float, float]] = field(default_factory=dict)  # retry time, and the delay before it
 
     def waits(self, key: Hashable, now: float) -> bool:
         return key in self._until and now < self._until[key][0]
 
     def failed(self, key: Hashable, now: float) -> None:
-        """Double the pause."""
+        """Double the delay."""
         pause = min(self._until[key][1] * 2, MAX_DELAY) if key in self._until else FIRST_DELAY
         self._until[key] = (now + pause, pause)
 

@@ -1,5 +1,5 @@
-"""What containers take, every five seconds while somebody looks: CPU, memory, restarts. An engine that hangs keeps
-only this waiting, and its last word is shown for a few seconds more."""
+"""Resource usage of containers, every five seconds while somebody watches: CPU, memory, restarts. An engine that hangs
+delays only this, and its last figures are shown for a few seconds more."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from deployctl.ports import Clock, Services
 from deployctl.ports.metrics import Now, Usage
 
 USAGE_INTERVAL = 5.0  # seconds
-SOON = 1.5  # seconds to the second reading of all: CPU time is known from two, and the engine samples once a second
+SOON = 1.5  # seconds to the very second reading: CPU usage needs two, and the engine samples once a second
 TRUE = 20.0  # seconds that a reading is shown, and compared with
 
 
 @dataclass(frozen=True, slots=True)
 class Gauge:
-    at: float  # by the clock that never jumps
+    at: float  # on the monotonic clock
     moment: float  # unix seconds
     usage: Usage
     restarts: int
@@ -30,7 +30,7 @@ class Gauge:
 
 
 class Gauges:
-    """One thread asks, others read what was answered."""
+    """One thread reads, others use the results."""
 
     def __init__(self, watched: Callable[[], bool], looked_at: Callable[[], Collection[AppName] | None]) -> None:
         self._watched, self._looked_at = watched, looked_at
@@ -42,18 +42,18 @@ class Gauges:
         return size_of(self._read)
 
     def completed(self, app: AppName, readings: Mapping[int, Now]) -> dict[int, Now]:
-        """Return the readings with what is known of the containers at that time."""
+        """Return the readings with the containers' usage at that time."""
         found = {number: (now, self._read.get((app, number))) for number, now in readings.items()}
         return {number: _completed(now, gauge) if gauge and now.at - gauge.moment <= TRUE else now
                 for number, (now, gauge) in found.items()}
 
     def tick(self, s: Services) -> None:
-        """Ask for each running container when it is time. Every DeployctlError is survived."""
+        """Read each running container when it is due. Every DeployctlError is survived."""
         if not self._watched() or s.clock.now() < self._due:
             return
         try:
             self._read = self._ask(s)
-        except DeployctlError:  # the ledger, or an engine that is away: what is known grows too old to be shown
+        except DeployctlError:  # the ledger, or an unreachable engine: old figures expire
             self._due = s.clock.now() + USAGE_INTERVAL
             return
         first = any(gauge.cpu_percent is None for gauge in self._read.values())
@@ -77,7 +77,7 @@ class Gauges:
 
 
 def _percent(before: Gauge | None, usage: Usage, at: float) -> float | None:
-    """Return None when there is no fresh reading before, or when the container was started anew since."""
+    """Return None if there is no recent earlier reading, or if the container was restarted since."""
     if before is None or not 0 < at - before.at <= TRUE or usage.cpu_seconds < before.usage.cpu_seconds:
         return None
     return round(100 * (usage.cpu_seconds - before.usage.cpu_seconds) / (at - before.at), 1)

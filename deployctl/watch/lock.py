@@ -1,4 +1,4 @@
-"""One watcher for each home: it holds a lock, and whoever wants to know whether one runs, of which version, looks there."""
+"""One watcher for each home: it holds a lock, which also shows whether one runs, and of which version."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from deployctl.errors import LeaseHeld
 from deployctl.usecases.results import Finding
 
 LOCK_FILE = "watcher.lock"
-FIELD = 20  # bytes of the pid, then of the version: builds before 0.3.0 write and read the pid alone
+FIELD = 20  # bytes of the pid, then of the version: builds before 0.3.0 write and read only the pid
 PROC_LOCKS = Path("/proc/locks")  # proc_locks(5)
 
 
 @dataclass(frozen=True, slots=True)
 class Watcher:
-    """The `serve` that runs. `version` is None before 0.3.0."""
+    """The running `serve`. `version` is None before 0.3.0."""
 
     pid: int
     version: str | None
 
     @property
     def is_of_another_version(self) -> bool:
-        """Tell whether it would go on writing HAProxy's configuration, and answering, as another version does."""
+        """Return whether it would continue to write HAProxy's configuration, and respond, as another version does."""
         return self.version != __version__
 
     @property
@@ -43,7 +43,7 @@ class Watcher:
 
 @contextmanager
 def only_one(folder: Path) -> Iterator[None]:
-    """Hold the home's place of a watcher. Raises LeaseHeld when another process has it."""
+    """Hold the home's watcher lock. Raises LeaseHeld if another process has it."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
@@ -60,8 +60,8 @@ def only_one(folder: Path) -> Iterator[None]:
 
 
 def find_watcher(folder: Path) -> Watcher | None:
-    """Return the watcher of the home that runs, without a lock of our own, on which one that just begins would fail. Where
-    the kernel does not tell it, it is taken for none."""
+    """Return the running watcher of the home, without taking the lock, which could fail one that is just starting.
+    Without information from the kernel, assume none."""
     with suppress(OSError, ValueError):
         number = (folder / LOCK_FILE).stat().st_ino
         if any(" FLOCK " in line and f":{number} " in line for line in PROC_LOCKS.read_text().splitlines()):
@@ -71,7 +71,7 @@ def find_watcher(folder: Path) -> Watcher | None:
 
 
 def check_watcher(folder: Path) -> list[Finding]:
-    """Return what `doctor` says of the watcher that runs, if one does."""
+    """Return what `doctor` reports about the running watcher, if there is one."""
     watcher = find_watcher(folder)
     if watcher is None:
         return []

@@ -1,7 +1,8 @@
-"""Measures while `deployctl serve` lives: HAProxy's counters once a second while somebody looks, else every ten.
+"""Collects metrics while `deployctl serve` runs: HAProxy's counters once a second while somebody watches, else every
+ten.
 
-Every ten seconds a point for each release goes into the book. What does not answer is asked again later; nothing that
-is measured here is needed by anything that moves traffic.
+Every ten seconds a sample for each release is stored. What does not respond is retried later; nothing that switches
+traffic needs what is measured here.
 """
 
 from __future__ import annotations
@@ -21,17 +22,15 @@ from deployctl.ports.metrics import MAX_MEASURED_RELEASES, LiveMetrics, Now
 from deployctl.watch.counters import Gauges, unix
 
 FAST_INTERVAL = 1.0
-POINT_SECONDS = 10  # seconds of a point
-MAX_POINT_SECONDS = 60  # seconds that a point may cover when readings failed; after more there is a gap
-AWAY = 10.0  # seconds before what did not answer is asked again: the question waits under the proxy's lock
-STOP_WAIT_SECONDS = 5.0  # seconds that `stop` waits for a question that is under way
+POINT_SECONDS = 10  # seconds of a sample
+MAX_POINT_SECONDS = 60  # seconds that a sample may cover after failed readings; beyond that there is a gap
+AWAY = 10.0  # seconds before what did not respond is retried: the reading waits for the proxy's lock
+STOP_WAIT_SECONDS = 5.0  # seconds that `stop` waits for a reading in progress
 
 
 class MetricsSampler(LiveMetrics):
-    """Two threads: HAProxy's counters, and what containers take. `connect` makes services for one of them each.
-
-    `watched` tells whether somebody looks, `looked_at` at which apps closely (None: at all); both may be set later.
-    """
+    """Two threads: HAProxy's counters, and resource usage of containers. `connect` creates services for each of them.
+    `watched` tells whether somebody watches, `looked_at` which apps (None: none at all); both may be set later."""
 
     def __init__(self, connect: Callable[[], Services], *, watched: Callable[[], bool] = bool) -> None:
         self.watched = watched
@@ -41,13 +40,13 @@ class MetricsSampler(LiveMetrics):
         self._listeners: list[Callable[[], object]] = []
         self._gauges = Gauges(lambda: self.watched(), lambda: self.looked_at())
         self._tally: RequestCounts | None = None  # HAProxy's counters at the last reading
-        self._read_at = self._retry_at = float("-inf")  # by the clock that never jumps
+        self._read_at = self._retry_at = float("-inf")  # on the monotonic clock
         self._span_began: int | None = None  # unix seconds, a multiple of SPAN
-        self._whole = False  # it was read from its beginning
+        self._whole = False  # it was covered from its beginning
         self._span: dict[CountedServer, Counters] = {}
         self._latest: dict[AppName, dict[int, Now]] = {}
 
-    # -- what others ask ------------------------------------------------------------------------------------------
+    # -- for others -----------------------------------------------------------------------------------------------
     def latest(self, app: AppName) -> Mapping[int, Now]:
         return self._gauges.completed(app, self._latest.get(app, {}))
 
@@ -56,22 +55,22 @@ class MetricsSampler(LiveMetrics):
 
     @property
     def bytes(self) -> int:
-        """Return what the last readings of HAProxy and containers take: as long as what they are of is there."""
+        """Return the memory used by the last readings: kept as long as what they are about exists."""
         return size_of((self._tally, self._span, self._latest)) + self._gauges.bytes
 
     def listen(self, callback: Callable[[], object]) -> None:
-        """Call that after each reading, in the meter's own thread."""
+        """Call it after each reading, in the sampler's own thread."""
         self._listeners.append(callback)
 
     def start(self) -> None:
-        """Measure until `stop`, in threads that end with the process."""
+        """Collect until `stop`, in daemon threads."""
         works = {"meter": self.tick, "gauges": self._gauges.tick}
         self._threads = [Thread(target=self._work, args=[tick], name=name, daemon=True) for name, tick in works.items()]
         for thread in self._threads:
             thread.start()
 
     def stop(self) -> None:
-        """End both threads; one that waits for an engine that hangs is left to the end of the process."""
+        """Stop both threads; one that waits for a hanging engine is left to the end of the process."""
         self._ended.set()
         for thread in self._threads:
             thread.join(STOP_WAIT_SECONDS)
@@ -85,7 +84,7 @@ class MetricsSampler(LiveMetrics):
                 continue
             try:
                 while not self._ended.is_set():
-                    with suppress(DeployctlError):  # a ledger that is away for a while
+                    with suppress(DeployctlError):  # a ledger that is unavailable for a while
                         tick(s)
                     self._ended.wait(_until_next_second(s.clock))
             finally:
@@ -93,7 +92,7 @@ class MetricsSampler(LiveMetrics):
 
     # -- reading --------------------------------------------------------------------------------------------------
     def tick(self, s: Services) -> None:
-        """Read when it is time. Every DeployctlError is survived."""
+        """Read if it is due. Every DeployctlError is survived."""
         now, moment = s.clock.now(), unix(s.clock)
         if now < self._retry_at or not self._is_due(now, moment):
             return
@@ -110,7 +109,7 @@ class MetricsSampler(LiveMetrics):
             callback()
 
     def _is_due(self, now: float, moment: float) -> bool:
-        """Two readings make the first rate, so the second one comes soon."""
+        """The first rate needs two readings, so the second one comes soon."""
         return self.watched() or not self._latest or int(moment) // POINT_SECONDS * POINT_SECONDS != self._span_began
 
     def _take(self, tally: RequestCounts, now: float, moment: float) -> None:
@@ -127,7 +126,7 @@ class MetricsSampler(LiveMetrics):
         self._latest = latest
 
     def _end_span(self, end: int, s: Services) -> None:
-        """Put a point for each release into the book, unless nobody knows how the counts spread over the time."""
+        """Store a sample for each release, unless it is unknown how the counts are spread over time."""
         began, span, whole = self._span_began, self._span, self._whole
         self._span_began, self._span, self._whole = end, {}, began is not None
         if began is not None and whole and 0 < end - began <= MAX_POINT_SECONDS:
@@ -150,5 +149,5 @@ def _serving(s: Services) -> Mapping[AppName, int]:
 
 
 def _until_next_second(clock: Clock) -> float:
-    """Return how long to wait so that points end at whole tens of seconds, a moment after."""
+    """Return how long to wait so that samples end at whole tens of seconds, a moment after."""
     return FAST_INTERVAL - unix(clock) % FAST_INTERVAL + 0.01

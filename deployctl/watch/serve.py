@@ -1,4 +1,4 @@
-"""The long-lived process: one for each home. A signal ends it; HAProxy and the apps live on."""
+"""The long-lived process: one for each home. A signal ends it; HAProxy and the apps keep running."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from deployctl.watch.wakeup import Wakeup, start_following
 from deployctl.watch.watch import TICK_SECONDS, Watch
 
 SETTLE = 0.3  # seconds after an event: `docker restart` is two of them
-COLLECTED = (700, 10, 10)  # objects and rounds between two collections, as Python begins with
+COLLECTED = (700, 10, 10)  # objects and rounds between two collections: Python's defaults
 LEDGER_RETRY_SECONDS = 2.0  # seconds before a ledger that was replaced and cannot be read is opened again
 
 OpenServices = Callable[[], Services]
@@ -24,9 +24,9 @@ Stamp = tuple[int, int] | None
 
 
 def serve(settings: Settings, connect: OpenServices, *, beside: Beside = nullcontext) -> None:
-    """Watch until a signal comes, with what `beside` makes of the services around it. Raises what keeps it from
-    beginning; later errors are said and survived."""
-    gc.set_threshold(*COLLECTED)  # __main__ set it up for a short life
+    """Watch until a signal arrives, with whatever `beside` starts around the services. Raises what prevents it from
+    starting; later errors are reported and survived."""
+    gc.set_threshold(*COLLECTED)  # __main__ configured it for a short-lived process
     with only_one(settings.state_dir), suppress(KeyboardInterrupt, Interrupted):
         stamp, s = _stamp(settings.ledger), connect()
         try:
@@ -36,12 +36,12 @@ def serve(settings: Settings, connect: OpenServices, *, beside: Beside = nullcon
                     s.close()
                     stamp, s = _stamp(settings.ledger), _connect_again(s, connect)
         finally:
-            s.close()  # an end without this would count as unclean
+            s.close()  # ending without this would count as unclean
 
 
 def watch_until_replaced(s: Services, ledger: Path, stamp: Stamp) -> None:
-    """Watch as long as the ledger is the file that was opened: a backup that was put back is another one. `stamp` was taken
-    before it was opened, so that one put back while the dashboard begins is seen; None where there was none yet."""
+    """Watch as long as the ledger is the file that was opened: a restored backup is another one. `stamp` was taken
+    before it was opened, so that a restore while the dashboard starts is noticed; None if there was none yet."""
     wakeup, stamp = Wakeup(), stamp or _stamp(ledger)
     watch = Watch(s, is_rung=wakeup.is_rung)
     ended = start_following(s.engine, wakeup, now=s.clock.utc())
@@ -58,11 +58,11 @@ def watch_until_replaced(s: Services, ledger: Path, stamp: Stamp) -> None:
 
 
 def _require_here(s: Services) -> None:
-    """Raise when the home was moved, and is led here by a link only: whoever goes on by the former name would undo what
-    commands do at the place where it lies now."""
+    """Raise if the home was moved and only a link leads here: working under the former path would undo what commands do
+    at the present one."""
     try:
         place = s.ledger.identity.path
-    except DeployctlError:  # the watch says it
+    except DeployctlError:  # the watch reports it
         return
     if place != str(s.home):
         raise Refused(f"the home {s.home} was moved to {place}: the watcher stops and has to be started there.",

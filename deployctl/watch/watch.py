@@ -1,6 +1,7 @@
-"""One watcher of one home: a cheap look each tick, a whole one when there is a reason, a repair where something drifted.
+"""One watcher of one home: a cheap check each tick, a full one if there is a reason, a repair if something drifted.
 
-It holds a lease only while it repairs, leaves apps alone that somebody changes, and survives whatever does not answer.
+It holds a lease only while it repairs, leaves apps alone that are being changed, and survives whatever does not
+respond.
 """
 
 from __future__ import annotations
@@ -21,41 +22,41 @@ from deployctl.usecases.view.readiness import Around, check_readiness, look_at_a
 from deployctl.watch.backoff import Backoff
 from deployctl.watch.wakeup import EVERY_APP
 
-TICK_SECONDS = 2.0  # seconds between two cheap looks
-WHOLE = 30.0  # seconds between two whole looks without a reason
-SHARE = 0.005  # of the time, that looks of one kind without a reason take at most,
-SELDOM = 10  # as long as they are no more seldom than this many times what is usual
-CLOSE = 300.0  # seconds between two looks that ask for each container
-READY = 60.0  # seconds between two questions whether there is still a way back
-BOOKS = 60.0  # seconds between two looks after the ledger's own books
-LEDGER_KEY = "ledger.db"  # no app has such a name
-FOLD = 3600.0  # seconds between two looks for what is to fold; what is due by its age is so at midnight, once a day
+TICK_SECONDS = 2.0  # seconds between two cheap checks
+WHOLE = 30.0  # seconds between two full checks without a reason
+SHARE = 0.005  # of the time, at most, for checks of one kind without a reason,
+SELDOM = 10  # as long as they are no rarer than this many times the usual
+CLOSE = 300.0  # seconds between two checks that inspect each container
+READY = 60.0  # seconds between two checks whether there still is a rollback target
+BOOKS = 60.0  # seconds between two rounds of ledger maintenance
+LEDGER_KEY = "ledger.db"  # not a valid app name
+FOLD = 3600.0  # seconds between two checks for what to fold; what is due by age becomes so at midnight, once a day
 
 
 def pause_after(took: float, *, least: float) -> float:
-    """Return the seconds until the next look of its kind: of many apps it takes longer, and is taken less often. What
-    happens meanwhile is an event, and looked at at once."""
+    """Return the seconds until the next check of its kind: with many apps it takes longer, and runs less often. What
+    happens in between is an event, and checked immediately."""
     return max(least, min(took / SHARE, least * SELDOM))
 
 
 @dataclass(slots=True)
 class Watch:
     s: Services
-    is_rung: Callable[[], bool] = bool  # something has happened since this tick began: what can wait is left for the next
+    is_rung: Callable[[], bool] = bool  # something has happened since this tick began: what can wait is left for the next one
     patience: Backoff = field(default_factory=Backoff)
-    master: int | None = None  # pid of the HAProxy that carries the ledger's table
+    master: int | None = None  # pid of the HAProxy that has the ledger's table
     whole_at: float = float("-inf")
     close_at: float = float("-inf")
     ready_at: float = float("-inf")
     books_at: float = float("-inf")
     fold_at: float = float("-inf")
-    unchecked: list[AppName] = field(default_factory=list)  # apps whose ways back are still to be looked at in this round
+    unchecked: list[AppName] = field(default_factory=list)  # apps whose rollback targets are still to be checked in this round
     around: Around | None = None  # what was read for all of them
-    again: set[str] = field(default_factory=set)  # apps that were busy when there was a reason to look
-    complaints: dict[str | None, str] = field(default_factory=dict)  # said once, not every two seconds
+    again: set[str] = field(default_factory=set)  # apps that were busy when there was a reason to check
+    complaints: dict[str | None, str] = field(default_factory=dict)  # reported once, not every two seconds
 
     def tick(self, rung: Collection[str]) -> None:
-        """Look as closely as there is reason to, and repair. Only an interrupt is raised."""
+        """Check as closely as there is reason to, and repair. Only interrupts are raised."""
         try:
             self._look_after_proxy()
         except Interrupted:
@@ -67,15 +68,15 @@ class Watch:
             self._look_after_ways_back()
         except Interrupted:
             raise
-        except DeployctlError as e:  # the ledger, or an engine that went away in the midst of it
+        except DeployctlError as e:  # the ledger, or an engine that became unreachable in the middle
             self._complain("", e.message)
         try:
             self._keep_books()
-        except DeployctlError as e:  # no room for a copy
+        except DeployctlError as e:  # no room for a backup
             self._complain(LEDGER_KEY, e.message)
 
     def _look_after_proxy(self) -> None:
-        """Let a dead HAProxy live again, and let another process of it carry what the one before did."""
+        """Restart a dead HAProxy, and apply the ledger's table to a new HAProxy process."""
         s, now = self.s, self.s.clock.now()
         if s.traffic.pid() == self.master is not None or self.patience.waits(None, now) or not s.ledger.apps():
             return
@@ -110,14 +111,14 @@ class Watch:
         self.close_at = now + (0.0 if away else pause_after(took, least=CLOSE)) if everything else self.close_at
 
     def _forget_what_is_gone(self) -> None:
-        """Keep nothing of apps that were removed: a watcher lives for months."""
+        """Keep nothing of removed apps: a watcher runs for months."""
         there: set[str | None] = {None, "", LEDGER_KEY, *(app.name for app in self.s.ledger.apps())}
         self.patience.keep(there)
         self.complaints = {app: why for app, why in self.complaints.items() if app in there}
 
     def _look_after_ways_back(self) -> None:
-        """Let the ledger know of every version that can no longer be rolled back to, or can again: engine and HAProxy are
-        read once for all apps of a round."""
+        """Record every version that can no longer be rolled back to, or can again: engine and HAProxy are read once for
+        all apps of a round."""
         began = self.s.clock.now()
         if began >= self.ready_at and not self.unchecked:
             self.unchecked = [app.name for app in self.s.ledger.apps()][::-1]
@@ -131,7 +132,8 @@ class Watch:
             self.ready_at = now + pause_after(now - began, least=READY)
 
     def _keep_books(self) -> None:
-        """Let the events tell of refused changes once their minute is over, copy the ledger after moves, fold what is due."""
+        """Write events for rejected changes once their minute is over, back up the ledger after switches, fold what is
+        due."""
         now = self.s.clock.now()
         if now >= self.books_at:
             self.books_at = now + BOOKS
@@ -151,7 +153,7 @@ class Watch:
     def _known(self, app: str) -> bool:
         return self.s.ledger.find_app(AppName(app)) is not None
 
-    # -- what it says ----------------------------------------------------------------------------------------------
+    # -- what it reports -------------------------------------------------------------------------------------------
     def _judge(self, lines: Sequence[RepairDone]) -> None:
         """Report what was repaired, and back off from what was not."""
         for line in lines:

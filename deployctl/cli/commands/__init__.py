@@ -1,1 +1,1 @@
-"""The verbs as the command line knows them, one file for each group."""
+"""The verbs on the command line, one file for each group."""

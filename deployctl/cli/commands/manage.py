@@ -1,4 +1,4 @@
-"""First steps: the status or three hints, the demo, the checks, and the file of an app."""
+"""First steps: the status or three hints, the demo, the system checks, and an app's file."""
 
 from __future__ import annotations
 

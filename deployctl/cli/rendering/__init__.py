@@ -1,1 +1,1 @@
-"""Answers as text, tables and JSON."""
+"""Results as text, tables and JSON."""

@@ -34,7 +34,7 @@ def _state_word(error: DeployctlError) -> str:
 
 
 def serving_sentence(serving: Mapping[str, Any]) -> str:
-    """Return which version is live, in words."""
+    """Return which version is live, as text."""
     version, address = serving.get("version"), serving.get("address")
     if not version:
         return "no live version."
