@@ -157,7 +157,7 @@ class Verb:
                 yield one.name, values.get(one.name, one.unsaid)
 
 
-OPTIONS = frozenset({"dry_run", "exit_code", "note", "if_revision", "lock_wait", "confirmed"})  # in ChangeOptions, or handled before
+OPTIONS = frozenset({"dry_run", "exit_code", "note", "if_revision", "lock_wait", "confirmed"})  # ChangeOptions, or before it
 
 
 def load(text: str) -> Function:
