@@ -1,1 +1,1 @@
-"""What `deployctl demo` shows: an application, its visitors, and images made without builder or registry."""
+"""What `deployctl demo` shows: an application, its visitors, and images built without builder or registry."""

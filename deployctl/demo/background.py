@@ -1,4 +1,5 @@
-"""What the demo leaves running: each process is noted in the demo's folder, and only a process that is noted is ended."""
+"""What the demo leaves running: each process is recorded in the demo's folder, and only recorded processes are
+ended."""
 
 from __future__ import annotations
 
@@ -14,11 +15,11 @@ from deployctl.effects.linux.outlive import HERE
 
 NOTE_SUFFIX = ".process"  # the end of a note's name
 STOP_WAIT_SECONDS = 15.0  # seconds before one that was asked to end is killed
-_children: list[subprocess.Popen[bytes]] = []  # of this very process: to be reaped when they end before it
+_children: list[subprocess.Popen[bytes]] = []  # of this process: to be reaped if they end before it
 
 
 def start(name: str, command: list[str], home: Path) -> None:
-    """Start it where it outlives this login, with a log in `home`, and note it there."""
+    """Start it where it outlives this login, with a log in `home`, and record it there."""
     with (home / f"{name}.log").open("wb") as log:
         process = subprocess.Popen(_lasting(command, f"demo-{name}"), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                    cwd="/", start_new_session=True)
@@ -28,7 +29,7 @@ def start(name: str, command: list[str], home: Path) -> None:
 
 
 def _lasting(command: list[str], name: str) -> list[str]:
-    """Return the command in a unit of its own where systemd gives one."""
+    """Return the command in a unit of its own if systemd provides one."""
     trial = HERE.wrapped(["true"], name, os.environ)
     if trial is None or subprocess.run(trial, capture_output=True, check=False, timeout=STOP_WAIT_SECONDS).returncode:
         return command
@@ -36,7 +37,7 @@ def _lasting(command: list[str], name: str) -> list[str]:
 
 
 def end_all(home: Path) -> list[str]:
-    """End every process that is noted in `home`, and return their names."""
+    """End every process that is recorded in `home`, and return their names."""
     ended = [note.stem for note in sorted(home.glob(f"*{NOTE_SUFFIX}")) if _end(note)]
     _children[:] = [child for child in _children if child.poll() is None]
     HERE.forget("demo-*")
@@ -61,7 +62,7 @@ def _end(note: Path) -> bool:
 
 
 def _noted(note: Path) -> int | None:
-    """Return the pid while that very process lives: a number that was given to another one since is not ours."""
+    """Return the pid while that process is alive: a pid that was reused since is not ours."""
     try:
         told = json.loads(note.read_text())
         pid, mark = int(told["pid"]), str(told["mark"])
@@ -71,7 +72,7 @@ def _noted(note: Path) -> int | None:
 
 
 def _mark(pid: int) -> str:
-    """Return when that process began and in which boot, empty when it is gone: no other process has ever the same."""
+    """Return when that process began and in which boot, empty if it has ended: unique to one process."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
@@ -82,7 +83,7 @@ def _mark(pid: int) -> str:
 
 
 def _mark_by_ps(pid: int) -> str:
-    """Return the same where there is no /proc."""
+    """Return the same without /proc."""
     if Path("/proc/self/stat").exists():
         return ""
     told = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)

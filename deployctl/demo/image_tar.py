@@ -1,7 +1,7 @@
 """Container images as `docker save` writes them, assembled in memory.
 
-Same input, same bytes, same image id: times are zero, order is sorted, owners are root. Nothing here asks the
-engine, runs a builder or looks at the clock.
+Same input, same bytes, same image id: times are zero, order is sorted, owners are root. Nothing here queries the
+engine, runs a builder or reads the clock.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Content = bytes | tuple[bytes, int] | TarLink  # a tuple carries the file's mode
 
 @dataclass(frozen=True)
 class Layer:
-    """One uncompressed layer. Two layers with equal diff ids are stored by the engine once."""
+    """One uncompressed layer. The engine stores two layers with equal diff ids once."""
 
     tar: bytes = field(repr=False)
 
@@ -70,7 +70,7 @@ _RUNTIME = ("Entrypoint", "Cmd", "Env", "ExposedPorts", "Labels", "Healthcheck",
 
 @dataclass(frozen=True)
 class TarImage:
-    """An image to be: its layers from the lowest to the uppermost, and what a Dockerfile would say beside them."""
+    """An image to build: its layers from the lowest to the uppermost, and the rest of its Dockerfile."""
 
     layers: tuple[Layer, ...]
     tags: tuple[str, ...]
@@ -103,7 +103,8 @@ class TarImage:
         return f"sha256:{sha256(self.config).hexdigest()}"
 
     def is_told_by(self, inspected: Mapping[str, Any]) -> bool:
-        """Tell whether that is this very image. Its id says it to Docker's own image store only: containerd's has others."""
+        """Return whether that is exactly this image. Its id proves it only for Docker's own image store: containerd's
+        has others."""
         has, layers = inspected.get("Config") or {}, [layer.diff_id for layer in self.layers]
         return (inspected["Architecture"], inspected["RootFS"]["Layers"]) == (self.architecture, layers) and all(
             (has.get(key) or None) == (self._runtime().get(key) or None) for key in _RUNTIME)
@@ -125,7 +126,7 @@ class TarImage:
 
 
 def file_layer(files: Mapping[str, Content], *, folders: Mapping[str, int] | None = None) -> Layer:
-    """Return a layer of these files by absolute path; `folders` are made too, with the mode given."""
+    """Return a layer of these files by absolute path; `folders` are created too, with the given mode."""
     modes = {folder: 0o755 for path in files for folder in _parents(path)} | dict(folders or {})
     entries = [_folder_entry(path, mode) for path, mode in modes.items()]
     entries += [_entry(path, content) for path, content in files.items()]
@@ -162,7 +163,7 @@ def _name(digest: str) -> str:
 
 
 def _parents(path: str) -> list[str]:
-    # without an entry of its own a parent folder would be closed to all but root
+    # without an entry of its own only root could read a parent folder
     return [str(folder) for folder in PurePosixPath(path).parents if folder.name]
 
 

@@ -1,4 +1,4 @@
-"""Puts images into an engine. A layer travels only when the engine lacks it."""
+"""Loads images into an engine. A layer is sent only if the engine lacks it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from deployctl.errors import EngineRefused, EngineUnavailable
 
 
 def load_images(base_url: str, *images: TarImage, timeout: float = 60) -> list[str]:
-    """Make the engine hold these images under their tags, and return the ids it knows them by. May be repeated."""
+    """Ensure that the engine has these images under their tags, and return its ids for them. Idempotent."""
     with _errors("load images"), closing(_client(base_url, timeout)) as client:
         missing = [image for image in images if not _holds(client, image)]
         if missing and _refusal(client, missing, with_layers=False):
@@ -19,7 +19,7 @@ def load_images(base_url: str, *images: TarImage, timeout: float = 60) -> list[s
         return [str(client.inspect_image(image.tags[0])["Id"]) for image in images]
 
 
-def _client(base_url: str, timeout: float) -> Any:  # docker-py's low-level client carries no types
+def _client(base_url: str, timeout: float) -> Any:  # docker-py's low-level client is untyped
     from docker import APIClient
 
     return APIClient(base_url=base_url, version="auto", timeout=int(timeout))
@@ -41,7 +41,7 @@ def _send_whole(client: Any, images: Sequence[TarImage]) -> None:
 
 
 def _refusal(client: Any, images: Sequence[TarImage], *, with_layers: bool) -> str | None:
-    """Return why the engine did not take these images; None when it has them."""
+    """Return why the engine did not accept these images; None if it has them."""
     from docker.errors import APIError
 
     try:
@@ -66,7 +66,7 @@ def _errors(doing: str) -> Iterator[None]:
 
 
 def unload_images(base_url: str, *tags: str) -> list[str]:
-    """Take these tags away and return those that were there; an image goes with its last tag."""
+    """Remove these tags and return those that existed; an image goes with its last tag."""
     from docker.errors import ImageNotFound
 
     gone = []

@@ -1,7 +1,7 @@
 """The running Python as one image layer: interpreter, standard library and the C libraries that both load.
 
-Everything lies where it lies on this host, so that whatever the interpreter was built to find, it finds. Left out
-is what a server never imports: tests, IDLE, Tk, terminals, TLS, installers, sources and debug sections.
+Everything has the same path as on this host, so that whatever the interpreter was built to find, it finds. What a
+server never imports is left out: tests, IDLE, Tk, terminals, TLS, installers, sources and debug sections.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from tempfile import NamedTemporaryFile
 from deployctl.demo.image_tar import Content, Layer, TarLink, file_layer
 from deployctl.errors import Invalid
 
-PYTHON = "/usr/bin/python3"  # inside the image, whatever the interpreter is called on this host
-ENTRYPOINT = (PYTHON, "-E", "-s", "-S")  # no site, no environment: up in 9 ms instead of 15
+PYTHON = "/usr/bin/python3"  # inside the image, whatever the interpreter's name on this host
+ENTRYPOINT = (PYTHON, "-E", "-s", "-S")  # no site, no environment: started in 9 ms instead of 15
 
-_LAYOUT = "1"  # part of the cache key: raise it when this file puts other things into the layer
+_LAYOUT = "1"  # part of the cache key: raise it when this file changes the layer's contents
 _FOLDERS_LEFT_OUT = re.compile(
     r"__pycache__|test|tests|idlelib|idle_test|tkinter|turtledemo|ensurepip|lib2to3|pydoc_data|distutils|"
     r"site-packages|dist-packages|lib-dynload|config-.*|venv|curses|dbm"
@@ -36,11 +36,11 @@ _MODULES_LEFT_OUT = re.compile(
     r"_?xx.*|_test.*|_ctypes_test)\."
 )
 _LIBRARY = re.compile(r"(?:=> )?(/\S+) \(0x")
-_UNCHECKED = (1).to_bytes(4, "little")  # pyc flag: never look at the source, which is not there
+_UNCHECKED = (1).to_bytes(4, "little")  # pyc flag: never check the source, which is not there
 
 
 def python_layer(cache: Path) -> Layer:
-    """Return the layer for the running interpreter; made once, then read from the cache folder."""
+    """Return the layer for the running interpreter; built once, then read from the cache folder."""
     kept = cache / f"python-{_identity()}.tar"
     if not kept.exists():
         _write_whole(kept, file_layer(_files(), folders={"tmp": 0o1777}).tar)
@@ -79,7 +79,7 @@ def _extension_modules() -> list[Path]:
 
 
 def library_closure(binaries: Sequence[Path]) -> set[Path]:
-    """Return all that the loader would load for these, itself included, by the paths it looks them up by."""
+    """Return all that the loader would load for these, including themselves, by the paths it uses."""
     listing = subprocess.run(["ldd", *map(str, binaries)], capture_output=True, text=True, check=False)
     found = {Path(match[1]) for match in _LIBRARY.finditer(listing.stdout)}
     if not found:
@@ -89,7 +89,7 @@ def library_closure(binaries: Sequence[Path]) -> set[Path]:
 
 
 def _asked_for_later(libraries: Iterable[Path]) -> set[Path]:
-    # glibc opens this one by itself when a thread is ended; no listing shows it
+    # glibc opens this one by itself when a thread ends; no listing shows it
     wanted = {library.parent / "libgcc_s.so.1" for library in libraries if library.name == "libc.so.6"}
     return {library for library in wanted if library.exists()}
 
@@ -110,7 +110,7 @@ def _bytecode(source: Path) -> bytes:
 
 
 def _kept_code(source: Path) -> bytes | None:
-    """Return what the host compiled already, when it is of this very source: it saves seconds."""
+    """Return what the host has compiled already, if it is of exactly this source: it saves seconds."""
     kept, facts = Path(cache_from_source(str(source), optimization="")), source.stat()
     fresh = struct.pack("<4sIII", MAGIC_NUMBER, 0, int(facts.st_mtime) & 0xFFFFFFFF, facts.st_size & 0xFFFFFFFF)
     pyc = kept.read_bytes() if kept.exists() else b""

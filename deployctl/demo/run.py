@@ -1,6 +1,6 @@
-"""`deployctl demo`: real containers, real visitors, one broken version, and the way back by one click.
+"""`deployctl demo`: real containers, real visitors, one broken version, and a one-click rollback.
 
-Ends with the count of requests and a link to the dashboard. What it leaves running is named, and ends with `--stop`.
+Ends with the count of requests and a link to the dashboard. What it leaves running is listed, and ends with `--stop`.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from deployctl.demo.visitors import Visitors
 from deployctl.errors import DeployctlError
 
 RATE = 100.0  # visitors a second
-STATE_SECONDS = 3.0  # seconds that each state is left to the visitors
-STAY, STAY_RATE = 900, 10  # seconds and visitors a second of those that stay
+STATE_SECONDS = 3.0  # seconds that visitors get in each state
+STAY, STAY_RATE = 900, 10  # seconds and requests a second of the visitors that stay
 SEEN = 40.0  # seconds within which the failures are measured
 ADMIN = "demo"
 
 
 class Demo:
-    """One run. Every step is the very command that a person would type, run by a process of its own."""
+    """One run. Every step is exactly the command that a user would type, run by a process of its own."""
 
     def __init__(self, folder: Path, out: TextIO) -> None:
         self.settings, self.out = Settings(folder.resolve()), out
@@ -78,7 +78,7 @@ class Demo:
         return web, port
 
     def _open_dashboard(self, port: int) -> None:
-        """Let `deployctl serve` run on its own until `--stop`."""
+        """Let `deployctl serve` run by itself until `--stop`."""
         background.start("serve", self._program("serve"), self.settings.home)
         until = time.monotonic() + SEEN
         while not _answers(port):
@@ -108,7 +108,7 @@ class Demo:
         self._deployctl("history", stage.APP_NAME)
 
     def _wait_measured(self) -> None:
-        """Leave the visitors there until `status` has counted enough failures to call it degraded."""
+        """Keep the visitors there until `status` has counted enough failures to report degraded."""
         until = time.monotonic() + SEEN
         while time.monotonic() < until:
             told = json.loads(self._ask("-o", "json", "status", stage.APP_NAME))
@@ -124,7 +124,7 @@ class Demo:
             self._say(f"  {line}")
 
     def _ask(self, *words: str) -> str:
-        """Return what the command answers. Raises DeployctlError with all that it said when it fails."""
+        """Return the command's result. Raises DeployctlError with all its output if it fails."""
         done = subprocess.run(self._program(*words), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
         if done.returncode:
             error = DeployctlError(f"deployctl {' '.join(words)} exited with {done.returncode}",
@@ -156,7 +156,7 @@ Now v2, the broken version, is live again on http://127.0.0.1:{port}/: 1 request
         return 1 if count.lost else 0
 
     def _command(self, *words: str) -> str:
-        """Return the command with everything that this person must type for it."""
+        """Return the command with everything that this user must type for it."""
         program = Path(sys.argv[0])
         name = str(program) if program.name == "deployctl" else "deployctl"
         home = [] if words[0] == "demo" else ["--home", str(self.settings.home)]
@@ -184,6 +184,6 @@ def _quoted(word: str) -> str:
 
 
 def run_demo(folder: Path, *, stop: bool, out: TextIO) -> int:
-    """Run the demo in that folder, or remove it. Return the exit code: 1 when a request was lost."""
+    """Run the demo in that folder, or remove it. Return the exit code: 1 if a request was lost."""
     demo = Demo(folder, out)
     return demo.stop() if stop else demo.run()

@@ -1,4 +1,4 @@
-"""Sets the demo up in a home of its own, and takes it apart again: by label, so that a lost ledger does no harm."""
+"""Sets the demo up in a home of its own, and removes it again: by label, so that a lost ledger does no harm."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def engine(settings: Settings) -> DockerEngine:
 
 
 def load_versions(settings: Settings) -> list[str]:
-    """Put the three versions into the engine, made from the Python that runs this, and return their image ids."""
+    """Load the three versions, built from the running Python, into the engine and return their image ids."""
     cache = settings.home / "cache"
     images = [
         webapp_image(f"{DEMO_IMAGE}:{version}", version=version, color=colour, fault=fault, cache=cache)
@@ -58,7 +58,7 @@ def load_versions(settings: Settings) -> list[str]:
 
 
 def write_files(settings: Settings) -> tuple[int, int]:
-    """Write the demo's server and app file, and return the free ports that dashboard and stable address got."""
+    """Write the demo's server and app file, and return the free ports for dashboard and public address."""
     web, app = _free_ports()
     settings.config_dir.mkdir(parents=True, exist_ok=True)
     settings.server_file.write_text(SERVER.format(port=web))
@@ -77,7 +77,7 @@ def _free_ports() -> tuple[int, int]:
 
 def take_apart(settings: Settings) -> list[str]:
     """Remove every container, network, route, image and process of the demo, and its home. Return what was removed."""
-    removed = [f"process {name}" for name in background.end_all(settings.home)]  # first: a watcher would mend the rest
+    removed = [f"process {name}" for name in background.end_all(settings.home)]  # first: a watcher would repair the rest
     removed += _engine_objects(settings)
     traffic = HaproxyTraffic(settings.haproxy_dir, ServerSpec(), TrafficTable, SystemClock())
     if settings.haproxy_dir.is_dir() and traffic.pid() is not None:
@@ -114,7 +114,7 @@ def _unguard(guard: LinuxGuard, subnet: str) -> None:
 
 
 def running_home(folder: Path) -> bool:
-    """Tell whether a demo was set up in that folder."""
+    """Return whether a demo was set up in that folder."""
     return (folder / "config" / "server.toml").is_file()
 
 

@@ -19,13 +19,14 @@ from collections import Counter
 from deployctl.dataclass import asdict, dataclass, field
 
 ANSWERED = ("ok", "app_4xx")
-KEPT_TRANSITIONS = 1000  # of a canary there are endless ones
-_STEP = math.log(1.01)  # latencies are kept to one percent, so that a week of them takes no room
+KEPT_TRANSITIONS = 1000  # a canary has endless ones
+_STEP = math.log(1.01)  # latencies are stored to one percent, so that a week of them takes no space
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """The result of one visit. Times are milliseconds where they say so, else seconds since the first request."""
+    """The result of one visit. Times are in milliseconds if their name says so, else seconds since the first
+    request."""
 
     seconds: float
     sent: int
@@ -34,9 +35,9 @@ class Count:
     app_5xx: int
     by_class: dict[str, int]
     by_version: dict[str, int]
-    transitions: list[tuple[float, str]]  # when answers of another version began; the first entry is the first answer
-    longest_gap_ms: float  # without a good answer
-    p50_ms: float | None  # from the moment a request was due, good answers only
+    transitions: list[tuple[float, str]]  # when responses of another version began; the first entry is the first response
+    longest_gap_ms: float  # without a good response
+    p50_ms: float | None  # from the moment a request was due, good responses only
     p99_ms: float | None
     max_ms: float | None
     lag_ms: float  # how late the worst request was sent, by our own fault
@@ -61,7 +62,7 @@ class Count:
 
 @dataclass
 class VisitCount:
-    """Counts as answers come, in the order in which they come."""
+    """Counts responses in the order in which they arrive."""
 
     retried: int = 0
     connections: int = 0
@@ -88,7 +89,7 @@ class VisitCount:
         self._latencies[_bucket(done - due)] += 1
 
     def count(self, *, seconds: float) -> Count:
-        """Return what was counted, over a visit that lasted so long."""
+        """Return the counts of a visit that lasted that long."""
         sent, answered = self._by_class.total(), sum(self._by_class[name] for name in ANSWERED)
         own = self._by_class["app_5xx"]
         return Count(

@@ -1,7 +1,7 @@
 """The open loop: request i is due at t0 + i/rate, whatever became of the others.
 
-A slow or dead server therefore sees as many requests as a quick one, and each is counted with the wait that a
-visitor would have had. Runs in a process of its own (visitors.py), so that nobody else's work delays it.
+A slow or dead server therefore gets as many requests as a quick one, and each is counted with the wait that a visitor
+would have had. Runs in a process of its own (visitors.py), so that other work does not delay it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from deployctl.demo.visitor_http import Stale, VisitorAnswer, VisitorConnection,
 
 @dataclass(frozen=True, slots=True)
 class VisitPlan:
-    """What to ask for, and how often. `seconds` 0 means until told to stop."""
+    """What to request, and how often. `seconds` 0 means until asked to stop."""
 
     url: str
     rate: float = 40.0
@@ -32,7 +32,7 @@ class VisitPlan:
     keep_alive: bool = True
     timeout: float = 5.0
     retry_stale: bool = False
-    host: str | None = None  # Host header; None: what the URL says
+    host: str | None = None  # Host header; None: from the URL
 
     def request(self) -> bytes:
         """Return the bytes that each visitor sends."""
@@ -58,7 +58,7 @@ class Crowd:
         self._start = self._clock()
 
     async def visit(self, stop: asyncio.Event) -> Count:
-        """Send what is due until the time is over or `stop` is set, wait for what is open, and count it all."""
+        """Send what is due until the time is over or `stop` is set, wait for open requests, and count all."""
         end = self._start + (self._wish.seconds or math.inf)
         async with asyncio.TaskGroup() as open_requests:
             for number in count():
@@ -72,7 +72,7 @@ class Crowd:
         return self.counted()
 
     def counted(self) -> Count:
-        """Return the count up to this moment; requests that are still open are not in it."""
+        """Return the count so far; open requests are not included."""
         return self._tally.count(seconds=self._clock() - self._start)
 
     async def _stopped_before(self, due: float, stop: asyncio.Event) -> bool:
@@ -102,7 +102,7 @@ class Crowd:
     async def _ask_on(self, connection: VisitorConnection) -> VisitorAnswer:
         try:
             answer = await connection.ask(self._request)
-        except BaseException:  # whatever it was: this connection carries no second answer
+        except BaseException:  # whatever it was: this connection carries no second response
             connection.abort()
             raise
         if answer.keep_alive and self._wish.keep_alive:
@@ -125,9 +125,9 @@ class Crowd:
 
 
 async def visit(wish: VisitPlan, *, started: Callable[[], None], report: Callable[[Count], None] | None = None) -> Count:
-    """Visit until the wish is fulfilled or SIGINT or SIGTERM comes.
+    """Visit until the plan is carried out or SIGINT or SIGTERM arrives.
 
-    With `report`, a parent holds our standard input: until that one goes, too, and each line from it asks for a
+    With `report`, a parent holds our standard input: the visit also ends with that, and each line from it requests a
     report of the count so far.
     """
     _allow_many_connections()

@@ -1,6 +1,6 @@
-"""One visitor's side of HTTP/1.1: ask on a connection, read exactly one answer, say what went wrong.
+"""One visitor's side of HTTP/1.1: send a request on a connection, read exactly one response, say what went wrong.
 
-A connection that died while idle is not used; one that dies under a request is that request's loss.
+A connection that died while idle is not used; one that dies during a request loses that request.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from collections.abc import Mapping
 
 from deployctl.dataclass import dataclass
 
-MARKS = ("x-version", "x-deployctl-version")  # whoever sends one of these is the app, or was sent on from it
+MARKS = ("x-version", "x-deployctl-version")  # a response with one of these comes from the app, or was passed on from it
 _STATUS = re.compile(rb"HTTP/1\.([01]) ([1-5]\d\d)(?: .*)?\r\n")
 _OURS = {errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS}
 _UNREACHABLE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN}
 
 
 class VisitorNotHttp(Exception):
-    """The peer answered something that is no HTTP/1.1."""
+    """The peer's response is not HTTP/1.1."""
 
 
 class Stale(Exception):
-    """A kept connection was closed before the first byte of an answer."""
+    """A kept connection was closed before the first byte of a response."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class VisitorConnection:
         return fields
 
     async def _skip_body(self, status: int, fields: Mapping[str, str]) -> bool:
-        """Read the body to its end, and tell whether the connection can carry another answer."""
+        """Read the body to its end, and return whether the connection can carry another response."""
         if status in (204, 304):
             return True
         if "chunked" in fields.get("transfer-encoding", "").lower():
@@ -136,7 +136,7 @@ def _number(text: str, *, base: int) -> int:
 
 
 def outcome_of(error: BaseException) -> str:
-    """Return the class of a request that ended without an answer."""
+    """Return the class of a request that ended without a response."""
     kinds: list[tuple[type[BaseException], str]] = [
         (Stale, "stale"),
         (VisitorNotHttp, "protocol"),

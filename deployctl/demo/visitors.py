@@ -29,7 +29,7 @@ _PACKAGE_ROOT = Path(__file__).parents[2]
 
 
 class Visitors:
-    """A crowd in a child process. `start` returns when the first request is due; `stop` waits for the last answer."""
+    """A crowd in a child process. `start` returns when the first request is due; `stop` waits for the last response."""
 
     def __init__(self, url: str, rate: float = 40.0, *, keep_alive: bool = True, timeout: float = 5.0,
                  retry_stale: bool = False, host: str | None = None) -> None:  # fmt: skip
@@ -43,7 +43,7 @@ class Visitors:
         self._count: Count | None = None
 
     def start(self) -> None:
-        """Send them out; the first request is due now."""
+        """Start them; the first request is due now."""
         command = [sys.executable, "-m", __spec__.name, *self._arguments, "--with-parent"]
         self._process = subprocess.Popen(
             command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=_PACKAGE_ROOT, start_new_session=True
@@ -53,7 +53,7 @@ class Visitors:
             raise DeployctlError("the visitors did not start; see their output above")
 
     def stop(self) -> Count:
-        """Let nobody new in, wait for the answers that are open, and return the count. May be repeated."""
+        """Send no more requests, wait for open ones, and return the count. Idempotent."""
         if self._process:
             report = self._end_process()
             if not report:
@@ -62,9 +62,9 @@ class Visitors:
         return self.count
 
     def so_far(self) -> Count:
-        """Return the count up to this moment while they go on visiting; requests that are still open are not in it.
+        """Return the count so far while they continue; open requests are not included.
 
-        Raises DeployctlError when they are not under way or have ended by themselves.
+        Raises DeployctlError if they are not running or have ended by themselves.
         """
         process = self._process
         if process is None or process.stdin is None or process.stdout is None:
@@ -111,7 +111,7 @@ def _require_visitable(url: str, rate: float) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Visit as the command line says, print the count, and return 1 when a request was lost."""
+    """Visit as the command line says, print the count, and return 1 if a request was lost."""
     import asyncio
 
     from deployctl.demo.visitor_crowd import VisitPlan, visit
@@ -139,7 +139,7 @@ def _report(count: Count) -> None:
 
 
 def _tell(text: str) -> None:
-    with suppress(BrokenPipeError):  # whoever wanted to know is gone
+    with suppress(BrokenPipeError):  # the reader is gone
         os.write(sys.stdout.fileno(), text.encode())
 
 

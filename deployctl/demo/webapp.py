@@ -23,15 +23,15 @@ from itertools import count
 
 MAX_HEAD = MAX_BODY = 65536  # bytes
 KEPT_CONNECTION_SECONDS = 75.0  # seconds that a kept connection may be silent: longer than a proxy keeps it
-GRACE = 60.0  # seconds that an answer may still take after SIGTERM
-LAST_REQUEST_SECONDS = 0.1  # seconds in which a request already on its way may still arrive
+GRACE = 60.0  # seconds that a response may still take after SIGTERM
+LAST_REQUEST_SECONDS = 0.1  # seconds in which a request already in flight may still arrive
 REASONS = {200: "OK", 302: "Found", 400: "Bad Request", 404: "Not Found", 411: "Length Required",
            413: "Content Too Large", 431: "Request Header Fields Too Large", 500: "Internal Server Error",
            503: "Service Unavailable"}  # fmt: skip
 
 
 class BadRequest(Exception):
-    """What was sent cannot be answered as HTTP; the connection ends after the answer."""
+    """What was sent cannot be handled as HTTP; the connection ends after the response."""
 
     def __init__(self, status: int) -> None:
         super().__init__(REASONS[status])
@@ -59,7 +59,7 @@ class Request:
         return wish != "close" if self.protocol == "HTTP/1.1" else wish == "keep-alive"
 
     def body_length(self) -> int:
-        """Return how many bytes follow the head, or raise BadRequest when that is unclear or too much."""
+        """Return how many bytes follow the head, or raise BadRequest if that is unclear or too much."""
         if "transfer-encoding" in self.fields:
             raise BadRequest(411)
         length = self.fields.get("content-length", "0")
@@ -71,7 +71,7 @@ class Request:
 
 
 class Response:
-    """One answer. A body that is not bytes is sent piece by piece as it comes."""
+    """One response. A body that is not bytes is sent piece by piece."""
 
     __slots__ = ("body", "fields", "status")
 
@@ -91,7 +91,7 @@ Answerer = Callable[[Request], Response]
 
 
 class DemoServer:
-    """Answers HTTP/1.1, one thread for each connection, until told to stop."""
+    """Serves HTTP/1.1, one thread for each connection, until asked to stop."""
 
     def __init__(self, answer: Answerer, host: str, port: int) -> None:
         self._answer = answer
@@ -106,14 +106,15 @@ class DemoServer:
         self._door.start()
 
     def stop(self, *, within: float = GRACE) -> bool:
-        """Take in who waits at the door, close it, and wait for the open answers. Tell whether all were finished."""
+        """Accept waiting connections, close the listener, and wait for open requests. Return whether all were
+        finished."""
         self._draining = True
         self._close_door()
         time.sleep(LAST_REQUEST_SECONDS)
         with self._changed:
             for connection in self._connections:
                 with suppress(OSError):
-                    connection.shutdown(socket.SHUT_RD)  # who has asked is answered, who is silent is let go
+                    connection.shutdown(socket.SHUT_RD)  # open requests are finished, idle connections are closed
             return self._changed.wait_for(lambda: not self._connections, within)
 
     def _close_door(self) -> None:
@@ -134,7 +135,7 @@ class DemoServer:
             self._connections.add(connection)
         try:
             threading.Thread(target=self._serve, args=[connection], daemon=True).start()
-        except RuntimeError:  # no more threads: better one visitor refused than the server gone
+        except RuntimeError:  # no more threads: better to reject one client than to lose the server
             self._forget(connection)
 
     def _serve(self, connection: socket.socket) -> None:
@@ -146,7 +147,7 @@ class DemoServer:
             with suppress(OSError):
                 _send(connection, Response(bad.status, f"{bad}\n".encode()), keep_alive=False)
         except OSError:
-            pass  # the visitor went away
+            pass  # the client disconnected
         finally:
             self._forget(connection)
 
@@ -204,7 +205,7 @@ def _send(connection: socket.socket, response: Response, *, keep_alive: bool, bo
 
 
 class DemoFault:
-    """A defect that hits the same share of requests however they come: `part` of every `whole`."""
+    """A defect that affects the same share of requests however they arrive: `part` of every `whole`."""
 
     def __init__(self, share: str) -> None:
         part, _, whole = (share or "0/1").partition("/")
@@ -252,7 +253,7 @@ class DemoApp:
         return Response(200, json.dumps(self.facts).encode() + b"\n", "application/json")
 
     def slow(self, request: Request) -> Response:
-        """Answer after `s` seconds, 60 at most: a request that a switch or a stop must not cut off."""
+        """Respond after `s` seconds, 60 at most: a request that a switch or a stop must not cut off."""
         try:
             seconds = min(max(float(request.query.get("s", "1")), 0.0), 60.0)
         except ValueError:
@@ -271,7 +272,8 @@ def say(line: str) -> None:
 
 
 def run(answer: Answerer, name: str) -> None:
-    """Serve until SIGTERM or SIGINT. As process 1 of a container it must ask for these: it gets no defaults."""
+    """Serve until SIGTERM or SIGINT. As process 1 of a container it must install these handlers: it gets no
+    defaults."""
     stopping = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, stopping)
     server = DemoServer(answer, os.environ.get("HOST", ""), int(os.environ.get("PORT", "8080")))

@@ -10,7 +10,7 @@ from deployctl.demo.python_layer import ENTRYPOINT, python_layer
 
 
 def webapp_image(tag: str, *, version: str, color: str, fault: str = "", cache: Path) -> TarImage:
-    """Return the image of one version. `fault` "1/12" builds in a defect; `cache` keeps the layer below."""
+    """Return the image of one version. `fault` "1/12" adds a defect; `cache` stores the layer below."""
     env = {"VERSION": version, "COLOR": color, "FAULT": fault}
     return TarImage(
         layers=(python_layer(cache), file_layer({"/app/webapp.py": Path(webapp.__file__).read_bytes()})),

@@ -1,4 +1,4 @@
-"""Where the dashboard is: what it listens on, and under which name people reach it. Nothing else is believed."""
+"""Where the dashboard is: what it listens on, and under which name people reach it. Nothing else is trusted."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 
 @dataclass(frozen=True, slots=True)
 class WebAddress:
-    """`listen` is host and port; `url` is what people type when something in front ends TLS or has another name. The cookies
-    carry `home_id`: they know no port, and two homes may have their dashboards under one name."""
+    """`listen` is host and port; `url` is what people type when something in front terminates TLS or has another name.
+    The cookies contain `home_id`: they know no port, and two homes may have their dashboards under one name."""
 
     listen: tuple[str, int]
     url: str | None = None
@@ -32,12 +32,12 @@ class WebAddress:
 
     @property
     def base(self) -> str:
-        """Return the address of the first page, without the last slash."""
+        """Return the address of the first page, without the trailing slash."""
         return WebSpec(self.listen, self.url).base
 
     @property
     def hosts(self) -> frozenset[str]:
-        """Return every Host header that is answered: a page under another name is an attack (DNS rebinding)."""
+        """Return every valid Host header: a page under another name is an attack (DNS rebinding)."""
         host, port = self.listen
         names = {*LOOPBACK_NAMES, f"[{host}]" if ":" in host else host}
         told = urlsplit(self.base).netloc
@@ -45,12 +45,13 @@ class WebAddress:
 
     @property
     def origins(self) -> frozenset[str]:
-        """Return every Origin whose forms are ours. Where TLS is in front, a page without it under that name is not."""
+        """Return every Origin whose forms are ours. With TLS in front, a page without it under that name is not."""
         return frozenset({self.base, *(f"http://{host}" for host in self.hosts - {urlsplit(self.base).netloc})})
 
 
 def signing_key(state: Path) -> bytes:
-    """Return the key that signs cookies, made once. Raises NotPermitted when others may read it, or it is too short."""
+    """Return the key that signs cookies, created once. Raises NotPermitted if others may read it, or it is too
+    short."""
     path = state / "web.key"
     with suppress(FileExistsError):
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)

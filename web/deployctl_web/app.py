@@ -1,4 +1,4 @@
-"""The Flask application of one home, put together; it is served by `deployctl serve`."""
+"""The Flask application of one home, assembled; `deployctl serve` serves it."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from deployctl_web.security import (
 from deployctl_web.security.session_cookie import LastSigned
 from deployctl_web.state import STATE_EXTENSION, WebState
 
-MAX_BODY_BYTES = 64 * 1024  # bytes of a request's body
-# Refusals whose words a stranger may read. All others may name files of this server.
+MAX_BODY_BYTES = 64 * 1024  # bytes of a request body
+# Errors whose message may be shown to clients that are not signed in. All others may name files of this server.
 FOR_STRANGERS = frozenset({"not_signed_in", "forged", "wrong_host", "not_found", "invalid", "wrong_sign_in", "wrong_link",
                            "too_many_tries", "too_many_requests"})
 
 
 def create_app(web_state: WebState) -> Flask:
-    """Return the application over that state."""
+    """Return the application with that state."""
     app, place = Flask("deployctl_web", root_path=str(Path(__file__).parent)), web_state.place
     app.jinja_environment = FlushEnvironment
     app.extensions[STATE_EXTENSION] = web_state
@@ -68,7 +68,7 @@ def create_app(web_state: WebState) -> Flask:
 
 
 def refuse(error: DeployctlError) -> tuple[str, int, dict[str, str]] | Response:
-    """Answer what a use case refused: a page for people, RFC 9457 for programs."""
+    """Respond with a use case's error: a page for people, RFC 9457 for programs."""
     error = as_may_be_read(audit_log.note_refusal(error))
     status = request_checks.status_of(error)
     if wants_json():
@@ -79,8 +79,8 @@ def refuse(error: DeployctlError) -> tuple[str, int, dict[str, str]] | Response:
 
 
 def hold_back(answer: Response) -> Response:
-    """Return the answer to a look, unless whoever looks may it no more by the time that it is ready. What changes
-    something answers what it did."""
+    """Return the response to a read, unless the user lost the right while it was prepared. A change responds with what
+    it did."""
     if request.method not in request_checks.SAFE:
         return answer
     try:
@@ -92,7 +92,7 @@ def hold_back(answer: Response) -> Response:
 
 
 def as_may_be_read(error: DeployctlError) -> DeployctlError:
-    """Return what whoever asks may read of it: a stranger not where files lie, nobody what apps of others are called."""
+    """Return what the user may read of it: paths only if signed in, and never the names of apps they may not see."""
     who = g.get("who")
     if who is None and error.code not in FOR_STRANGERS:
         return DeployctlError("The dashboard is unavailable. Traffic is not affected.", code=error.code,
@@ -103,7 +103,7 @@ def as_may_be_read(error: DeployctlError) -> DeployctlError:
 
 
 def refuse_plainly(error: HTTPException) -> tuple[str, int] | Response:
-    """Answer what Flask itself refused: no such page, a method, a body too large."""
+    """Respond with Flask's own errors: no such page, a method, a body too large."""
     status = error.code or 500
     if wants_json():
         return problems.plain_problem(error)
@@ -111,7 +111,7 @@ def refuse_plainly(error: HTTPException) -> tuple[str, int] | Response:
 
 
 def fail(error: Exception) -> tuple[str, int] | Response:
-    """Answer a mistake of ours with a number that the log has, too, and with nothing else."""
+    """Respond to a bug with a number that is also in the log, and with nothing else."""
     number = secrets.token_hex(4)
     request.environ["wsgi.errors"].write(f"error {number}: {type(getattr(error, 'original_exception', error)).__name__}\n")
     told = DeployctlError(f"Internal error {number}. Traffic is not affected.", code="internal",

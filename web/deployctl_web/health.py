@@ -1,4 +1,5 @@
-"""Whether this server can do its work, for a monitor: one word, which tells a stranger nothing else."""
+"""Whether this server can do its work, for a monitor: one word, which reveals nothing else to clients that are not
+signed in."""
 
 from __future__ import annotations
 
@@ -15,8 +16,8 @@ pages = Blueprint("health", "deployctl_web.health")
 @pages.get("/healthz")
 @needs(EVERYBODY)
 def healthz() -> Response:
-    """Answer 200 `ok`, or 503 and which part does not answer: `ledger` or `proxy`. Docker is no part of it: without
-    Docker everything that serves goes on, and so do switches."""
+    """Return 200 `ok`, or 503 and which part is not responding: `ledger` or `proxy`. Docker is not part of it: without
+    Docker everything live keeps running, and switches work."""
     found = _trouble()
     return Response(f"{found or 'ok'}\n", 503 if found else 200, mimetype="text/plain")
 

@@ -1,6 +1,6 @@
-"""What a monitor asks for: /metrics in the text form of Prometheus, made anew for each request from what is known.
+"""What a monitor scrapes: /metrics in Prometheus's text format, generated for each request.
 
-Shows only the apps that the one who asks may see. Counts of requests are since a release was first asked, over restarts
+Shows only the apps that the client may see. Counts of requests are since a release was first routed to, across restarts
 of HAProxy and of this process; counts of switches are of the whole history.
 """
 
@@ -34,21 +34,21 @@ Series = Mapping[tuple[str, ...], float]
 
 @dataclass(frozen=True, slots=True)
 class KnownApps:
-    """All that is told, of the apps that may be seen. `server`: the whole server may be seen, too."""
+    """Everything that is exported, of the visible apps. `server`: the whole server may be seen, too."""
 
     seen: CachedStatus[StatusView]
     apps: tuple[AppView, ...]
     switches: Switches
     requests: Mapping[tuple[AppName, str], Counters]  # by app and version
     server: bool
-    connections: Connections | None = None  # as the Server page has them; only for who may see that
+    connections: Connections | None = None  # as on the Server page; only for users who may see that
 
 
 def render(accept: str) -> tuple[bytes, str]:
-    """Return the metrics in the form that the one who asks understands, and its media type."""
+    """Return the metrics in a format that the client accepts, and its media type."""
     try:
         encode, mimetype = choose_encoder(accept)
-    except (TypeError, ValueError):  # a version that is none
+    except (TypeError, ValueError):  # an invalid version
         encode, mimetype = choose_encoder("")
     registry = CollectorRegistry()
     registry.register(_Told(list(families(_look()))))
@@ -75,7 +75,7 @@ def _look() -> KnownApps:
 
 
 def _by_version(totals: Mapping[tuple[AppName, int], Counters], s: Services) -> dict[tuple[AppName, str], Counters]:
-    """Return what was counted of each version: two releases may have the same one."""
+    """Return the counts of each version: two releases may have the same one."""
     found: dict[tuple[AppName, str], Counters] = {}
     for (app, number), counters in totals.items():
         if (release := s.ledger.find_release(app, number)) is not None:
@@ -140,7 +140,7 @@ def _answered(requests: Mapping[tuple[AppName, str], Counters]) -> Series:
 
 
 def _of_versions(apps: Iterable[AppView], holds: Callable[[AppView, InstanceView], bool]) -> Series:
-    """Return 1 for each version of which that holds for an instance, else 0."""
+    """Return 1 for each version with an instance of which that holds, else 0."""
     found: dict[tuple[str, ...], float] = {}
     for view in apps:
         for one in view.instances:

@@ -1,4 +1,4 @@
-"""The route of /metrics. What it is made with is loaded by the first monitor that asks: most homes have none."""
+"""The route of /metrics. Its implementation is loaded by the first scrape: most homes have no monitor."""
 
 from __future__ import annotations
 

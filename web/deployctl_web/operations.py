@@ -1,4 +1,4 @@
-"""Where forms and API meet the use cases: a verb of the table, done in the name of whoever asks."""
+"""Where forms and API meet the use cases: a verb of the table, carried out for the requesting user."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from deployctl_web.state import web_state
 
 
 def perform(verb: Verb, app: AppName, given: Mapping[str, Any], options: ChangeOptions) -> Moved | Done | Job:
-    """Do it with the parameters that were given, by their names. What is not done within a moment goes on as a job, which
-    is returned. Raises what the use case raises, when it does so within that moment."""
+    """Do it with the given parameters, by name. What is not done within a moment continues as a job, which is returned.
+    Raises what the use case raises, if it does so within that moment."""
     arguments = _arguments(verb, given)
     options = replace(options, still_may=_still_may(g.right, app))
     waits = web_state().waits
@@ -33,7 +33,7 @@ def perform(verb: Verb, app: AppName, given: Mapping[str, Any], options: ChangeO
 
 
 def _arguments(verb: Verb, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the use case's own arguments. Raises Invalid before a thread is begun for nothing."""
+    """Return the use case's own arguments. Raises Invalid before a thread is started for nothing."""
     arguments = dict(verb.arguments(given))
     for param in verb.params:
         if param.kind == ParamKind.VERSION and param.required and arguments[param.name] is None:

@@ -1,4 +1,4 @@
-"""Refusals as programs read them: RFC 9457, with the same code, remedy and `serving` as the JSON of the command line."""
+"""Errors as programs read them: RFC 9457, with the same code, remedy and `serving` as the JSON of the command line."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from werkzeug.exceptions import HTTPException
 from deployctl.errors import ConfirmationNeeded, DeployctlError
 
 MEDIA_TYPE = "application/problem+json"
-RETRY_AFTER_SECONDS = "5"  # seconds after which to try again, where nothing better is known
+RETRY_AFTER_SECONDS = "5"  # seconds after which to try again, if nothing better is known
 
-# An error's code → the HTTP status that says the same.
+# An error's code → the corresponding HTTP status.
 STATUS = {
     "invalid": 400, "usage": 400, "not_signed_in": 401, "wrong_sign_in": 401, "wrong_link": 401,
     "not_permitted": 403, "sign_in_again": 403, "registry_not_allowed": 403, "image_not_allowed": 403, "forged": 403,
@@ -34,18 +34,18 @@ _PLAIN = {400: "invalid", 404: "not_found", 405: "method_not_allowed", 413: "too
 
 
 class PreconditionRequired(DeployctlError):
-    """A page moves traffic only at the revision that it shows."""
+    """A page switches traffic only at the revision that it shows."""
 
     code = "precondition_required"
 
 
 def status_of(error: DeployctlError) -> int:
-    """Return the HTTP status that says the same as the error. A code that is not in the table goes by its exit code."""
+    """Return the HTTP status that corresponds to the error. A code that is not in the table goes by its exit code."""
     return STATUS.get(error.code, _BY_EXIT_CODE.get(error.exit_code, 500))
 
 
 def answer_status(error: DeployctlError) -> int:
-    """Return the status of this request's answer: a revision that was sent as a condition of HTTP fails as one."""
+    """Return the status of this response: a revision sent as an HTTP precondition fails as one."""
     return 412 if error.code == "state_changed" and "If-Match" in request.headers else status_of(error)
 
 
@@ -60,13 +60,13 @@ def problem_json(error: DeployctlError, status: int) -> dict[str, Any]:
 
 
 def problem(error: DeployctlError) -> Response:
-    """Return the error as this request's answer."""
+    """Return the error as this request's response."""
     status = answer_status(error)
     return _answer(problem_json(error, status), status, _headers(error, status))
 
 
 def plain_problem(error: HTTPException) -> Response:
-    """Return what Flask itself refused: no such page, a method, a body too large."""
+    """Return Flask's own errors: no such page, a method, a body too large."""
     status = error.code or 500
     told = DeployctlError(_sentence(error), code=_PLAIN.get(status, error.name.lower().replace(" ", "_")))
     headers = {name: text for name, text in error.get_headers(request.environ) if name in {"Allow", "Retry-After"}}
@@ -74,7 +74,7 @@ def plain_problem(error: HTTPException) -> Response:
 
 
 def _sentence(error: HTTPException) -> str:
-    """Return what is to be said; werkzeug's own sentence for a page that is not there speaks of spelling."""
+    """Return the message; werkzeug's own for a missing page speaks of spelling."""
     sentences = {404: "there is no such page or resource.", 405: f"{request.method} is not allowed here.",
                  413: "the body is too large.", 429: "too many changes within a minute."}
     return sentences.get(error.code or 500) or error.description or error.name
@@ -89,7 +89,7 @@ def _remedy(error: DeployctlError, status: int) -> list[str]:
 
 
 def _headers(error: DeployctlError, status: int) -> dict[str, str]:
-    """Return when to try again, where trying again makes sense, and how to sign in."""
+    """Return when to try again, if that makes sense, and how to sign in."""
     if status == 401:
         return {"WWW-Authenticate": "Bearer"}
     if status == 404 and _is_former_twin():
@@ -98,12 +98,12 @@ def _headers(error: DeployctlError, status: int) -> dict[str, str]:
 
 
 def _is_former_twin() -> bool:
-    """Tell whether the JSON of a page is asked for: pages had some until 0.3."""
+    """Return whether the JSON of a page is requested: pages had some until 0.3."""
     return request.path.endswith(".json") and not request.path.startswith("/api/")
 
 
 def when_again(error: DeployctlError, status: int) -> dict[str, str]:
-    """Return the header that says when to try again, where trying again makes sense."""
+    """Return the header that says when to try again, if that makes sense."""
     after = getattr(error, "retry_after", None)
     if after is not None:
         return {"Retry-After": str(max(1, round(after)))}

@@ -1,4 +1,5 @@
-"""This dashboard as a process: where it listens, what it keeps in memory, how many connections it has. For page and API."""
+"""This dashboard as a process: where it listens, what it keeps in memory, how many connections it has. For page and
+API."""
 
 from __future__ import annotations
 
@@ -18,8 +19,8 @@ from deployctl_web.state import web_state
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """Since the start of the process: how many are open, how many were turned away and why, and how many live pages
-    ended for newer ones."""
+    """Since the start of the process: how many are open, how many were rejected and why, and how many live pages ended
+    for newer ones."""
 
     open: Mapping[str, int]
     refused: Mapping[str, int]
@@ -37,12 +38,12 @@ class DashboardFacts:
     network_pool: str
     host_ports: tuple[int, int]  # first and last
     containers_reached_by: str  # address, published_port
-    connections: Connections | None  # None: the server that carries the request is not ours
+    connections: Connections | None  # None: another server carries the request
     memory: tuple[Store, ...]  # estimates
 
 
 def dashboard_facts(s: Services) -> DashboardFacts:
-    """Return what is known without asking the engine."""
+    """Return what is known without querying the engine."""
     low, high = s.spec.ports
     return DashboardFacts(
         __version__, os.getpid(), str(s.home), web_state().place.base, ":".join(map(str, web_state().place.listen)),
@@ -51,7 +52,7 @@ def dashboard_facts(s: Services) -> DashboardFacts:
 
 
 def connections() -> Connections | None:
-    """Return the counters of the server that carries this request, None where it is not ours."""
+    """Return the counters of the server that carries this request, None if it is not ours."""
     if (connection := request.environ.get(CONNECTION)) is None:
         return None
     opened, refused = connection.counts()

@@ -1,4 +1,5 @@
-"""Services for each request: a ledger connection belongs to one thread at a time, and opening one costs milliseconds."""
+"""Services for each request: a ledger connection belongs to one thread at a time, and opening one costs
+milliseconds."""
 
 from __future__ import annotations
 
@@ -13,19 +14,19 @@ from deployctl.domain.host.actor import Actor, Via
 from deployctl.ports import Reporter, Services
 from deployctl_web.live.page_reads import ROOM, PageReads
 
-SOMEBODY = Actor("somebody", Via.WEB)  # before it is known who asks
+SOMEBODY = Actor("somebody", Via.WEB)  # before the user is known
 MAX_IDLE_SERVICES = 8  # services that are kept for the next request
-CACHE = 2 * 2**20  # bytes of the ledger that SQLite keeps for each at most, by its own default
+CACHE = 2 * 2**20  # bytes of the ledger that SQLite caches for each at most, by its default
 MAX_BYTES_EACH = CACHE + ROOM
 
 
 def find_address() -> str | None:
-    """Return where the request under way comes from, None outside of one."""
+    """Return where the current request comes from, None outside of one."""
     return request.remote_addr if has_request_context() else None
 
 
 class ServicesPool:
-    """Lends services that `connect` made, under the name of whoever asks."""
+    """Lends services created by `connect`, under the name of the requesting user."""
 
     def __init__(self, connect: Callable[[], Services]) -> None:
         self._connect = connect
@@ -34,15 +35,15 @@ class ServicesPool:
 
     @contextmanager
     def lend(self, actor: str, report: Reporter | None = None, *, address: str | None = None) -> Iterator[Services]:
-        """Yield services for one thread; what the actor does is told as done from that address, or from where the
-        request under way comes. Raises what `connect` raises."""
+        """Yield services for one thread; what the actor does is recorded with that address, or with that of the current
+        request. Raises what `connect` raises."""
         with self._borrowed(actor, address) as (s, _):
             yield replace(s, actor=Actor.of(actor), report=report or s.report)
 
     @contextmanager
     def lend_to_read(self, actor: str) -> Iterator[Services]:
-        """Yield services for making one page of: what they say of the ledger is as it was when they were lent. Raises what
-        `connect` raises, and what the ledger does."""
+        """Yield services for rendering one page: their view of the ledger is that of the moment they were lent. Raises
+        what `connect` raises, and what the ledger does."""
         with self._borrowed(actor, None) as (s, reads):
             yield replace(s, actor=Actor.of(actor), ledger=reads.ledger())
 
@@ -72,7 +73,7 @@ class ServicesPool:
             self._idle.put(lent)
 
     def close(self) -> None:
-        """Close what is idle now and what comes back later."""
+        """Close what is idle now and what is returned later."""
         self._closed = True
         while True:
             try:

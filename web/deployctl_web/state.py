@@ -1,4 +1,4 @@
-"""What all requests of one dashboard share."""
+"""The state shared by all requests of one dashboard."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from deployctl_web.services_pool import ServicesPool
 from deployctl_web.waits import Waits
 
 STATE_EXTENSION = "deployctl"
-MAX_CHANGES_A_MINUTE = 60  # in a minute, of one person
-MAX_SIGN_INS_A_MINUTE = 5  # to sign in, in a minute, from one address
-OWN_PASSWORDS = 5  # times in a minute that one person says or changes their password: each is told in the audit
+MAX_CHANGES_A_MINUTE = 60  # per minute and user
+MAX_SIGN_INS_A_MINUTE = 5  # sign-ins per minute and address
+OWN_PASSWORDS = 5  # times a minute that one user may submit or change their password: each is in the audit log
 
 
 @dataclass(frozen=True, slots=True)
 class WebState:
-    """What every page and call of one dashboard shares. `pool` lends services, `status_cache` keeps the last reading, `broker`
-    sends open pages what the `poller` finds changed, `jobs` run what takes long, `switches` are counted over the whole
-    history; over a minute `changes` and `refusals` of each person, how often they say or change their `own_passwords`,
-    and the `tries` to sign in from each address."""
+    """Shared by every page and call of one dashboard. `pool` lends services, `status_cache` keeps the last reading,
+    `broker` sends open pages the changes that the `poller` finds, `jobs` run what takes long, `switches` are counted
+    over the whole history; over a minute `changes` and `refusals` of each user, how often they submit or change their
+    `own_passwords`, and the `tries` to sign in from each address."""
 
     place: WebAddress
     pool: ServicesPool
@@ -50,7 +50,7 @@ class WebState:
     tries: ByMinute = field(default_factory=lambda: ByMinute(MAX_SIGN_INS_A_MINUTE))
 
     def close(self) -> None:
-        """End the streams and what is under way, then let go of the ledger."""
+        """End the streams and what is in progress, then close the ledger."""
         self.broker.close()
         self.poller.join()
         self.jobs.close()
@@ -60,7 +60,8 @@ class WebState:
 
 def build_state(place: WebAddress, connect: Callable[[], Services], meter: LiveMetrics, clock: Clock, *, streams: int = EACH,
                 waits: Waits | None = None) -> WebState:
-    """Return the state of one dashboard; `connect` makes services for one thread each. `streams`: of one session or token."""
+    """Return the state of one dashboard; `connect` creates services for one thread each. `streams`: per session or
+    token."""
     pool, waits = ServicesPool(connect), waits or Waits()
     status_cache = StatusCache(pool, clock.now)
     broker = EventBroker(status_cache, streams)
@@ -71,5 +72,5 @@ def build_state(place: WebAddress, connect: Callable[[], Services], meter: LiveM
 
 
 def web_state() -> WebState:
-    """Return the state of the application that answers this request."""
+    """Return the state of the application that handles this request."""
     return cast(WebState, current_app.extensions[STATE_EXTENSION])

@@ -9,6 +9,6 @@ from deployctl_web.api import routes_change, routes_people, routes_read
 
 
 def put_api(app: Flask) -> None:
-    """Let the application answer the API."""
+    """Add the API to the application."""
     for blueprint in (routes_read.look, routes_change.move, routes_people.people, api_docs.docs):
         app.register_blueprint(blueprint)

@@ -1,4 +1,4 @@
-"""`/api/docs`: the OpenAPI document as a page of our own, made by the server: nothing is fetched from elsewhere."""
+"""`/api/docs`: the OpenAPI document as a page of our own, rendered by the server: nothing is fetched from elsewhere."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def _about(part: Mapping[str, Any]) -> str:
 
 
 def _curl(base: str, path: str, method: str, one: Mapping[str, Any], body: Mapping[str, Any]) -> str:
-    """Return a line for a terminal that makes this call; the token is in a variable."""
+    """Return a shell command that makes this call; the token is in a variable."""
     for p in one["parameters"]:
         if p["in"] == "path":
             path = path.replace("{" + p["name"] + "}", str(p["schema"]["examples"][0]))

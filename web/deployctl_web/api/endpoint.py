@@ -1,4 +1,4 @@
-"""What is said of one call of the API is what is checked: words in by the models that the document shows, one answer out."""
+"""The documentation of an API call is also its check: input is parsed by the models that the document shows."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ MAX_NUMBER_DIGITS = 15  # of a number in a path: SQLite counts no further than 1
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """What a call takes or gives, by name: of that name in the module, or in a dict of the module where `table` names one.
+    """What a call takes or returns, by name: a class of the module, or an entry of its dict `table` if that is given.
 
-    It is loaded when a call is checked or the document is made: pydantic and the models take 10 MB, which a dashboard that
-    is only looked at does not need.
+    It is loaded when a call is checked or the document is built: pydantic and the models take 10 MB, which a dashboard
+    that is only viewed does not need.
     """
 
     module: str
@@ -67,7 +67,7 @@ EMPTY = Model("deployctl.config.fields", "ConfigTable")
 
 @dataclass(frozen=True, slots=True)
 class EndpointAnswer:
-    """An answer: its JSON, and what else than 200 it says."""
+    """A response: its JSON, and a status other than 200."""
 
     body: Mapping[str, Any]
     status: int = 200
@@ -88,14 +88,14 @@ class Call:
     query: Model | None = None
     moves: bool = False  # traffic: pages must say at which revision
     at_revision: bool = False  # takes If-Match
-    job: bool = False  # may answer 202, and waits with Prefer
-    tag: bool = False  # answers with the revision as ETag
-    secret: bool = False  # what it answers is never kept
-    unlimited: bool = False  # may be done as often as one wants
+    job: bool = False  # may respond with 202, and waits with Prefer
+    tag: bool = False  # responds with the revision as ETag
+    secret: bool = False  # its response is never stored
+    unlimited: bool = False  # not rate limited
 
 
 def documented(summary: str, gives: Model | None, **said: Any) -> Callable[[RouteFunction], Callable[..., Response]]:
-    """Let the view be called with parsed words, and document it: `query`, `body` and `revision` as it takes them."""
+    """Call the view with parsed input, and document it: `query`, `body` and `revision` as it takes them."""
     one = Call(summary, gives, **said)
 
     def mark(view: RouteFunction) -> Callable[..., Response]:
@@ -131,7 +131,7 @@ def _response(told: EndpointAnswer | Json | Response) -> Response:
     return Response(json.dumps(told.body, allow_nan=False) + "\n", told.status, told.headers, content_type=JSON)
 
 
-# -- words in -------------------------------------------------------------------------------------------------------
+# -- parsing input ----------------------------------------------------------------------------------------------------
 def _number(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= MAX_NUMBER_DIGITS):
         raise Invalid("no number")
@@ -145,7 +145,7 @@ _IN_PATH: Mapping[str, Callable[[str], Any]] = {
 
 
 def _path(given: Mapping[str, str]) -> dict[str, Any]:
-    """Return the words of the path. Raises NotFound: what is no name is the name of nothing."""
+    """Return the parsed parts of the path. Raises NotFound: an invalid name is the name of nothing."""
     try:
         return {name: asked_app() if name == "app" else _IN_PATH[name](text) for name, text in given.items()}
     except Invalid:
@@ -162,7 +162,7 @@ def read_query(model: type[M]) -> M:
 
 
 def _renamed(raw: Mapping[str, Any], model: type[BaseModel]) -> Mapping[str, Any]:
-    """Return the body with the fields' names of today. A former name beside the one of today is an unknown field."""
+    """Return the body with the fields' present names. A former name beside the present one is an unknown field."""
     known = model.model_fields
     named = {FORMER_NAMES[name]: name for name in raw if FORMER_NAMES.get(name) in known and name not in known}
     return {next((now for now, former in named.items() if former == name and now not in raw), name): value

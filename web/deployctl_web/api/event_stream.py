@@ -1,4 +1,4 @@
-"""`GET /events`: server-sent events for one page. One stream keeps one thread, so there are not too many of them."""
+"""`GET /events`: server-sent events for one page. One stream occupies one thread, so their number is limited."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from deployctl_web.security.authorization import SIGNED_IN, needs, no_such_app
 from deployctl_web.security.rights import RIGHTS_CHECK_SECONDS, Right
 from deployctl_web.state import WebState, web_state
 
-MAX_ID_DIGITS = 18  # of the id of a message
-MOST_APPS = 50  # that one browser looks at
-# milliseconds after which a browser comes back whose stream made room; its page asks by itself until then
+MAX_ID_DIGITS = 18  # of a message id
+MOST_APPS = 50  # that one browser watches
+# milliseconds after which a browser returns whose stream made room; until then its page polls
 RETRY_MILLISECONDS = 5000
 
-ANEW = "id: \n\n"  # lets the browser forget the last message: what it shows by then may be more than it may see now
+ANEW = "id: \n\n"  # makes the browser forget the last message: what it shows by then may be more than it may see now
 
 pages = Blueprint("stream", __name__)
 
@@ -29,7 +29,7 @@ pages = Blueprint("stream", __name__)
 @pages.get("/events")
 @needs(SIGNED_IN)
 def events() -> Response:
-    """Stream what changes, of the apps that are named, or of all that this person may see: with `all`, or without a name."""
+    """Stream changes of the named apps, or of all that this user may see: with `all`, or without a name."""
     here, named = web_state(), _named()
     apps = None if "all" in request.args or not named else named
     last = request.headers.get("Last-Event-ID", "")
@@ -43,7 +43,7 @@ def events() -> Response:
 
 
 def _named() -> frozenset[AppName]:
-    """Return the apps that were named. Raises NotFound for one that is not there for this person."""
+    """Return the apps that were named. Raises NotFound for one that does not exist for this user."""
     return frozenset(_app(text) for text in request.args.getlist("app")[:MOST_APPS])
 
 
@@ -59,10 +59,10 @@ def _app(text: str) -> AppName:
 
 
 def _tell(stream: Stream, here: WebState, right: Right) -> Iterator[str]:
-    """Yield messages until nobody listens, the session has ended, or whoever has it may something else: what they may
-    now, their browser asks for anew. Nothing that was read after that is told."""
+    """Yield messages until nobody listens, the session has ended, or its rights have changed: what they allow now, the
+    browser requests again. Nothing that was read after that is sent."""
     yield "retry: 1000\n\n"
-    with suppress(DeployctlError):  # a ledger that cannot be asked does not say who may hear what
+    with suppress(DeployctlError):  # if the ledger cannot be read, it is unknown who may see what
         yield from _messages(stream, here, right)
     if stream.displaced:
         yield f"retry: {RETRY_MILLISECONDS}\n\n"

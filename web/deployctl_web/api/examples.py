@@ -1,4 +1,4 @@
-"""One example of each answer, and what each status of a refusal means. A test reads them with the models."""
+"""One example of each response, and the meaning of each error status. A test parses them with the models."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ EXAMPLES: dict[str, Json] = {
     "Token": _of("Token", ok=True, **_TOKEN, secret="dctl_shown-this-once"),  # noqa: S106  an example
 }
 
-# What each status of a refusal says, for people.
+# The meaning of each error status, for people.
 STATUS_MEANINGS = {
     400: "Invalid request; the message names the field.", 401: "Not signed in.",
     403: "Permission denied, or the request came from another site.",

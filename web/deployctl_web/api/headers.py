@@ -1,4 +1,4 @@
-"""The headers by which a program says at which revision, and how long it waits for the end."""
+"""The headers that name the expected revision, and how long to wait for the result."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from deployctl_web.security.rights import RIGHTS_CHECK_SECONDS
 
 IF_MATCH = r'"[0-9]{1,12}"|[0-9]{1,12}|\*'
 LONGEST_WAIT = 60  # seconds
-WAITERS = 8  # requests that may wait at the same time: each keeps a thread of the server
+WAITERS = 8  # requests that may wait at a time: each occupies a thread of the server
 
 waiting = BoundedSemaphore(WAITERS)
 
 
 def asked_revision(*, required: bool) -> int | None:
-    """Return the revision of If-Match, None for any. Raises PreconditionRequired when a page must name one, Invalid."""
+    """Return the revision of If-Match, None for any. Raises PreconditionRequired if a page must name one, Invalid."""
     text = request.headers.get("If-Match")
     if text is not None and not re.fullmatch(IF_MATCH, text):
         raise Invalid("If-Match is not a valid revision. Nothing was done.",
@@ -36,7 +36,9 @@ def asked_revision(*, required: bool) -> int | None:
 
 def wait_for(job: Job) -> bool:
     """Wait for the job as long as Prefer says, if there is room to wait, and return whether it has ended.
-    Nobody waits on once their right has ended: what they began can be asked for by whoever may."""
+
+    The wait ends if the user's right does: users with the right can still query the result.
+    """
     seconds = asked_wait()
     if job.done or seconds == 0 or not waiting.acquire(blocking=False):
         return job.done
@@ -50,7 +52,7 @@ def wait_for(job: Job) -> bool:
 
 
 def asked_wait() -> int:
-    """Return the seconds of `Prefer: wait=N`, 0 without. What else is preferred is ignored, as RFC 7240 says."""
+    """Return the seconds of `Prefer: wait=N`, 0 without. Other preferences are ignored, as RFC 7240 says."""
     for one in request.headers.get("Prefer", "").split(","):
         found = re.fullmatch(r"\s*wait\s*=\s*\"?([0-9]{1,6})\"?\s*(?:;.*)?", one, re.IGNORECASE)
         if found:

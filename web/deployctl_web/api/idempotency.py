@@ -1,6 +1,6 @@
-"""A request with an Idempotency-Key is done once: whoever sends it again gets the first answer, over a restart too.
+"""A request with an Idempotency-Key is done once: a repeated request gets the first response, even across a restart.
 
-What was refused because it could not be done just then (busy, too many, nothing answers) is not kept: it may be sent again.
+A temporary rejection (busy, too many, not responding) is not stored: the request may be sent again.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from deployctl_web.state import web_state
 HEADER, REPLAY = "Idempotency-Key", "Idempotent-Replay"
 KEY_PATTERN = r"[!-~](?:[ -~]{0,126}[!-~])?"
 KEYS_KEPT_SECONDS = 86_400.0  # seconds
-FIRST_WAIT_SECONDS = 10.0  # seconds that the second waits for the first
-MAX_KEYS_EACH = 5000  # of one person: going back is not limited by the minute, and each key takes a row
+FIRST_WAIT_SECONDS = 10.0  # seconds that the second request waits for the first
+MAX_KEYS_EACH = 5000  # of one user: rollbacks are not rate limited, and each key takes a row
 CLEARED_EVERY = 900.0  # seconds,
 CLEARED_AFTER = 500  # or requests with a key
 TRY_AGAIN = frozenset({423, 429})
@@ -57,7 +57,7 @@ class ShownOnce(DeployctlError):
 
 @dataclass(slots=True)
 class IdempotencyKeys:
-    """The keys whose requests this process is at: (who, key) → what was asked, and when it ends."""
+    """The keys whose requests are in progress in this process: (who, key) → the request, and when it ends."""
 
     running: dict[tuple[str, str], tuple[str, Event]] = field(default_factory=dict)
     lock: Lock = field(default_factory=Lock)
@@ -65,7 +65,7 @@ class IdempotencyKeys:
     since: int = 0  # requests with a key since then
 
     def begin(self, who: str, key: str, asked: str) -> Event | None:
-        """Return None when the key is ours now, else what to wait for. Raises KeyReused."""
+        """Return None if the key is ours now, else what to wait for. Raises KeyReused."""
         with self.lock:
             other = self.running.get((who, key))
             if other is None:
@@ -80,7 +80,7 @@ class IdempotencyKeys:
         ended.set()
 
     def is_due(self) -> bool:
-        """Tell, once in a while, whether to clear away what is too old."""
+        """Return, once in a while, whether to delete what is too old."""
         with self.lock:
             self.since += 1
             due = self.since >= CLEARED_AFTER or time.monotonic() - self.cleared >= CLEARED_EVERY
@@ -90,7 +90,7 @@ class IdempotencyKeys:
 
 
 def once(act: RouteAction, *, secret: bool) -> Response:
-    """Return the answer of `act`, or the one that was given before to this key. `secret`: it is never written down."""
+    """Return the response of `act`, or the earlier one to this key. `secret`: it is never written down."""
     key = request.headers.get(HEADER)
     if key is None:
         return act()
@@ -109,7 +109,7 @@ def once(act: RouteAction, *, secret: bool) -> Response:
 
 
 def _waited(other: Event, end: float) -> bool:
-    """Wait for the first request, if there is room to wait, and tell whether it has ended."""
+    """Wait for the first request, if there is room to wait, and return whether it has ended."""
     if not waiting.acquire(blocking=False):
         return other.is_set()
     try:
@@ -124,14 +124,14 @@ def _first_or_kept(act: RouteAction, who: str, key: str, asked: str, *, secret: 
     except DeployctlError as e:
         if e.code != "disk_full":
             raise
-        return act()  # going back still works on a full disk; only the key is not remembered
+        return act()  # a rollback still works on a full disk; only the key is not stored
     if kept is not None:
         return _again(kept, asked)
     answer = None
     try:
         answer = _answered(act)
         return answer
-    finally:  # what broke inside may be sent again, too
+    finally:  # what crashed may be sent again, too
         _end(who, key, answer, secret=secret)
 
 
@@ -152,7 +152,7 @@ def _answered(act: RouteAction) -> Response:
 
 
 def _end(who: str, key: str, answer: Response | None, *, secret: bool) -> None:
-    """Keep the answer, or forget the key. What cannot be written leaves a key of which nobody knows what became."""
+    """Store the response, or delete the key. If it cannot be written, the key's outcome remains unknown."""
     try:
         with web_state().pool.lend(who) as s:
             if answer is None or answer.status_code >= 500 or answer.status_code in TRY_AGAIN:
@@ -189,7 +189,8 @@ def _require_same(before: str, asked: str) -> None:
 
 
 def _fingerprint() -> str:
-    """Return what tells this request from others. It is keyed: a body may hold a password, and this is written down."""
+    """Return what distinguishes this request from others. It is keyed: a body may contain a password, and this is
+    written down."""
     said = b"\0".join((request.method.encode(), request.full_path.encode(errors="replace"), request.get_data()))
     return hmac.new(web_state().place.key, said, hashlib.sha256).hexdigest()
 

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, read from the routes and from what is said of each call: nothing is written down twice."""
+"""The OpenAPI 3.1 document, derived from the routes and the documentation of each call: nothing is written twice."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ PATHS: dict[str, Json] = {
     "user": text_like(PERSON, example="mara"),
     "token": text_like(TOKEN_NAME, example="ci-shop"),
 }
-FORMER = {route.former for _, route in routes().values() if route.former}  # paths that are accepted still, and not told
+FORMER = {route.former for _, route in routes().values() if route.former}  # paths that are still accepted, and not documented
 TAGS = {"api_look": "Read", "api_move": "Apps: change", "api_people": "Users and tokens"}
 IN_HEADERS: dict[str, Json] = {
     "If-Match": {"description": "The revision that you saw. If it has changed since, nothing is done: 412. "
@@ -56,7 +56,7 @@ IN_HEADERS: dict[str, Json] = {
 
 
 def document() -> Json:
-    """Return the document of the application that answers this request."""
+    """Return the document of the application that handles this request."""
     app: Flask = current_app
     if OPENAPI_EXTENSION not in app.extensions:
         app.extensions[OPENAPI_EXTENSION] = describe(app)
@@ -116,7 +116,7 @@ def _operation(app: Flask, rule: Rule, method: str, call: Call) -> Json:
 
 
 def who_may(rule: Role | str | None, *, in_app: bool) -> str:
-    """Return in words who may call it."""
+    """Return as text who may call it."""
     if rule == SIGNED_IN:
         return "everyone who is signed in"
     return f"{rule}s of the app" if in_app else f"{rule}s of the whole server"
@@ -146,7 +146,7 @@ def _in_header(call: Call, *, changes: bool) -> Iterator[Json]:
             yield {"name": name, "in": "header", "required": False, **said}
 
 
-# -- answers ------------------------------------------------------------------------------------------------------------
+# -- responses -----------------------------------------------------------------------------------------------------------
 def _good(call: Call) -> Json:
     if call.gives is None:
         return {"200": {"description": "The document.", "content": {JSON: {"schema": {"type": "object"}}}}}
@@ -172,7 +172,7 @@ def _answer_of(name: str, description: str, headers: Json) -> Json:
 
 
 def _refusals(rule: Rule, call: Call, *, changes: bool) -> list[int]:
-    """Return every status that this call may be refused with."""
+    """Return every error status that this call may respond with."""
     found = {401, 421, 423, 500, 502, 503}
     found |= {400} if call.query is not None else set()
     found |= {403} if isinstance(rule_of(current_app, rule.endpoint), Role) else set()
@@ -200,7 +200,7 @@ def _problem_answer(status: int) -> Json:
 
 
 def _answers() -> Json:
-    """Return the schemas of what answers hold, and of what those are made of."""
+    """Return the schemas of responses, and of their parts."""
     every = {**vars(response_models), **vars(response_people), **vars(response_proxy)}.values()
     mine = [one for one in every if isinstance(one, type) and issubclass(one, response_models.Answer)]
     _, made = models_json_schema([(one, "serialization") for one in mine], ref_template=REF)
@@ -208,7 +208,7 @@ def _answers() -> Json:
 
 
 def _bodies() -> Json:
-    """Return the schemas of what requests may say."""
+    """Return the schemas of request bodies."""
     made: Json = {}
     for one in (*vars(request_models).values(), *BODIES.values()):
         if isinstance(one, type) and issubclass(one, ConfigTable) and one.__name__.endswith(("Body", "Nothing")):

@@ -1,4 +1,4 @@
-"""What requests that change an app may say: made from the table of verbs."""
+"""The bodies of requests that change an app: generated from the table of verbs."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _field(param: Param) -> tuple[Any, Any]:
 
 
 def _models() -> dict[str, type[ConfigTable]]:
-    """Return them by the name of their schema; verbs that take the same have the same one."""
+    """Return them by the name of their schema; verbs with the same parameters share one."""
     made: dict[str, type[ConfigTable]] = {}
     for verb, route in routes().values():
         if route.body not in made:

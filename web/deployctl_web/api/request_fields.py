@@ -1,5 +1,5 @@
-"""The values that requests may hold: each is judged by the parser that judges it on a command line, and tells a schema
-what that parser takes, so that the OpenAPI document can promise it."""
+"""The values in requests: each is validated by the parser that the command line uses, and has a schema of what that
+parser accepts, so that the OpenAPI document can promise it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ TEXT = Grammar("a text to look for", r"[^\x00-\x1f\x7f]{1,200}",
 PASSWORD = Grammar("a password", rf"[^\x00]{{{SHORTEST},{LONGEST}}}", f"A password has {SHORTEST} to {LONGEST} characters.")
 SPAN_GRAMMAR = Grammar("a span of time", r"[1-9][0-9]{0,4}(?:s|m)|[1-9][0-9]{0,2}h",
                'A span is a whole number and s, m or h: "90s", "10m", "24h".')
-LONGEST_SPAN = 1e5 * 60  # seconds; the grammar has no longer one
+LONGEST_SPAN = 1e5 * 60  # seconds; the grammar's maximum
 LAST_RELEASE = 999_999_999
 LONGEST_IMAGE = 255
 LONGEST_VALUE = 16_384  # characters of one variable
@@ -45,12 +45,12 @@ Schema = dict[str, Any]
 
 
 def ecma(pattern: str) -> str:
-    """Return the pattern, matched whole, as JSON Schema writes it (ECMA 262)."""
+    """Return the pattern, matched as a whole, in the syntax of JSON Schema (ECMA 262)."""
     return f"^(?:{re.sub(r'[(][?]P<[a-z_]+>', '(?:', pattern).replace(chr(92) + 'Z', '$')})$"
 
 
 def text_like(grammar: Grammar, *, but: tuple[str, ...] = (), example: str | None = None) -> Schema:
-    """Return the schema of a text of that grammar; a few words are `but` taken."""
+    """Return the schema of a text of that grammar, with the reserved words `but`."""
     schema: Schema = {"type": "string", "pattern": ecma(grammar.pattern), "description": grammar.sentence}
     if but:
         schema["not"] = {"enum": list(but)}
@@ -96,7 +96,7 @@ def parse_scope_app(value: object, *, field: str) -> str:
 
 
 def parse_digits(value: object, *, field: str, low: int, high: int) -> int:
-    """Return the number of a query; digits of other scripts and signs are refused."""
+    """Return the number in a query; digits of other scripts and signs are rejected."""
     text = value if isinstance(value, str) else ""
     if not re.fullmatch(r"0|[1-9][0-9]{0,15}", text) or not low <= int(text) <= high:
         raise refused(field, value, f"is not a number from {low} to {high}", f"Write a number from {low} to {high}.")
@@ -104,24 +104,24 @@ def parse_digits(value: object, *, field: str, low: int, high: int) -> int:
 
 
 def in_query(low: int, high: int) -> Any:
-    """Return the marks of a number in a query, to be put into Annotated."""
+    """Return the validators of a number in a query, for Annotated."""
     return by(parse_digits, low=low, high=high), WithJsonSchema({"type": "integer", "minimum": low, "maximum": high})
 
 
 def parse_whole(value: object, *, field: str, low: int, high: int) -> int:
-    """Return a whole number of a body; JSON knows no difference between 5 and 5.0."""
+    """Return a whole number in a body; JSON does not distinguish 5 and 5.0."""
     whole = int(value) if isinstance(value, float) and value.is_integer() else value
     return parse_count(whole, field=field, low=low, high=high)
 
 
 def amount(low: float, high: float) -> Any:
-    """Return the marks of a number in a body."""
+    """Return the validators of a number in a body."""
     return by(parse_amount, low=low, high=high), WithJsonSchema({"type": "number", "minimum": low, "maximum": high})
 
 
 _PORT = r"(?:6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3})"
 _REGISTRY = rf"localhost(?::{_PORT})?|{HOST_LABEL}(?:\.{HOST_LABEL})+(?::{_PORT})?|{HOST_LABEL}:{_PORT}"
-IMAGE_TEXT = Grammar(  # what parse_image takes, in one pattern
+IMAGE_TEXT = Grammar(  # what parse_image accepts, as one pattern
     IMAGE.what,
     r"(?=.{1,255}\Z)(?!(?:sha256|[0-9a-f]{64})(?:[:@]|\Z))"
     rf"(?:(?:{_REGISTRY})/|(?!(?:{REGISTRY_PART})/)){PATH_PART}(?:/{PATH_PART})*(?::[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}})?(?:@sha256:[0-9a-f]{{64}})?",

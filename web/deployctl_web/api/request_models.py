@@ -1,4 +1,4 @@
-"""What requests may say, key by key; those that change an app: api_bodies. A key that is not here is a mistake."""
+"""Requests, key by key; for those that change an app see request_bodies. Unknown keys are mistakes."""
 
 from __future__ import annotations
 

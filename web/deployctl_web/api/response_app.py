@@ -1,4 +1,4 @@
-"""What is told of an app as it is now, key by key, and what all answers are made of."""
+"""Responses about an app's present state, key by key, and the base of all responses."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Ms = Annotated[float, Field(ge=0, description="Milliseconds.")]
 
 
 class Answer(BaseModel):
-    """An object of which every key is known."""
+    """An object whose keys are all known."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
@@ -38,8 +38,8 @@ class Document(Answer):
 
 # -- apps ---------------------------------------------------------------------------------------------------------------
 class Ready(Answer):
-    """Whether it can be rolled back to: `how` says what that takes, `why` what hinders, or is to be known first, and
-    `code` the same for programs."""
+    """Whether it can be rolled back to: `how` says what that takes, `why` what prevents it, or what to note, and `code`
+    the same for programs."""
 
     ready: bool
     how: How | None
@@ -94,7 +94,7 @@ class Instance(Answer):
 
 
 class UnderWay(Answer):
-    """A deployment that is not finished. `interrupted`: whoever did it is gone."""
+    """A deployment in progress. `interrupted`: its process is gone."""
 
     id: int
     kind: str
@@ -114,7 +114,7 @@ class Drift(Answer):
 
 
 class Note(Answer):
-    """What a person should know of an app beside its state."""
+    """What people should know of an app besides its state."""
 
     code: NoteCode
     version: str | None
@@ -123,7 +123,7 @@ class Note(Answer):
 
 
 class Config(Answer):
-    """How the app's file stands to what was deployed last."""
+    """How the app's file compares with what was last deployed."""
 
     code: ConfigCode
     why: str | None

@@ -1,4 +1,4 @@
-"""What answers hold, key by key: the JSON of the command line, told to the OpenAPI document. A test compares the two."""
+"""Responses, key by key: the JSON of the command line, described for the OpenAPI document. A test compares the two."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from deployctl_web.api.response_app import WhyNotPassing as WhyNotPassing
 
 
 class Change(Answer):
-    """One move of the traffic."""
+    """One switch of the traffic."""
 
     revision: int
     at: At
@@ -75,7 +75,7 @@ class History(Document):
 
 
 class Shown(Document):
-    """One version as it was deployed, whole."""
+    """One version as it was deployed, complete."""
 
     kind: Literal["Release"]
     app: AppText
@@ -151,7 +151,7 @@ class DeploymentShown(Document):
 
 # -- changes ------------------------------------------------------------------------------------------------------------
 class ImageNews(Answer):
-    """What a registry said of the image. Digests are the registry's own."""
+    """What a registry reported of the image. Digests are the registry's own."""
 
     code: Literal["tag_moved", "to_pull", "unverified", "only_here"]
     reference: str
@@ -162,7 +162,7 @@ class ImageNews(Answer):
 
 
 class Moved(Document):
-    """Where the traffic is now, and what it took. `changed` is false when all was so already."""
+    """Where the traffic is now, and what it took. `changed` is false if nothing had to be done."""
 
     kind: Literal["Upgrade", "Rollback", "Undo"]
     ok: Literal[True]
@@ -190,7 +190,7 @@ class Moved(Document):
 
 
 class Done(Document):
-    """What is so now, in one sentence; further keys are of the verb."""
+    """The resulting state, in one sentence; further keys depend on the verb."""
 
     model_config = ConfigDict(extra="allow")
     kind: str
@@ -202,7 +202,7 @@ class Done(Document):
 
 
 class Problem(Answer):
-    """A refusal (RFC 9457). `code` is the same word as on the command line."""
+    """An error (RFC 9457). `code` is the same word as on the command line."""
 
     type: str
     title: str
@@ -225,7 +225,7 @@ class Serving(Answer):
 
 
 class Operation(Document):
-    """Something that takes long. When it is done it has a result or an error."""
+    """Something that takes longer. Once done it has a result or an error."""
 
     kind: Literal["Operation"]
     id: str

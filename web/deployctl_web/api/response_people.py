@@ -1,4 +1,4 @@
-"""What answers about the server, people and tokens hold, key by key."""
+"""Responses about the server, users and tokens, key by key."""
 
 from __future__ import annotations
 

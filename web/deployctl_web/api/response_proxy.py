@@ -1,4 +1,4 @@
-"""What HAProxy answered itself, as the document of the API describes it."""
+"""HAProxy's own error responses, as the OpenAPI document describes them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from deployctl_web.api.response_models import Answer, At, Document
 
 
 class Refusal(Answer):
-    """One request that HAProxy answered itself."""
+    """One request that HAProxy responded to itself."""
 
     at: At
     app: str | None = Field(description="null: the host name belongs to no app, or could not be read.")

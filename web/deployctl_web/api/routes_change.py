@@ -1,4 +1,4 @@
-"""The calls that change an app: one for each verb of the table that has a route, answered as the command line answers."""
+"""The calls that change an app: one for each verb with a route, with the same results as on the command line."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ for _verb, _route in routes().values():
 
 
 def _do(verb: Verb, app: AppName, body: ConfigTable, revision: int | None) -> EndpointAnswer:
-    """Do it, wait for its end as long as was asked, and tell the end or where it can be asked for."""
+    """Do it, wait as long as requested, and return the result or where to query it."""
     given = {param.name: getattr(body, param.body) for param in verb.params if param.body}
     options = ChangeOptions(given.get("note", ""), if_revision=revision, confirmed=given.get("confirmed", False))
     outcome = perform(verb, app, given, options)

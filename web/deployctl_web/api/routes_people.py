@@ -1,4 +1,4 @@
-"""The calls about people, their sessions and tokens: for admins of the whole server, but what is one's own."""
+"""The calls about users, their sessions and tokens: for admins of the whole server, except those about oneself."""
 
 from __future__ import annotations
 
@@ -198,7 +198,7 @@ def session_end(session: int) -> Json:
 
 
 def is_own(name: str) -> bool:
-    """Tell whether that is the user who asks. A token may have the name of a user, and is none."""
+    """Return whether that is the requesting user. A token may have the name of a user, and is not that user."""
     who: Principal = g.who
     return who.via == "web" and who.name == name
 

@@ -1,4 +1,4 @@
-"""The calls that look. They change nothing, and show nothing of apps that the one who asks may not see."""
+"""The calls that read. They change nothing, and show nothing of apps that the user may not see."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 look = Blueprint("api_look", __name__, url_prefix="/api/v1")
 asked, answers = Models("request_models"), Models("response_models")
 people, proxy = Models("response_people"), Models("response_proxy")
-FRESH_SECONDS = 0.5  # seconds that a reading may be old: a program acts on it at once
+FRESH_SECONDS = 0.5  # maximum age of a reading in seconds: a program acts on it immediately
 
 
 # -- apps ---------------------------------------------------------------------------------------------------------------
@@ -174,7 +174,7 @@ def one_operation(operation: str) -> Json:
 
 
 def operation_json(job: Job) -> Json:
-    """Return the operation as it is now: when it is done it has a result or an error, never both."""
+    """Return the operation as it is now: once done it has a result or an error, never both."""
     done, error = job.done, job.error
     return {"schema": views.SCHEMA, "kind": "Operation", "id": job.id, "app": job.app, "action": job.verb, "actor": job.actor,
             "started_at": job.started_at, "deployment": job.deployment, "done": done, "step": job.step, "detail": job.detail,

@@ -1,4 +1,4 @@
-"""A body is one JSON object that can mean one thing only, or it is refused: what parsers differ about is a mistake here."""
+"""A body is one unambiguous JSON object, or it is rejected: whatever parsers disagree about is a mistake here."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from flask import Request
 from deployctl.domain.inputs.grammar import shown
 from deployctl.errors import DeployctlError, Invalid
 
-DEEPEST = 16  # objects in objects; ours have two
+DEEPEST = 16  # nested objects; ours have two levels
 JSON = "application/json"
 
 Path = tuple[str | int, ...]
@@ -23,7 +23,7 @@ class NotJson(DeployctlError):
 
 
 class _Object(dict[str, Any]):
-    """An object as it was written; `twice` is a key that was given more than once."""
+    """An object as it was written; `twice` is a duplicate key."""
 
     twice: str | None = None
 
@@ -31,7 +31,7 @@ class _Object(dict[str, Any]):
 def read_object(asked: Request) -> dict[str, Any]:
     """Return the body's object, an empty one for no body. Raises NotJson, Invalid."""
     data = asked.get_data()
-    if not data and not asked.form and not asked.files:  # a form was read already, by the check of its token
+    if not data and not asked.form and not asked.files:  # a form was already read by the check of its token
         return {}
     if asked.mimetype != JSON or asked.mimetype_params.get("charset", "utf-8").lower() != "utf-8":
         raise NotJson(f"The body must be {JSON} in UTF-8. Nothing was done.", remedy=[f"send the header Content-Type: {JSON}"])
@@ -42,14 +42,14 @@ def read_object(asked: Request) -> dict[str, Any]:
 
 
 def parse(data: bytes) -> Any:
-    """Return the value. Raises Invalid, with the path of what is wrong where there is one."""
+    """Return the value. Raises Invalid, with the path of the mistake if there is one."""
     try:
         value = json.loads(data.decode(), object_pairs_hook=_object)
     except UnicodeDecodeError:
         raise Invalid("the body is not UTF-8. Nothing was done.") from None
     except RecursionError:
         raise Invalid(f"the body is nested deeper than {DEEPEST} levels. Nothing was done.") from None
-    except ValueError as error:  # no JSON, or a number of thousands of digits
+    except ValueError as error:  # not JSON, or a number with thousands of digits
         where = f" (line {error.lineno}, column {error.colno})" if isinstance(error, json.JSONDecodeError) else ""
         raise Invalid(f"the body is not JSON{where}. Nothing was done.") from None
     for path, why in _faults(value, (), 0):
@@ -58,7 +58,7 @@ def parse(data: bytes) -> Any:
 
 
 def written(path: Sequence[str | int]) -> str:
-    """Return where something is: `body.env.LANG`, `query.limit`."""
+    """Return the path of a value: `body.env.LANG`, `query.limit`."""
     text = ""
     for part in path:
         if isinstance(part, int):
@@ -78,7 +78,7 @@ def _object(pairs: Sequence[tuple[str, Any]]) -> _Object:
 
 
 def _faults(value: Any, path: Path, depth: int) -> Iterator[tuple[Path, str]]:
-    """Yield what no two programs need agree about."""
+    """Yield what two programs may interpret differently."""
     here = path or ("body",)
     if depth > DEEPEST:
         yield here[:DEEPEST], f"is nested deeper than {DEEPEST} levels"

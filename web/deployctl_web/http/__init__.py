@@ -1,1 +1,1 @@
-"""The web server: waitress, with limits on heads, bodies, connections and answers."""
+"""The web server: waitress, with limits on heads, bodies, connections and responses."""

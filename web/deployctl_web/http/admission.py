@@ -1,9 +1,10 @@
-"""Which connections stay when more come than there is room for. Decided here without a socket: the server asks and obeys.
+"""Which connections are kept when there are more than there is room for. Decided here without a socket: the server
+obeys.
 
-A connection counts for the address it comes from (IPv6: its /64) until somebody is known over it; then it counts for that
-person and makes room for strangers no more. Behind one of `web.proxies` it counts for the visitor whose request it carries,
-and between two requests for the proxy, which has no limit of its own. Who is full takes the place of their own oldest
-connection that nothing is being answered on; where all is full a newcomer takes one of whichever stranger has most.
+A connection counts for the address it comes from (IPv6: its /64) until a user is recognised on it; then it counts for
+that user and no longer makes room for strangers. Behind one of `web.proxies` it counts for the client whose request it
+carries, and between two requests for the proxy, which has no limit of its own. A client at its limit replaces its own
+oldest idle connection; if everything is full a newcomer replaces one of the stranger with the most.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class Limits:
 
     connections: int = 2000  # open at a time
     reserve: int = 64  # of these: for direct loopback, once all others are taken by what must not be closed
-    each: int = 64  # of one address, of one visitor behind a proxy, of one person
+    each: int = 64  # per address, per client behind a proxy, per user
     head: float = 10.0  # from the beginning of a connection, or of a later request, to the end of the head
     body: float = 20.0
     idle: float = 60.0  # between two requests
@@ -34,7 +35,7 @@ class Limits:
 
 
 class AdmissionRefusal(StrEnum):
-    """Why a connection was not taken, or was closed."""
+    """Why a connection was rejected, or closed."""
 
     ADDRESS = "too_many_of_one_address"
     VISITOR = "too_many_of_one_visitor"
@@ -48,18 +49,19 @@ class AdmissionRefusal(StrEnum):
 
 @dataclass(slots=True, eq=False)
 class Seat:
-    """One open connection. `busy` tells whether a request of it is being answered; `hang_up` closes it, from any thread."""
+    """One open connection. `busy` says whether a request on it is being handled; `hang_up` closes it, from any
+    thread."""
 
     peer: str
     busy: Callable[[], bool] = lambda: False
     hang_up: Callable[[], None] = lambda: None
     reserved: bool = False  # taken from the reserve: only for direct loopback
-    visitor: str = ""  # the address that it counts for while no person is known
+    visitor: str = ""  # the address that it counts for while no user is known
     person: str | None = None
     open: bool = True
 
 
-Book = dict[str, dict[Seat, None]]  # whose → their seats, the oldest first
+Book = dict[str, dict[Seat, None]]  # key → its seats, oldest first
 
 
 @dataclass(slots=True)
@@ -75,7 +77,7 @@ class Admission:
     _lock: Lock = field(default_factory=Lock)
 
     def enter(self, peer: str) -> Seat | None:
-        """Return a seat for who just came from there, None when there is none for them."""
+        """Return a seat for a connection from there, None if there is none for it."""
         own = whose(peer)
         seat, leaves = Seat(peer, visitor=own), None
         with self._lock:
@@ -94,14 +96,15 @@ class Admission:
         return seat
 
     def _free_for(self, seat: Seat) -> int:
-        """Return how many seats there are for it: the reserve, too, for what comes from loopback by no proxy of ours."""
+        """Return how many seats it may take: including the reserve, if it comes from loopback and not through a proxy
+        of ours."""
         limits, common = self.limits, self.limits.connections - self.limits.reserve
         seat.reserved = self._seats >= common and not self._is_proxy(seat.peer) and _is_loopback(seat.peer)
         return limits.connections if seat.reserved else common
 
     def admits(self, seat: Seat, hops: str, *, forwarded: bool) -> bool:
-        """Tell whether a request may be answered now that its head is read. `hops` is its X-Forwarded-For; `forwarded`:
-        somebody claims to have handed it on, so that loopback is not where it comes from."""
+        """Return whether a request may be handled now that its head is read. `hops` is its X-Forwarded-For;
+        `forwarded`: it claims to have been passed on, so loopback is not where it comes from."""
         visitor = whose(find_asker(seat.peer, hops, self.proxies))
         with self._lock:
             if seat.reserved and forwarded:
@@ -114,7 +117,7 @@ class Admission:
             return seat.open
 
     def recognize(self, seat: Seat, person: str | None) -> None:
-        """Let the seat count for whoever signed in over it, with None for its address again."""
+        """Count the seat for the user who signed in on it, with None for its address again."""
         leaves = None
         with self._lock:
             self._move(seat, seat.visitor, person)
@@ -123,18 +126,18 @@ class Admission:
         _hang_up(leaves)
 
     def rest(self, seat: Seat) -> None:
-        """Let the connection of a proxy, which may carry somebody else's request next, count for the proxy again."""
+        """Count the connection of a proxy, which may carry another client's request next, for the proxy again."""
         if self._is_proxy(seat.peer):
             with self._lock:
                 self._move(seat, whose(seat.peer), None)
 
     def leave(self, seat: Seat) -> None:
-        """Take the seat back. May be repeated."""
+        """Return the seat. Idempotent."""
         with self._lock:
             self._take_back(seat)
 
     def shed(self) -> bool:
-        """Close a connection that nothing is being answered on, for want of files; tell whether there was one."""
+        """Close an idle connection, for lack of file descriptors; return whether there was one."""
         with self._lock:
             done = self._displaced(leaves := self._weakest())
         _hang_up(leaves)
@@ -145,7 +148,7 @@ class Admission:
             self.refused[why] += 1
 
     def open_now(self) -> dict[str, int]:
-        """Return how many connections are open: of people who are signed in, and of others."""
+        """Return how many connections are open: of signed-in users, and of others."""
         with self._lock:
             people = sum(map(len, self._people.values()))
             return {"signed_in": people, "others": self._seats - people}
@@ -156,7 +159,7 @@ class Admission:
         return at is not None and any(at in proxy for proxy in self.proxies)
 
     def _weakest(self) -> Seat | None:
-        """Return a stranger's oldest idle seat, of whichever stranger has most; a person's only where no stranger has one."""
+        """Return a stranger's oldest idle seat, of the stranger with the most; a user's only if no stranger has one."""
         for book in (self._strangers, self._people):
             for seats in sorted(book.values(), key=len, reverse=True):
                 if (found := _oldest_idle(seats)) is not None:
@@ -164,7 +167,8 @@ class Admission:
         return None
 
     def _displaced(self, seat: Seat | None) -> bool:
-        """Take the seat back for somebody else; it is hung up later, without the lock, which the server's loop may want."""
+        """Take the seat for another connection; this one is closed later, without the lock, which the server's loop may
+        want."""
         if seat is not None:
             self.refused[AdmissionRefusal.DISPLACED] += 1
             self._take_back(seat)
@@ -206,7 +210,7 @@ def _oldest_idle(seats: dict[Seat, None]) -> Seat | None:
 
 
 def whose(address: str) -> str:
-    """Return what one stranger is known by: an IPv4 address, the /64 of an IPv6 address."""
+    """Return the key of one stranger: an IPv4 address, the /64 of an IPv6 address."""
     at = parse_address(address)
     return f"{IPv6Address(int(at) >> 64 << 64)}/64" if isinstance(at, IPv6Address) else str(at or address)
 

@@ -1,6 +1,6 @@
-"""One connection of waitress with limits on time: a head, a body and an answer each have to come to an end.
+"""One waitress connection with time limits: a head, a body and a response each have to come to an end.
 
-Bytes that drip in extend nothing. Time is looked at once a second, in the server's own loop.
+A slow drip of bytes extends nothing. Limits are checked once a second, in the server's own loop.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from deployctl_web.http.threads import Threads
 from deployctl_web.security.proxy_headers import CLAIMS, HOPS
 
 LEAST_READ = 32 * 1024  # bytes that a reader takes within Limits.stall, or all that waits
-MAX_ACCEPTS_AT_ONCE = 64  # connections that are taken before others are looked at again
+MAX_ACCEPTS_AT_ONCE = 64  # connections that are accepted before others are handled again
 UNANSWERED = 30_000  # milliseconds after which a peer that acknowledges nothing is gone
 SOCKET_OPTIONS = ((socket.TCP_NODELAY,
                    1), *(((socket.TCP_USER_TIMEOUT, UNANSWERED),) if hasattr(socket, "TCP_USER_TIMEOUT") else ()))
-PIPELINED = 4  # requests of one connection that wait at a time; whoever sends more is no browser
-BREATH = 0.05  # seconds before the next try where no file can be had
+PIPELINED = 4  # requests of one connection that wait at a time; a client that sends more is not a browser
+BREATH = 0.05  # seconds before the next attempt when there is no file descriptor
 BUSY = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
@@ -36,14 +36,14 @@ class TooManyRequests(Error):
 
 
 class Task(WSGITask):
-    """A request on its way to the application, which can tell the connection who it is from."""
+    """A request on its way to the application, which can tell the connection which user it is from."""
 
     channel: LimitedConnection
 
     def get_environment(self) -> dict[str, Any]:
         environ: dict[str, Any] = super().get_environment()
         environ[CONNECTION] = self.channel
-        del environ["wsgi.file_wrapper"]  # which keeps a file open for as long as nobody reads what was asked for
+        del environ["wsgi.file_wrapper"]  # which keeps a file open until the response is read
         return environ
 
     def finish(self) -> None:
@@ -52,7 +52,7 @@ class Task(WSGITask):
 
 
 class NoRequest(ErrorTask):
-    """The answer to what could not be read as a request."""
+    """The response to what could not be parsed as a request."""
 
     channel: LimitedConnection
 
@@ -63,7 +63,7 @@ class NoRequest(ErrorTask):
 
 
 class LimitedConnection(HTTPChannel):
-    """A connection that has a seat. What is not said otherwise happens in the server's loop."""
+    """A connection that has a seat. Runs in the server's loop unless noted otherwise."""
 
     task_class, error_task_class = Task, NoRequest
 
@@ -80,16 +80,17 @@ class LimitedConnection(HTTPChannel):
         return StrictParser(adj, self._admit)
 
     def recognize(self, person: str | None) -> None:
-        """Note who is signed in with the request under way, None for nobody; called in the thread that answers it."""
+        """Record which user is signed in with the current request, None for nobody; called in the thread that handles
+        it."""
         self.admission.recognize(self.seat, person)
 
     def counts(self) -> tuple[dict[str, int], dict[str, int]]:
-        """Return how many connections are open, by who, and how many were turned away since the start, by why."""
+        """Return how many connections are open, by whom, and how many were rejected since the start, by reason."""
         refused = self.admission.refused
         return self.admission.open_now(), {str(why): refused[why] for why in AdmissionRefusal}
 
     def look(self, now: float) -> None:
-        """Close it when what it is at takes too long."""
+        """Close it if its current phase takes too long."""
         limits = self.admission.limits
         phase = self._phase_now()
         if phase != self._phase:
@@ -103,7 +104,7 @@ class LimitedConnection(HTTPChannel):
             self._give_up(None if phase == "idle" else AdmissionRefusal.SLOW_REQUEST)
 
     def _phase_now(self) -> str:
-        """Return what is waited for: head, body, answer, or the next request (idle)."""
+        """Return what it waits for: head, body, response, or the next request (idle)."""
         request = self.request
         if self.requests:
             return "answer"
@@ -116,14 +117,14 @@ class LimitedConnection(HTTPChannel):
             self.admission.refuse(why)
         self.handle_close()
 
-    # -- what waitress calls -----------------------------------------------------------------------------------------
+    # -- called by waitress -----------------------------------------------------------------------------------------
     def _admit(self, request: StrictParser) -> Error | None:
-        """Return what refuses the request whose head was just read."""
+        """Return the error that rejects the request whose head was just read."""
         self._asked = True
         if request.error is not None:
             return None
         if len(self.requests) >= PIPELINED:
-            if len(self.requests) == PIPELINED:  # what comes after that is neither answered nor counted
+            if len(self.requests) == PIPELINED:  # what comes after that is neither handled nor counted
                 self.admission.refuse(AdmissionRefusal.PIPELINED)
             return TooManyRequests("Too many pipelined requests on this connection")
         named = {f"HTTP_{name}" for name in request.headers}
@@ -133,12 +134,12 @@ class LimitedConnection(HTTPChannel):
         return TooManyRequests("Too many concurrent requests from this address")
 
     def handle_read(self) -> None:
-        """Read on, unless that was told of the connection that had this file's number a moment ago."""
+        """Continue reading, unless the event belongs to the connection that had this descriptor a moment ago."""
         if self.socket is not None and not _is_silent(self.socket):
             super().handle_read()
 
     def handle_expt(self) -> None:
-        """Urgent data is no HTTP; left alone it would be told as new again and again."""
+        """Urgent data is not HTTP; ignored, it would be reported again and again."""
         self.handle_close()
 
     def send(self, data: bytes, do_close: bool = True) -> int:
@@ -156,13 +157,13 @@ def _is_silent(sock: socket.socket) -> bool:
         sock.recv(1, socket.MSG_PEEK)
     except BlockingIOError:
         return True
-    except OSError:  # which whoever reads finds out
+    except OSError:  # the reader will notice
         return False
     return False
 
 
 class Listener(TcpWSGIServer):
-    """Takes every connection that comes, at once, and closes those that there is no seat for."""
+    """Accepts every connection immediately, and closes those without a seat."""
 
     def __init__(self, app: Any, sock: socket.socket, adj: Any, admission: Admission) -> None:
         self.admission = admission
@@ -177,7 +178,7 @@ class Listener(TcpWSGIServer):
         for _ in range(MAX_ACCEPTS_AT_ONCE):
             try:
                 found = self.accept()
-            except OSError:  # no file is left for it
+            except OSError:  # no file descriptor is left for it
                 if not self.admission.shed():
                     time.sleep(BREATH)
                 return
@@ -194,7 +195,7 @@ class Listener(TcpWSGIServer):
                 LimitedConnection(self, sock, address, seat)
                 return
             sock.send(BUSY, socket.MSG_DONTWAIT)
-        except OSError:  # gone already
+        except OSError:  # closed already
             if seat is not None:
                 self.admission.leave(seat)
         sock.close()

@@ -1,7 +1,8 @@
-"""Answers that may be long are made while they are sent: never more than a few pieces of one are held.
+"""Responses that may be long are produced while they are sent: never more than a few pieces are held.
 
-What is read for one is read in a thread of its own, which ends with its reader: when that has all, hangs up, stalls (the
-server closes the connection then), takes too long or may read it no more. What is broken off has no end that looks like one.
+The data for one is read in a thread of its own, which ends with its reader: when that has everything, disconnects,
+stalls (the server closes the connection then), takes too long or loses the right. A truncated one does not look
+complete.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ from deployctl_web.state import web_state
 PIECE_CHARACTERS = 32 * 1024  # characters
 MAX_PIECES_AHEAD = 4  # pieces that wait for the reader
 MAX_DOWNLOAD_SECONDS = 300.0  # seconds for all of it
-MAX_DOWNLOADS, MAX_DOWNLOADS_EACH = 6, 2  # at the same time, and of one person: each keeps a thread of the server busy
+MAX_DOWNLOADS, MAX_DOWNLOADS_EACH = 6, 2  # at a time, and of one user: each occupies a thread of the server
 DOWNLOADS_KEY = "deployctl.downloads"
 
-Read = Callable[[Services, Callable[[], bool]], Iterable[str]]  # what to send; stops soon when the function says True
+Read = Callable[[Services, Callable[[], bool]], Iterable[str]]  # what to send; stops soon after the function returns True
 
 
 class TooManyDownloads(DeployctlError):
@@ -39,13 +40,13 @@ class TooManyDownloads(DeployctlError):
 
 
 class Downloads:
-    """How many are under way, and whose."""
+    """How many are in progress, and whose."""
 
     def __init__(self) -> None:
         self._whose, self._lock = Counter[str](), Lock()
 
     def begin(self, who: str) -> Callable[[], None]:
-        """Return what ends it, once. Raises TooManyDownloads."""
+        """Return the function that ends it, once. Raises TooManyDownloads."""
         with self._lock:
             if self._whose[who] >= MAX_DOWNLOADS_EACH or self._whose.total() >= MAX_DOWNLOADS:
                 raise TooManyDownloads("Too many concurrent downloads. Retry when one of them has finished.")
@@ -61,8 +62,8 @@ class Downloads:
 
 
 def send(read: Read, *, what: str, mimetype: str, name: str = "") -> Response:
-    """Return an answer of all that `read` yields; with `name` it is saved as a file. Raises what `read` raises before its
-    first piece, EngineUnavailable when that takes long, and TooManyDownloads."""
+    """Return a response with everything that `read` yields; with `name` it is saved as a file. Raises what `read`
+    raises before its first piece, EngineUnavailable if that takes long, and TooManyDownloads."""
     end = cast(Downloads, current_app.extensions.setdefault(DOWNLOADS_KEY, Downloads())).begin(g.who.actor)
     reading = _DownloadReading(web_state().pool, g.right, read, what)
 
@@ -90,7 +91,7 @@ def _until_left(pieces: Iterable[str], leave: Callable[[], None]) -> Iterator[st
 
 
 class _DownloadReading:
-    """One thread that reads, a few pieces ahead of whoever takes them."""
+    """One thread that reads, a few pieces ahead of the consumer."""
 
     def __init__(self, pool: ServicesPool, right: Right, read: Read, what: str) -> None:
         self._pool, self._right, self._read, self._what = pool, right, read, what
@@ -99,8 +100,8 @@ class _DownloadReading:
         Thread(target=self._run, name=f"download of {what}", daemon=True).start()
 
     def next(self, seconds: float) -> str | None:
-        """Return the next piece, None when that was all. Raises EngineUnavailable when it takes longer than that, and
-        what reading has raised."""
+        """Return the next piece, None at the end. Raises EngineUnavailable if it takes longer than that, and what
+        reading has raised."""
         try:
             piece = self._pieces.take(seconds)
         except TimeoutError:
@@ -146,7 +147,7 @@ def _too_slow(what: str) -> EngineUnavailable:
 
 
 def _pieces_of(texts: Iterable[str]) -> Iterator[str]:
-    """Yield the texts joined to pieces that are worth being handed over."""
+    """Yield the texts joined into pieces large enough to be worth handing over."""
     held, size = list[str](), 0
     for text in texts:
         held.append(text)

@@ -1,4 +1,4 @@
-"""Connections that wait for a thread take turns by whose they are: who sends a thousand requests waits for their own."""
+"""Connections that wait for a thread take turns by client: one that sends a thousand requests waits only for itself."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class Seated(Protocol):
 
 
 class FairQueue:
-    """What waitress takes for its deque, under its own lock. People and strangers come alternately, and among each of the
-    two whoever has waited longest for a turn."""
+    """Stands in for waitress's deque, under its own lock. Users and strangers alternate, and within each group the one
+    that has waited longest for a turn is next."""
 
     def __init__(self) -> None:
         self._people: dict[str, deque[Seated]] = {}

@@ -1,6 +1,7 @@
-"""The web server of `deployctl serve`: waitress in one thread beside the watcher, with a limit on everything a stranger sends.
+"""The web server of `deployctl serve`: waitress in one thread beside the watcher, with a limit on everything that
+clients send.
 
-Its end lets requests that were begun be answered, for a moment.
+On shutdown, requests in progress have a moment to finish.
 """
 
 from __future__ import annotations
@@ -27,16 +28,16 @@ from deployctl_web.security.proxy_headers import Forwarded
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
 
-SERVER_THREADS = 48  # half of them may carry a stream each (hub.MOST), and pages are answered beside them
-TURN = 0.0005  # seconds that a thread computes before another one may: the one that takes connections would wait Python's
-# 5 ms after each byte while others answer, and a newcomer beside 1,500 busy connections 10 s
-BACKLOG = 1024  # that wait to be taken, as far as the kernel lets them
-FILES_EACH = 2  # a connection's own, and one that keeps what a slow reader has not read
-OTHER_FILES = 512  # that this process may want open besides
+SERVER_THREADS = 48  # half of them may carry a stream each (MAX_STREAMS), and pages are served beside them
+TURN = 0.0005  # seconds that a thread runs before another one may: the one that accepts connections would wait Python's
+# 5 ms after each byte while others run, and a newcomer beside 1,500 busy connections 10 s
+BACKLOG = 1024  # that wait to be accepted, as far as the kernel allows
+FILES_EACH = 2  # a connection's own, and one that buffers what a slow reader has not read
+OTHER_FILES = 512  # that this process may need in addition
 LARGEST_HEAD = 32 * 1024  # bytes of request line and headers
-UNREAD = 1024 * 1024  # bytes of one answer that wait in memory for a slow reader; whoever writes it waits then, too
+UNREAD = 1024 * 1024  # bytes of one response that wait in memory for a slow reader; beyond that its writer waits, too
 DEFAULT_LIMITS = Limits()
-LAST_ANSWERS = 2.0  # seconds that the end waits for requests under way
+LAST_ANSWERS = 2.0  # seconds that shutdown waits for requests in progress
 
 
 def open_socket(listen: tuple[str, int]) -> socket.socket:
@@ -55,7 +56,8 @@ def open_socket(listen: tuple[str, int]) -> socket.socket:
 
 
 def _room(wanted: int) -> int:
-    """Let this process open as many files as so many connections need, or as it may; return how many connections that is."""
+    """Raise the limit of open files to what that many connections need, or as far as allowed; return how many
+    connections that is."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     files = FILES_EACH * wanted + OTHER_FILES
     if soft != resource.RLIM_INFINITY and soft < files:
@@ -65,7 +67,7 @@ def _room(wanted: int) -> int:
 
 
 class DashboardServer:
-    """One server over a listening socket. `run` in a thread of its own; the others may be called from any."""
+    """One server on a listening socket. `run` in a thread of its own; the others may be called from any."""
 
     def __init__(self, app: WSGIApplication, sock: socket.socket, proxies: Sequence[str] = (),
                  limits: Limits = DEFAULT_LIMITS) -> None:
@@ -75,16 +77,16 @@ class DashboardServer:
                                    tuple(map(ip_network, proxies)))
         self._server: Any = Listener(Forwarded(app, proxies), sock, Adjustments(
             sockets=[sock], threads=SERVER_THREADS, backlog=BACKLOG,
-            connection_limit=sys.maxsize,  # the admission counts; waitress would let all newcomers wait
+            connection_limit=sys.maxsize,  # admission does the counting; waitress would make all newcomers wait
             max_request_body_size=MAX_BODY_BYTES, max_request_header_size=LARGEST_HEAD, outbuf_high_watermark=UNREAD,
-            cleanup_interval=1, channel_request_lookahead=1,  # so that it is seen when a browser goes away
-            clear_untrusted_proxy_headers=False,  # Forwarded does, and waitress knows one proxy only
+            cleanup_interval=1, channel_request_lookahead=1,  # so that a browser's disconnect is noticed
+            clear_untrusted_proxy_headers=False,  # Forwarded does, and waitress supports only one proxy
             ident=None, expose_tracebacks=False, log_socket_errors=False,
-            asyncore_use_poll=True), self.admission)  # select knows no file above 1024
+            asyncore_use_poll=True), self.admission)  # select supports no descriptor above 1024
         self._map = self._server.map
 
     def run(self) -> None:
-        """Answer until `finish`."""
+        """Serve until `finish`."""
         usual = sys.getswitchinterval()
         sys.setswitchinterval(TURN)
         try:
@@ -93,11 +95,11 @@ class DashboardServer:
             sys.setswitchinterval(usual)
 
     def stop_accepting(self) -> None:
-        """Take no further connection; those that are open go on."""
+        """Accept no further connection; open ones continue."""
         self._in_loop(lambda: dispatcher.close(self._server))
 
     def finish(self) -> None:
-        """Wait a moment for what is under way, then close every connection, which ends `run`."""
+        """Wait a moment for requests in progress, then close every connection, which ends `run`."""
         until = time.monotonic() + LAST_ANSWERS
         self._end_threads()
         while time.monotonic() < until and any(c.total_outbufs_len for c in [*self._server.active_channels.values()]):
@@ -105,8 +107,9 @@ class DashboardServer:
         self._in_loop(self._let_go)
 
     def close(self) -> None:
-        """Give the files back, once `run` has returned or was never called. May be repeated. A thread that hangs may
-        still write to the pipe that wakes the server: its number must not become another file's, so it stays open."""
+        """Release the file descriptors, once `run` has returned or was never called. Idempotent. A thread that hangs
+        may still write to the pipe that wakes the server: its descriptor must not become another file's, so it stays
+        open."""
         self._end_threads()
         dispatcher.close(self._server)
         with self._lock:
@@ -132,7 +135,7 @@ class DashboardServer:
 
 
 class ToJournal(logging.Handler):
-    """Hands what libraries log to the journal, line by line, without the secret of any link."""
+    """Passes what libraries log to the journal, line by line, without the secret of any link."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         super().__init__(logging.WARNING)
@@ -150,12 +153,12 @@ def _without_secrets(line: str) -> str:
 
 
 def log_to(say: Callable[[str], None]) -> Callable[[], None]:
-    """Let waitress and the application log there and nowhere else. Return what takes that back."""
+    """Make waitress and the application log there and nowhere else. Return what reverses that."""
     handler, loggers = ToJournal(say), [logging.getLogger(name) for name in ("waitress", "deployctl_web")]
     for logger in loggers:
         logger.addHandler(handler)
         logger.propagate = False
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # else whoever asks much fills the journal
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # otherwise a client with many requests would fill the journal
 
     def take_back() -> None:
         for logger in loggers:

@@ -1,6 +1,5 @@
-"""Requests of which two servers could see the end at two places, or whose head is no plain one: each is refused with 400 and
-its connection closed. waitress refuses most; what it lets pass is refused here.
-"""
+"""Requests whose end two servers could see at different positions, or whose head is not plain: each is rejected with
+400 and its connection closed. waitress rejects most; what it lets through is rejected here."""
 
 from __future__ import annotations
 
@@ -12,7 +11,7 @@ from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.receiver import ChunkedReceiver
 from waitress.utilities import BadRequest, Error
 
-ONCE = ("content-length", "transfer-encoding", "host")  # a second line of these means two things to two servers
+ONCE = ("content-length", "transfer-encoding", "host")  # a second line of these is ambiguous between servers
 _STARTS = re.compile(rb"(?:\r\n)?[A-Z]|(?:\r\n?)?\Z")  # at most one empty line, then a method: neither TLS nor blanks
 _NAME = re.compile(rb"^([^:\r\n]*):", re.MULTILINE)
 
@@ -20,7 +19,7 @@ Admit = Callable[["StrictParser"], Error | None]
 
 
 class StrictParser(HTTPRequestParser):
-    """A request as it comes in. `admit` is asked once its head is read, and returns what refuses it."""
+    """A request as it arrives. `admit` is called once its head is read, and returns what rejects it."""
 
     def __init__(self, adj: Any, admit: Admit = lambda _: None) -> None:
         super().__init__(adj)
@@ -41,7 +40,7 @@ class StrictParser(HTTPRequestParser):
         return not _STARTS.match((self.header_plus + data)[:3])
 
     def _refuse(self, error: Error) -> None:
-        """Answer that, in the form that waitress itself uses for what it cannot read."""
+        """Respond with that, in the form that waitress itself uses for what it cannot parse."""
         HTTPRequestParser.parse_header(self, b"GET / HTTP/1.0\r\n")
         self.error, self.completed, self._asked = error, True, True
 
@@ -49,7 +48,7 @@ class StrictParser(HTTPRequestParser):
         _require_plain(header_plus)
         try:
             super().parse_header(header_plus)
-        except ValueError as e:  # a length of thousands of digits, an address that is none
+        except ValueError as e:  # a length with thousands of digits, an invalid address
             raise ParsingError("Not an HTTP request") from e
         if self.version not in {"1.0", "1.1"}:
             raise ParsingError("Only HTTP/1.0 and HTTP/1.1 are supported")
@@ -60,7 +59,8 @@ class StrictParser(HTTPRequestParser):
 
 
 def _require_plain(head: bytes) -> None:
-    """Raise ParsingError for a folded line, blanks at the end of the first, or a line that must be there once only."""
+    """Raise ParsingError for a folded line, trailing blanks on the first line, or a duplicate of a line that must be
+    unique."""
     first, _, lines = head.partition(b"\r\n")
     if first != first.rstrip():
         raise ParsingError("The request line ends with whitespace")
@@ -77,7 +77,7 @@ def _require_plain(head: bytes) -> None:
 
 
 class StrictChunks(ChunkedReceiver):
-    """A body in chunks. An empty line where the size of a chunk belongs is passed over by waitress, and refused here."""
+    """A chunked body. An empty line in place of a chunk size is skipped by waitress, and rejected here."""
 
     def received(self, data: bytes) -> int:
         taken = 0

@@ -1,6 +1,6 @@
-"""The threads that answer requests: a few at first, one more whenever work waits and none is idle.
+"""The threads that handle requests: a few at first, one more whenever work waits and none is idle.
 
-Forty-eight that nobody needs yet take a megabyte, and most homes are looked at by one person.
+Forty-eight idle ones take a megabyte, and most homes are viewed by one person.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ FIRST = 4
 
 
 class Threads(ThreadedTaskDispatcher):
-    """At most so many. They stay once they are there: whoever came many at a time comes again."""
+    """At most that many. Once started they stay: a client with many parallel requests will return."""
 
     def __init__(self, most: int) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class Threads(ThreadedTaskDispatcher):
                 self._start_one()
 
     def _start_one(self) -> None:
-        """Start one, by whoever holds the lock. Where the system gives none, those that are there do the work."""
+        """Start one; the caller holds the lock. If the system provides none, the existing ones do the work."""
         number = next(number for number in count() if number not in self.threads)
         self.threads.add(number)
         self.active_count += 1  # until it waits for work

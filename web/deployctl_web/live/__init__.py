@@ -1,1 +1,1 @@
-"""What changes while people look: cached status, events, jobs."""
+"""What changes while people watch: cached status, events, jobs."""

@@ -1,4 +1,5 @@
-"""Who looks now, and what they are told. A stream that falls behind, or comes back after too long, begins with a snapshot."""
+"""Who is watching, and what is sent to them. A stream that falls behind, or returns after too long, begins with a
+snapshot."""
 
 from __future__ import annotations
 
@@ -19,23 +20,23 @@ from deployctl_web.live.event_messages import EventMessage, Stream
 from deployctl_web.live.jobs import Job
 from deployctl_web.live.status_cache import StatusCache
 
-MAX_STREAMS = 24  # streams; each keeps a thread of the server, and pages must be answered beside them
-EACH = 6  # of one session or token: a browser needs one for all its tabs
-MAX_KEPT_MESSAGES = 512  # messages that a stream can miss and still go on where it was
+MAX_STREAMS = 24  # each occupies a thread of the server, and pages must be served beside them
+EACH = 6  # per session or token: a browser needs one for all its tabs
+MAX_KEPT_MESSAGES = 512  # messages that a stream can miss and still resume
 MAX_KEPT_BYTES = 4 * 2**20  # bytes that they may take
 
 
 class EventBroker:
-    """The open streams and the last messages. `someone` is set while somebody looks."""
+    """The open streams and the last messages. `someone` is set while somebody watches."""
 
     def __init__(self, status_cache: StatusCache, each: int = EACH) -> None:
         self._status_cache, self._each = status_cache, each
-        self._streams: dict[Stream, None] = {}  # the oldest first
+        self._streams: dict[Stream, None] = {}  # oldest first
         self._past: Bounded[int, EventMessage] = Bounded(MAX_KEPT_BYTES, entries=MAX_KEPT_MESSAGES,
                                                          size=lambda message: message.size)
-        self._number = int(time.time())  # goes on growing over a restart, so that an old id is not taken for ours
+        self._number = int(time.time())  # keeps growing across a restart, so that an old id is not mistaken for ours
         self._lock, self.someone, self.closed = Lock(), Event(), False
-        self.displaced = 0  # streams that ended for another one's sake
+        self.displaced = 0  # streams that ended to make room for another one
 
     # -- streams -------------------------------------------------------------------------------------------------
     @property
@@ -44,10 +45,11 @@ class EventBroker:
 
     def open(self, who: Principal, apps: frozenset[AppName] | None, *, closely: frozenset[AppName] = frozenset(),
              last: int | None = None, gone: Callable[[], bool] = bool) -> Stream:
-        """Return a stream that goes on after message `last` when that is still known. Where all are taken it takes the
-        place of the oldest one of this session, or of whoever has most.
+        """Return a stream that resumes after message `last` if that is still known. If all are taken it replaces the
+        oldest one of this session, or of the session with the most.
 
-        `gone` tells that its browser has hung up, which is found out otherwise only when something is sent."""
+        `gone` says whether its browser has disconnected, which is otherwise noticed only when something is sent.
+        """
         stream = Stream(who, apps, closely or apps or frozenset(), gone)
         with self._lock:
             self._make_room(who)
@@ -62,7 +64,7 @@ class EventBroker:
         return stream
 
     def _make_room(self, who: Principal) -> None:
-        """End the streams that nobody hears any more where the place is wanted; if that is not enough, one that is heard."""
+        """End disconnected streams if room is needed; if that is not enough, one that is still read."""
         own = [one for one in self._streams if _session(one.who) == _session(who)]
         if len(own) < self._each and len(self._streams) < MAX_STREAMS:
             return
@@ -89,9 +91,9 @@ class EventBroker:
                 self.someone.clear()
 
     def snapshot(self, stream: Stream) -> EventMessage:
-        """Return all that the stream's page shows, as it is now."""
+        """Return everything that the stream's page shows, as it is now."""
         stream.begin_anew()
-        number = self._number  # what happens while this is read is told once more
+        number = self._number  # what happens while this is read is sent again
         views = self._status_cache.home().value.apps if stream.apps is None else self._still_there(stream.apps)
         seen = [view for view in views if stream.who.may(Role.VIEWER, AppName(view.app))]
         return EventMessage(number, "snapshot", None, {"apps": [app_json(view) for view in seen]})
@@ -105,12 +107,12 @@ class EventBroker:
 
     @property
     def bytes(self) -> int:
-        """Return what the last messages take that a page can miss."""
+        """Return the size of the last messages that a page can miss."""
         return self._past.bytes
 
     @property
     def bytes_waiting(self) -> int:
-        """Return what waits for slow pages; a message that waits for several counts for each."""
+        """Return the size of what waits for slow pages; a message that waits for several counts for each."""
         with self._lock:
             return sum(stream.bytes for stream in self._streams)
 
@@ -123,41 +125,41 @@ class EventBroker:
         with self._lock:
             return any(one.apps is None for one in self._streams)
 
-    # -- what is told --------------------------------------------------------------------------------------------
+    # -- publishing ------------------------------------------------------------------------------------------------
     def publish(self, kind: str, app: AppName | None, data: Mapping[str, Any]) -> None:
         with self._lock:
             self._number += 1
             message = EventMessage(self._number, kind, app, data, size_of(data))
-            if kind != "metrics":  # who missed those looks at the next ones
+            if kind != "metrics":  # a page that missed those gets the next ones
                 self._past.put(message.id, message)
             for stream in self._streams:
                 if stream.wants(message):
                     stream.put(message)
 
     def progressed(self, job: Job) -> None:
-        """Tell how far a job is; called in the job's thread."""
+        """Publish a job's progress; called in the job's thread."""
         if job.over:
             self._status_cache.forget(job.app)
         if self.watched:
             self.publish("progress", job.app, progress_json(job))
 
     def break_off(self) -> None:
-        """End the streams; who comes back begins anew."""
+        """End the streams; clients that return start afresh."""
         with self._lock:
             self._past.clear()
-            self._number += 1  # so that nobody has heard the message before the next one
+            self._number += 1  # so that nobody has received the message before the next one
             for stream in self._streams:
                 stream.end()
 
     def close(self) -> None:
-        """End the streams, and let whoever looks for them end."""
+        """End the streams, and make whatever watches for them end."""
         self.closed = True
         self.break_off()
         self.someone.set()
 
 
 def _session(who: Principal) -> tuple[str, int | None]:
-    """Return what tells one session of a person, or one token, from the others."""
+    """Return the key of one session of a user, or of one token."""
     return who.actor, who.session
 
 

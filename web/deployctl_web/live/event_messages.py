@@ -1,4 +1,4 @@
-"""What a stream carries, and how much of it waits for one that is slow."""
+"""What a stream carries, and how much of it may wait for a slow one."""
 
 from __future__ import annotations
 
@@ -27,16 +27,17 @@ class EventMessage:
 
 @dataclass(slots=True, eq=False)
 class Stream:
-    """One browser that looks at some apps, or with None at all that it may see; at those of `closely` each by itself."""
+    """One browser that watches some apps, or with None all that it may see; those of `closely` each on a page of its
+    own."""
 
     who: Principal
     apps: frozenset[AppName] | None
     closely: frozenset[AppName]
     gone: Callable[[], bool] = bool
     waiting: Queue[EventMessage | None] = field(default_factory=lambda: Queue(BEHIND))  # None wakes it up: it is over
-    missed: bool = False  # it must begin anew with a snapshot
+    missed: bool = False  # it must start afresh with a snapshot
     over: bool = False
-    displaced: bool = False  # it is over because another one took its place
+    displaced: bool = False  # it is over because another one replaced it
 
     def wants(self, message: EventMessage) -> bool:
         if message.app is None:
@@ -46,7 +47,7 @@ class Stream:
         return (self.apps is None or message.app in self.apps) and self.who.may(Role.VIEWER, message.app)
 
     def next(self, seconds: float) -> EventMessage | None:
-        """Return the next message, None when there was none for so long."""
+        """Return the next message, None if none came for that long."""
         try:
             return self.waiting.get(timeout=seconds) if seconds else self.waiting.get_nowait()
         except Empty:
@@ -66,12 +67,12 @@ class Stream:
             self.missed = True
 
     def end(self) -> None:
-        """Let whoever sends it stop, now if it waits."""
+        """Make its sender stop, immediately if it is waiting."""
         self.over = True
         self.put(None)
 
     def begin_anew(self) -> None:
-        """Let go of what waits: what is read now is newer."""
+        """Drop what waits: what is read now is newer."""
         self.missed = False
         while self.next(0) is not None:
             pass

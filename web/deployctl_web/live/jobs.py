@@ -1,4 +1,4 @@
-"""What takes longer than a click: the same use cases, in a thread of this process, their progress told to whoever looks."""
+"""What takes longer than a click: the same use cases, in a thread of this process, with their progress published."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from deployctl.usecases.results import Done, Moved
 from deployctl.verbs.table import VERBS
 from deployctl_web.services_pool import ServicesPool, find_address
 
-MAX_KEPT_JOBS = 200  # jobs that can still be asked about, beside those under way
+MAX_KEPT_JOBS = 200  # jobs that can still be queried, besides those in progress
 MAX_JOBS_BYTES = 4 * 2**20  # bytes that they may take
-UNDER_WAY = 64  # jobs at the same time: what does not answer keeps each one a thread
+UNDER_WAY = 64  # jobs at a time: what does not respond occupies a thread for each
 
-BACK = frozenset(name for name, verb in VERBS.items() if verb.goes_back)  # what is always begun
+BACK = frozenset(name for name, verb in VERBS.items() if verb.goes_back)  # these are always started
 
 JobAction = Callable[[Services], Moved | Done]
 
 
 @dataclass(slots=True)
 class Job:
-    """One verb on its way, or how it ended: with a result or with an error."""
+    """One verb in progress, or how it ended: with a result or with an error."""
 
     verb: str
     app: AppName
     actor: str
     started_at: str  # ISO 8601, UTC
-    address: str | None = None  # of whoever asked
+    address: str | None = None  # of the requesting client
     id: str = field(default_factory=lambda: secrets.token_hex(8))
     deployment: int | None = None
-    step: str = ""  # sentence of the step that is under way
-    detail: str = ""  # what it says of itself: 2 of 3 good answers
+    step: str = ""  # sentence of the step in progress
+    detail: str = ""  # its latest detail: 2 of 3 good probes
     result: Moved | Done | None = None
-    error: DeployctlError | None = None  # never the one that was raised: it would keep all that was read for it
+    error: DeployctlError | None = None  # never the one that was raised: it would keep everything that was read for it
     ended_at: str | None = None
     _ended: Event = field(default_factory=Event)
 
@@ -51,15 +51,15 @@ class Job:
 
     @property
     def over(self) -> bool:
-        """Tell whether it came to something; who waits for `done` goes on once that has been told."""
+        """Return whether it has ended; waiters on `done` continue only after that was published."""
         return self.result is not None or self.error is not None
 
     def wait(self, seconds: float) -> bool:
-        """Return whether it has ended, after so many seconds at the latest."""
+        """Return whether it has ended, after that many seconds at the latest."""
         return self._ended.wait(seconds)
 
     def outcome(self) -> Moved | Done:
-        """Return what it came to, once it is done. Raises its error."""
+        """Return its result, once it is done. Raises its error."""
         if self.error is not None:
             raise self.error.untraced()
         assert self.result is not None  # noqa: S101  done, and no error
@@ -67,13 +67,13 @@ class Job:
 
 
 class TooManyJobs(DeployctlError):
-    """So many are under way that no other one is begun."""
+    """Too many jobs are in progress to start another one."""
 
     code = "too_many_requests"
 
 
 class JobProgress:
-    """The reporter of one job: what a person at a terminal would see is kept in the job and told."""
+    """The reporter of one job: what a terminal would show is stored in the job and published."""
 
     def __init__(self, job: Job, told: Callable[[Job], None], s: Callable[[], Services]) -> None:
         self._job, self._told, self._services = job, told, s
@@ -102,7 +102,8 @@ class JobProgress:
 
 
 class Jobs:
-    """The jobs of this process, the last ones that ended too. `told` hears of each progress, in the job's thread."""
+    """The jobs of this process, including the latest ones that ended. `told` is called with each progress, in the job's
+    thread."""
 
     def __init__(self, pool: ServicesPool, told: Callable[[Job], None], clock: Clock, *, kept: int = MAX_KEPT_JOBS,
                  last_wait: float) -> None:
@@ -116,7 +117,7 @@ class Jobs:
         return self._ended.bytes
 
     def begin(self, verb: str, app: AppName, actor: str, act: JobAction) -> Job:
-        """Return at once; the job goes on by itself. Raises TooManyJobs, for what takes traffic back never."""
+        """Return at once; the job continues by itself. Raises TooManyJobs, never for what brings traffic back."""
         with self._pool.lend(actor) as s:
             job = Job(verb, app, actor, s.clock.utc(), address=find_address())
         with self._lock:
@@ -132,15 +133,15 @@ class Jobs:
             return self._under_way.get(id_) or self._ended.find(id_)
 
     def under_way(self, app: AppName) -> list[Job]:
-        """Return what is being done to the app, the last one first."""
+        """Return what is being done to the app, latest first."""
         with self._lock:
             return [job for job in reversed(self._under_way.values()) if job.app == app]
 
     def close(self) -> None:
-        """Ask what is under way to stop, and wait a little: before its switch everything is taken back."""
+        """Ask what is in progress to stop, and wait a little: before its switch everything is reverted."""
         with self._lock:
             under_way = [*self._under_way.values()]
-        for job in under_way:  # a ledger that is away, or full, keeps nobody from ending
+        for job in under_way:  # an unreachable or full ledger keeps nobody from ending
             with suppress(DeployctlError), self._pool.lend(Actor("the end of deployctl serve", Via.WEB)) as s:
                 s.ledger.ask_abort(job.app, actor=s.actor)
         end = self._clock.now() + self._last_wait
@@ -158,7 +159,7 @@ class Jobs:
                     job.ended_at = s.clock.utc()
         except DeployctlError as e:
             job.error = e.untraced()
-        finally:  # whatever else broke is on the process's own log by name and line; who asked must not wait for ever
+        finally:  # any other crash is in the process's own log by name and line; the requester must not wait forever
             if job.result is None and job.error is None:
                 job.error = DeployctlError(f"internal error in deployctl during {job.verb} {job.app}.",
                                            remedy=[f"deployctl status {job.app}"], code="internal")

@@ -1,6 +1,7 @@
-"""What a page reads of the ledger, kept until the ledger is written to: between two looks at a page mostly nothing happens.
+"""What a page reads from the ledger, cached until the ledger is written to: between two page views usually nothing
+happens.
 
-What is kept belongs to one connection: only of the same one can it be told whether something was written since.
+The cache belongs to one connection: only that one can tell whether something was written since.
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ from deployctl.memory import Bounded
 from deployctl.ports import Ledger
 
 ROOM = 2**20  # bytes, for each idle connection
-ROW = 2048  # bytes that a row takes with all that hangs on it, about
-# Reads whose answer is a matter of what they are asked and of the ledger alone.
+ROW = 2048  # bytes that a row takes with everything it refers to, approximately
+# Reads whose result depends only on their arguments and the ledger.
 KEPT = frozenset({"changes", "deployments", "events", "find_app", "find_release", "instances", "releases", "releases_of",
                   "steps", "telling_changes"})
 
 
 class PageReads:
-    """Of one connection. Used by one thread at a time, as that is."""
+    """Of one connection. Like that, used by one thread at a time."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
@@ -31,8 +32,8 @@ class PageReads:
         return self._kept.bytes
 
     def ledger(self) -> Ledger:
-        """Return the ledger as it is now: what was read of it before is not read again, for as long as this one page
-        is made. Raises what the ledger raises."""
+        """Return the ledger as it is now: what was read of it before is not read again while this one page is rendered.
+        Raises what the ledger raises."""
         version = self._ledger.version()
         if version != self._version:
             self._kept.clear()

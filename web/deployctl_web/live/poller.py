@@ -1,6 +1,6 @@
-"""One thread that watches ledger, health and counters for all streams together, and does nothing while nobody looks.
+"""One thread that watches ledger, health and counters for all streams, and does nothing while nobody watches.
 
-`looks` decides what is looked at and when, and yields the pauses between; the thread only waits.
+`looks` decides what is read and when, and yields the pauses between; the thread only waits.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from deployctl_web.live.status_cache import StatusCache
 from deployctl_web.services_pool import ServicesPool
 from deployctl_web.waits import Waits
 
-LAST_LOOK = 2.0  # seconds that the end waits for a look under way
+LAST_LOOK = 2.0  # seconds that shutdown waits for a read in progress
 
 
 class Poller:
@@ -31,17 +31,17 @@ class Poller:
                  clock: Clock, waits: Waits) -> None:
         self._broker, self._pool, self._status_cache = broker, pool, status_cache
         self._meter, self._clock, self._waits = meter, clock, waits
-        self._views: dict[AppName, int] = {}  # what of each app was told last, as a hash
-        self._stamps: Mapping[AppName, str] | None = None  # the ledger's word of each app when it was looked at last
+        self._views: dict[AppName, int] = {}  # hash of what was last published of each app
+        self._stamps: Mapping[AppName, str] | None = None  # the ledger's stamp of each app at the last read
         self._thread: Thread | None = None
 
     def begin(self) -> None:
-        """Look on in a thread of its own, until the broker is closed."""
+        """Watch in a thread of its own, until the broker is closed."""
         self._thread = Thread(target=self._run, name="poller", daemon=True)
         self._thread.start()
 
     def join(self) -> None:
-        """Wait for the look that is under way once the broker is closed, unless an engine keeps it waiting for long."""
+        """Wait for the read in progress once the broker is closed, unless an engine delays it for long."""
         if self._thread is not None:
             self._thread.join(LAST_LOOK)
 
@@ -50,25 +50,25 @@ class Poller:
             for pause in self.looks():
                 self._broker.someone.wait() if pause is None else self._clock.sleep(pause)
         finally:
-            if not self._broker.closed:  # a mistake of ours: no page may look live while nobody watches for it
+            if not self._broker.closed:  # a bug: no page may appear live while nothing watches for it
                 self._broker.break_off()
                 self.begin()
 
     def looks(self) -> Iterator[float | None]:
-        """Look when it is time, and yield how many seconds to wait before going on; None: until somebody looks."""
+        """Read when it is due, and yield how many seconds to wait before continuing; None: until somebody watches."""
         while not self._broker.closed:
             yield None
-            if self._broker.closed:  # somebody was awaited, and it was the end that came
+            if self._broker.closed:  # it was woken by the shutdown
                 return
             try:
                 with self._pool.lend(Actor("dashboard", Via.WEB)) as s:
                     yield from self._watch(s)
-            except DeployctlError as e:  # the ledger is away or was replaced: the streams bear it
+            except DeployctlError as e:  # the ledger is unavailable or was replaced: the streams survive it
                 self._broker.publish("notice", None, {"text": e.message})
                 yield self._waits.metrics
 
     def _watch(self, s: Services) -> Iterator[float]:
-        """Look again and again while somebody looks, with one connection of its own."""
+        """Poll while somebody watches, with one connection of its own."""
         version = s.ledger.data_version()
         self._compare(s)
         health_at = overview_at = metrics_at = self._clock.now()
@@ -89,8 +89,8 @@ class Poller:
             yield self._waits.tick
 
     def _compare(self, s: Services) -> None:
-        """Tell what differs since the last time, although nobody looked for a while: who comes back goes on after the
-        last message that he heard."""
+        """Publish what differs since the last time, even if nobody watched for a while: a returning client resumes
+        after the last message it received."""
         before, now = self._stamps, s.ledger.stamps()
         self._views = {app: seen for app, seen in self._views.items() if app in now}
         self._stamps = now
@@ -101,14 +101,14 @@ class Poller:
         for app in apps:
             self._status_cache.forget(app)
         for app in apps if self._broker.all_looked_at() else apps & self._broker.looked_at():
-            self._tell_app(app, anyway=True)  # a step more or less shows on the page, not in the view
+            self._tell_app(app, anyway=True)  # one step more or less shows on the page, not in the view
 
     def _look_at_health(self) -> None:
         for app in self._broker.looked_at():
             self._tell_app(app)
 
     def _look_at_all(self) -> None:
-        """Look at what nobody looks at more closely, for the list of all."""
+        """Read the apps that no page watches individually, for the list of all."""
         if self._broker.all_looked_at():
             closely = self._broker.looked_at()
             for view in self._status_cache.home(within=self._waits.overview).value.apps:
@@ -118,18 +118,18 @@ class Poller:
     def _tell_app(self, app: AppName, *, anyway: bool = False) -> None:
         try:
             self._tell(self._status_cache.app(app).value, anyway=anyway)
-        except DeployctlError:  # it was removed, or nothing answers: its page asks and is told why
+        except DeployctlError:  # it was removed, or nothing responds: its page will request it and get the error
             self._broker.publish("state", app, {"app": app, "gone": True})
 
     def _tell(self, view: AppView, *, anyway: bool = False) -> None:
-        """Publish the app when something differs that is not a mere counter, or `anyway`."""
+        """Publish the app if something other than a counter differs, or `anyway`."""
         seen = _without_counters(view)
         if anyway or self._views.get(AppName(view.app)) != seen:
             self._views[AppName(view.app)] = seen
             self._broker.publish("state", AppName(view.app), app_json(view))
 
     def _tell_metrics(self) -> None:
-        """Tell the counters of the apps that a page shows by themselves: the list of all is read again as a whole."""
+        """Publish the counters of the apps that have a page of their own: the list of all is read again as a whole."""
         for app in self._broker.looked_at():
             if latest := self._meter.latest(app):
                 self._broker.publish("metrics", app, {"app": app, "releases": {n: asdict(now) for n, now in latest.items()}})

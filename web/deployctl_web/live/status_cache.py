@@ -1,7 +1,7 @@
-"""The last reading of who serves, shared by all who look: a page never waits for an engine that hangs.
+"""The last status reading, shared by everyone: a page never waits for an engine that hangs.
 
-A reading older than a moment, or than the ledger's last word of that app, is taken anew; when that takes too long, the last
-one is shown with its age.
+Entries are refreshed when they expire or the app's ledger stamp has changed; if that takes too long, the last one is
+shown with its age.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from deployctl.usecases.view.status import status
 from deployctl.usecases.view.versions import find_idle
 from deployctl_web.services_pool import ServicesPool
 
-FRESH_SECONDS = 2.0  # seconds that a reading is as good as a new one
+FRESH_SECONDS = 2.0  # seconds that a reading counts as fresh
 RENEWAL_WAIT_SECONDS = 0.8  # seconds that a page waits for a new one while it has an older one to show
-AFTER_CHANGE = 3.0  # seconds likewise when the older one is known to be wrong
-KEEPS, GLANCE = 30.0, 0.1  # seconds likewise for what is only nice to know: it is good for longer, and nobody waits for it
+AFTER_CHANGE = 3.0  # the same if the older one is known to be wrong
+KEEPS, GLANCE = 30.0, 0.1  # the same for what is merely nice to know: it is valid for longer, and nobody waits for it
 MAX_CACHE_BYTES = 32 * 2**20  # bytes of readings that are kept
 READERS = 4  # threads
-READINGS_STOP_WAIT_SECONDS = 1.0  # seconds that the end waits for readings under way
+READINGS_STOP_WAIT_SECONDS = 1.0  # seconds that shutdown waits for readings in progress
 READER = Actor("dashboard", Via.WEB)
 
 Key = tuple[str, AppName | None]  # what is read, of which app or of all
@@ -40,7 +40,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class CachedStatus(Generic[T]):
-    """A reading. `at` is ISO 8601, UTC; `age` in seconds; `why` tells why there is no newer one."""
+    """A reading. `at` is ISO 8601, UTC; `age` in seconds; `why` says why there is no newer one."""
 
     value: T
     at: str
@@ -49,45 +49,45 @@ class CachedStatus(Generic[T]):
     stale: bool = False  # older than it should be
     why: str = ""
     wrong: bool = False  # something was changed since
-    stamp: Hashable = None  # what the ledger said before it was read
+    stamp: Hashable = None  # the ledger's stamp before it was read
 
 
 class StatusCache:
-    """Reads `status` for whoever asks, once for all who ask at the same time."""
+    """Reads `status`, once for everyone who requests it at the same time."""
 
     def __init__(self, pool: ServicesPool, now: Callable[[], float]) -> None:
         self._pool, self._now = pool, now
         self._kept: Bounded[Key, CachedStatus[Any]] = Bounded(MAX_CACHE_BYTES)
         self._flights: dict[Key, tuple[Hashable, Future[CachedStatus[Any]]]] = {}
-        self._under_way: set[Future[CachedStatus[Any]]] = set()  # those that were forgotten, too
-        self._lock = RLock()  # a reading may be done, and land, before the one who sent it off goes on
+        self._under_way: set[Future[CachedStatus[Any]]] = set()  # including those that were forgotten
+        self._lock = RLock()  # a reading may be done, and stored, before its requester continues
         self._threads = ThreadPoolExecutor(READERS, "status-cache")
 
     def home(self, *, within: float = FRESH_SECONDS, patience: float | None = None) -> CachedStatus[StatusView]:
-        """Return all apps, not older than `within` seconds unless stale. With `patience` nobody waits longer than that
-        for a new reading while there is one at all. Raises what `status` raises."""
+        """Return all apps, at most `within` seconds old unless stale. With `patience` nobody waits longer than that for
+        a new reading if there is one at all. Raises what `status` raises."""
         key = (STATUS, None)
         return cast("CachedStatus[StatusView]", self._read(key, within, patience=patience if key in self._kept else None))
 
     def app(self, app: AppName, *, within: float = FRESH_SECONDS, patience: float | None = None) -> CachedStatus[AppView]:
-        """Return one app with all that is asked only for one. Raises NotFound, what `status` raises, and TimeoutError
-        when there is none within `patience` seconds."""
+        """Return one app with everything that is read only for a single one. Raises NotFound, what `status` raises, and
+        TimeoutError if there is none within `patience` seconds."""
         found = self._read((STATUS, app), within, patience=patience)
         return replace(found, value=found.value.apps[0])
 
     def whole(self, app: AppName, *, within: float = FRESH_SECONDS) -> CachedStatus[StatusView]:
-        """Return one app as `status APP` does, with what does not answer."""
+        """Return one app as `status APP` does, including what is not responding."""
         return cast("CachedStatus[StatusView]", self._read((STATUS, app), within))
 
     def idle(self, app: AppName) -> Sequence[Readiness]:
-        """Return which releases without a container can be rolled back to, as far as that is known at once."""
+        """Return which releases without a container can be rolled back to, as far as that is known immediately."""
         try:
             return cast("CachedStatus[Sequence[Readiness]]", self._read((IDLE, app), KEEPS, patience=GLANCE)).value
         except (TimeoutError, DeployctlError):
             return ()
 
     def forget(self, app: AppName | None = None) -> None:
-        """Know that something was changed, in that app or anywhere: what was read or is being read is wrong."""
+        """Record that something was changed, in that app or anywhere: what was read or is being read is wrong."""
         with self._lock:
             for key in [k for k in {*self._kept, *self._flights} if app is None or k[1] in {app, None}]:
                 self._flights.pop(key, None)
@@ -99,7 +99,7 @@ class StatusCache:
         return self._kept.bytes
 
     def close(self) -> None:
-        """Begin no reading any more, and give those under way a moment: what they read from is closed next."""
+        """Start no more readings, and give those in progress a moment: what they read from is closed next."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         with self._lock:
             under_way = set(self._under_way)
@@ -115,7 +115,7 @@ class StatusCache:
             if kept and not kept.wrong and self._now() - kept.taken <= within:
                 return self._aged(kept)
             began, flight = self._flights.get(key) or self._take_off(key, stamp)
-            if stamp not in {None, began}:  # it was sent off before the change
+            if stamp not in {None, began}:  # it was started before the change
                 began, flight = self._take_off(key, stamp)
         try:
             return flight.result(patience or (None if kept is None else AFTER_CHANGE if kept.wrong else RENEWAL_WAIT_SECONDS))
@@ -131,7 +131,7 @@ class StatusCache:
             return self._stale(kept, e.message)
 
     def _stamp(self, key: Key) -> Hashable:
-        """Return what differs after the app, or any, was changed by whatever process; None when that is not known."""
+        """Return what differs after the app, or any, was changed by whatever process; None if unknown."""
         try:
             with self._pool.lend(READER) as s:
                 stamps = s.ledger.stamps(key[1])
@@ -152,7 +152,7 @@ class StatusCache:
             return CachedStatus(_LOOKS[key[0]](s, key[1]), s.clock.utc(), self._now(), stamp=stamp)
 
     def _land(self, key: Key, flight: Future[CachedStatus[Any]]) -> None:
-        """Keep the reading, unless something was changed while it was taken."""
+        """Store the reading, unless something was changed while it was taken."""
         with self._lock:
             if self._flights.get(key, (None, None))[1] is not flight:
                 return

@@ -1,4 +1,4 @@
-"""What `serve` keeps in memory for others, as the Server page tells it: nothing that lives for months has no bound."""
+"""What `serve` keeps in memory for others, for the Server page: nothing that runs for months is unbounded."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from deployctl_web.state import WebState
 
 
 def stores(here: WebState) -> list[Store]:
-    """Return each store with its bound and what is in it, in bytes."""
+    """Return each store with its limit and its present size, in bytes."""
     return [
         Store("finished operations", jobs.MAX_JOBS_BYTES, here.jobs.bytes),
         Store("status cache", status_cache.MAX_CACHE_BYTES, here.status_cache.bytes),

@@ -1,6 +1,6 @@
-"""How often traffic was moved, and how fast, over the whole history: read once, then only what came since.
+"""How often traffic was switched, and how fast, over the whole history: read once, then only what came since.
 
-The sum lies in the memory of `serve`. It begins anew when another file takes the ledger's place.
+The sum is in the memory of `serve`. It starts again if another file replaces the ledger.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class SwitchTotals:
             for number, app, kind, ms in s.ledger.switch_times(after=self._last):
                 self._last = number
                 self._counts[app, kind] += 1
-                if ms > 0:  # a change that somebody made past us took us no time
+                if ms > 0:  # a change made outside deployctl took us no time
                     self._times.setdefault(app, Times()).add(ms / 1000)
             return Switches(
                 {key: count for key, count in self._counts.items() if key[0] in apps},

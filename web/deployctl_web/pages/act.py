@@ -1,4 +1,4 @@
-"""Forms of pages that work without JavaScript: the same verbs as the API, answered by the page that follows."""
+"""Forms of pages that work without JavaScript: the same verbs as the API; the response is the page that follows."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from deployctl_web.security.authorization import needs
 from deployctl_web.state import web_state
 
 pages = Blueprint("act", __name__)
-WAITING = 300.0  # seconds that whoever chose to wait stands in line
-MAX_WAITING_JOBS = 5  # jobs of one app that are under way or wait: each has a thread
+WAITING = 300.0  # seconds that a user who chose to wait is queued
+MAX_WAITING_JOBS = 5  # jobs of one app that are in progress or wait: each has a thread
 PageAnswer = Response | tuple[str, int]
 
 
@@ -62,7 +62,7 @@ def dismiss_failure(app: str) -> Response:
 
 
 def _act(verb: Verb, app: AppName, *, at_revision: bool) -> PageAnswer:
-    """Do it and go on to the app's page. What was refused is told with what serves now, and with what can be done."""
+    """Do it and go on to the app's page. An error is shown with the live version, and with what can be done."""
     try:
         given = {param.name: FORM_FIELDS[param.kind](param)
                  for param in verb.params if param.body and param.kind in FORM_FIELDS}
@@ -70,7 +70,7 @@ def _act(verb: Verb, app: AppName, *, at_revision: bool) -> PageAnswer:
     except ConfirmationNeeded as question:
         if g.via == "token":
             raise
-        if verb.name == "upgrade":  # of a version that may not be here yet: the form itself is asked for once more
+        if verb.name == "upgrade":  # of a version that may not be here yet: the form itself is shown again
             return render_template("sure.html", app=app, verb=verb.name, question=question, form=_again()), 409
         return redirect(url_for("ask.ask", app=app, verb=verb.name, to=_named() or None,
                                 release=_number(request.form.get("release", ""))), 303)
@@ -133,7 +133,7 @@ def _in_ledger(app: AppName) -> bool:
         return s.ledger.find_app(app) is not None
 
 
-# -- what the form says --------------------------------------------------------------------------------------------------
+# -- reading the form ------------------------------------------------------------------------------------------------------
 def _named() -> str:
     return form_text("to_version") or form_text("version")
 
@@ -151,14 +151,14 @@ def _number(text: str) -> int | None:
 
 
 def _choice(param: Param) -> str | None:
-    """Return the word that was chosen; an empty one leaves it to the app's file."""
+    """Return the chosen word; an empty one leaves it to the app's file."""
     word = request.form.get(param.body, "")
     if word and word not in param.choices:
         raise Invalid(f"{shown(word)} is none of {', '.join(param.choices)}. Nothing was done.", code="usage")
     return word or None
 
 
-# How the fields of a form are read, by kind; what is not here is the API's alone.
+# How the fields of a form are read, by kind; kinds missing here are for the API only.
 FORM_FIELDS: dict[str, Callable[[Param], Any]] = {
     ParamKind.VERSION: _version, ParamKind.NOTE: _note, ParamKind.REASON: _note, ParamKind.PULL: _choice,
     ParamKind.RELEASE: lambda param: _number(request.form.get(param.body, "")),
@@ -177,12 +177,12 @@ def _options(given: Mapping[str, Any], *, at_revision: bool) -> ChangeOptions:
 
 
 def _patience() -> float:
-    """Return how long to wait for whoever is at the app: a person may stand in line, while that is short."""
+    """Return how long to wait for the lease: a user may choose to wait for a short while."""
     line = web_state().jobs.under_way(the_app())
     return WAITING if request.form.get("wait") == "yes" and len(line) < MAX_WAITING_JOBS else 0.0
 
 
 def _again() -> dict[str, str]:
-    """Return the fields of this form, to be sent once more by a person who was told that somebody else is at it."""
+    """Return the fields of this form, to be sent again by a user who learned that the app is being changed."""
     kept = ("revision", "to_version", "release", "version", "image", "pull", "note", "yes")
     return {name: text for name in kept if (text := form_text(name))}

@@ -1,4 +1,4 @@
-"""Who did what: the audit as a page, as a table for a spreadsheet, and as lines for a program."""
+"""Who did what: the audit log as a page, as a table for a spreadsheet, and as lines for a program."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FILTER_KINDS = ("upgrade", "rollback", "undo", "start", "stop", "prune", "held",
          "signed_in", "sign_in_refused", "refused", "user_added", "user_role", "user_removed", "token_made", "token_revoked",
          "token_handed_over", "checkpoint")
 Ask = Callable[..., Sequence[AuditLine]]
-FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "\n")  # what a spreadsheet would take for a formula
+FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "\n")  # what a spreadsheet would interpret as a formula
 
 
 @pages.get("/activity")
@@ -59,7 +59,7 @@ def lines_file() -> Response:
 
 
 def safe_cell(value: Any) -> str:
-    """Return the cell as text that no spreadsheet takes for a formula, and that steers no terminal."""
+    """Return the cell as text that no spreadsheet interprets as a formula, and that controls no terminal."""
     text = "" if value is None else visible(str(value))
     return f"'{text}" if text.startswith(FORMULA) else text
 
@@ -73,14 +73,14 @@ def _rows(lines: Iterable[AuditLine]) -> Iterator[str]:
 
 
 def _file(write: Callable[[Iterable[AuditLine]], Iterator[str]], *, mimetype: str, name: str) -> Response:
-    """Answer with every line that fits, up to a bound."""
+    """Respond with every matching line, up to a limit."""
     ask, before = _asked(), _before()
     return send(lambda s, left: write(islice(_all(ask, before, s, left), SAVED)), what="the activity", mimetype=mimetype,
                 name=name)
 
 
 def _all(ask: Ask, before: int | None, s: Services, left: Callable[[], bool]) -> Iterator[AuditLine]:
-    """Yield page by page, the last one first."""
+    """Yield page by page, latest first."""
     while not left() and (lines := ask(s, limit=MAX_AUDIT_LINES, before=before)):
         yield from lines
         before = lines[-1].id
@@ -93,7 +93,8 @@ def _lines(limit: int) -> Sequence[AuditLine]:
 
 
 def _asked() -> Ask:
-    """Return what finds the lines of this query that this person may see: an admin everything, others what their apps did."""
+    """Return what finds the lines of this query that this user may see: an admin everything, others what concerns their
+    apps."""
     app, user, kind = (request.args.get(key, "").strip()[:64] or None for key in ("app", "user", "kind"))
     among = None if g.who.may(Role.ADMIN, None) else _visible()
     asked = _app(app)

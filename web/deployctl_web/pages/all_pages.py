@@ -1,4 +1,4 @@
-"""Every page that people see, in one list; and the page that says why there is none."""
+"""Every page that people see, in one list; and the error page."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def put_pages(app: Flask) -> None:
 
 
 def _onward(status: int) -> str | None:
-    """Return where to go on after signing in, and remember it for who signs in by a link; None for who is signed in."""
+    """Return where to go on after signing in, and remember it for a sign-in by link; None for signed-in users."""
     if status != 401:
         return None
     onward = pages_sign_in.where_one_was()
@@ -71,7 +71,7 @@ def _onward(status: int) -> str | None:
 
 
 def problem_page(error: DeployctlError, status: int) -> tuple[str, int]:
-    """Answer with what went wrong, what serves now, and what can be done."""
+    """Respond with what went wrong, the live version, and what can be done."""
     app, serving, back = None, "", None
     try:
         app = asked_app()
@@ -80,7 +80,7 @@ def problem_page(error: DeployctlError, status: int) -> tuple[str, int]:
             serving = (f"{view.active.version} is the live version of {app}." if view.active
                        else f"{app} has no live version: visitors get 503.")
             back = url_for("app.one", app=app)
-    except DeployctlError:  # it is not there, or nothing answers: then the problem itself is all there is to tell
+    except DeployctlError:  # it does not exist, or nothing responds: then the error itself is all there is to show
         pass
     return render_template("problem.html", error=error, status=status, serving=serving, back=back,
                            onward=_onward(status)), status

@@ -15,7 +15,7 @@ from deployctl_web.state import web_state
 
 pages = Blueprint("app", __name__)
 DEFAULT_SPAN = "15m"
-MAX_MARKS = 50  # changes of traffic that a chart can mark
+MAX_MARKS = 50  # switches of traffic that a chart can mark
 NO_RELEASE = 2**31  # no release has a number like that
 
 
@@ -35,21 +35,21 @@ def live(app: str) -> str:
 @pages.get("/apps/<app>/lower")
 @needs(Role.VIEWER)
 def lower(app: str) -> str:
-    """Return versions, activity and the strip, which stand below the charts."""
+    """Return versions, activity and the strip, which are below the charts."""
     return render_template("_app_lower.html", a=look_at(the_app()))
 
 
 @pages.get("/apps/<app>/charts")
 @needs(Role.VIEWER)
 def charts(app: str) -> str:
-    """Return the three charts of the span, and of the release, that is asked for."""
+    """Return the three charts of the requested time span and release."""
     number = request.args.get("release", type=int)
     return render_template("_charts.html",
                            app=app, **charted(the_app(), only=number if number and number < NO_RELEASE else None))
 
 
 def charted(app: AppName, *, only: int | None = None) -> dict[str, Any]:
-    """Return the charts as their template needs them: of the last 15 minutes unless another span is asked for; with
+    """Return the charts as their template needs them: of the last 15 minutes unless another span is requested; with
     `only`, of that release alone."""
     span = request.args.get("span", "")
     span = span if span in CHART_SPANS else DEFAULT_SPAN

@@ -1,4 +1,4 @@
-"""The first page: every app that one may see, what serves it, and whether it is fine."""
+"""The first page: every app that one may see, its live version, and whether it is healthy."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from deployctl_web.security.authorization import SIGNED_IN, needs
 from deployctl_web.state import web_state
 
 pages = Blueprint("apps", __name__)
-STALE_SECONDS = 10.0  # seconds after which a reading is called old
-WITHIN, GLANCE = 2.0, 0.05  # seconds that a reading is as good as a new one, and that a new one of all apps is waited for
+STALE_SECONDS = 10.0  # seconds after which a reading is shown as old
+WITHIN, GLANCE = 2.0, 0.05  # seconds that a reading counts as fresh, and that a new one of all apps is waited for
 APP_WAIT_SECONDS = 0.5  # seconds that one app is waited for
-AFRESH = 8  # apps that have changed since, and are read by themselves
+AFRESH = 8  # apps that have changed since, and are read individually
 
 
 @pages.get("/")
@@ -34,13 +34,13 @@ def home() -> str:
 @pages.get("/live")
 @needs(SIGNED_IN)
 def live() -> str:
-    """Return the inside of the table's region alone."""
+    """Return only the inside of the table's region."""
     return render_template("_apps.html", **_seen())
 
 
 def _home() -> CachedStatus[StatusView]:
     """Return the last reading of all apps. A new one of many apps takes long, so what has changed since then, by the
-    ledger's word, is read by itself."""
+    ledger's stamps, is read individually."""
     seen = web_state().status_cache.home(within=WITHIN, patience=GLANCE)
     known = {AppName(view.app): view for view in seen.value.apps}
     with web_state().pool.lend(g.who.actor) as s:
@@ -53,7 +53,7 @@ def _home() -> CachedStatus[StatusView]:
 
 
 def _afresh(apps: Sequence[AppName]) -> dict[AppName, AppView]:
-    """Return some of them as they are now; where nothing answers soon the last reading has to do, for all of them."""
+    """Return some of them as they are now; if nothing responds soon the last reading has to do, for all of them."""
     found: dict[AppName, AppView] = {}
     with suppress(TimeoutError, DeployctlError):
         for app in apps[:AFRESH]:
@@ -73,7 +73,7 @@ def _seen() -> dict[str, Any]:
 
 
 def _files(view: StatusView) -> list[AppName]:
-    """Return the apps that have a file and nothing more, as far as this person may deploy them."""
+    """Return the apps that only have a file, as far as this user may deploy them."""
     known = {one.app for one in view.apps}
     with web_state().pool.lend(g.who.actor) as s:
         return [app for app in s.app_files() if app not in known and g.who.may(Role.DEPLOYER, app)]
@@ -85,7 +85,7 @@ def _mine(view: StatusView) -> tuple[AppView, ...]:
 
 
 def _figures(app: AppView) -> Mapping[str, float] | None:
-    """Return requests a second and the share of 5xx, in percent; None when nobody has measured."""
+    """Return requests a second and the share of 5xx, in percent; None if not measured."""
     now: Now | None = web_state().meter.latest(AppName(app.app)).get(app.active.release) if app.active else None
     if now is None:
         return None

@@ -27,7 +27,7 @@ pages = Blueprint("ask", __name__)
 TITLES = {verb.name: route.form for verb, route in routes().values() if route.form}
 QUESTIONS = {verb.name: route.question for verb, route in routes().values()}
 LIST_SECONDS = 2.0  # that the form waits for the engine's list of images
-KNOWN = 50  # versions that are offered while one types
+KNOWN = 50  # versions that are suggested while typing
 
 
 @pages.get("/apps/<app>/ask")
@@ -69,7 +69,7 @@ def _tags(app: AppName) -> tuple[tuple[DeployableTag, ...], str]:
 
 
 def _foreseen(app: AppName, version: Version | None) -> dict[str, object]:
-    """Return what an upgrade to that version would change, or why it cannot be told. Nothing is pulled."""
+    """Return what an upgrade to that version would change, or why it is unknown. Nothing is pulled."""
     if version is None:
         return {"changes": None, "warnings": (), "why_not": ""}
     try:
@@ -81,7 +81,7 @@ def _foreseen(app: AppName, version: Version | None) -> dict[str, object]:
 
 
 def _given_back(app: AppName, s: Services) -> list[str]:
-    """Return what the app's file gives up; a file that is wrong is told by the deployment."""
+    """Return the addresses that the app's file gives up; an invalid file is reported by the deployment."""
     try:
         return list(given_back(s.app_file(app).template.cap_add))
     except DeployctlError:

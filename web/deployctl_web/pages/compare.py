@@ -1,4 +1,4 @@
-"""How two versions of an app differ. Nothing here asks the engine."""
+"""How two versions of an app differ. Nothing here queries the engine."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pages = Blueprint("compare", __name__)
 @pages.get("/apps/<app>/compare")
 @needs(Role.VIEWER)
 def page(app: str) -> str | Answer:
-    """Show what differs from a to b; without names, from what serves back to what a rollback would bring."""
+    """Show what differs from a to b; without names, from the live version to what a rollback would bring."""
     name, view = the_app(), web_state().status_cache.app(the_app()).value
     with web_state().pool.lend(g.who.actor) as s:
         releases = s.ledger.releases(name, limit=MAX_RELEASES_SHOWN)

@@ -1,4 +1,4 @@
-"""What the containers of an app print: a page whose whole question is in its address, its tail, and the file of it."""
+"""What the containers of an app print: a page whose whole query is in its address, its tail, and the file of it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TAIL = 12  # lines on the page of an app
 @pages.get("/apps/<app>/logs")
 @needs(Role.VIEWER)
 def page(app: str) -> str:
-    """Show the lines; what is wrong with the filter, or an engine that is away, is told on the page itself."""
+    """Show the lines; an invalid filter, or an engine that is not responding, is reported on the page itself."""
     name, view = the_app(), web_state().status_cache.app(the_app()).value
     lines, wrong, asked = list[ShownLine](), "", LogQuery()
     try:
@@ -41,7 +41,7 @@ def page(app: str) -> str:
 @pages.get("/apps/<app>/logs/more")
 @needs(Role.VIEWER)
 def more(app: str) -> str:
-    """Return only the lines that came after the last one that the page has."""
+    """Return only the lines after the last one that the page has."""
     lines = read(the_app(), asked_of(request.args, parse_version), g.who.actor)
     return render_template("_log_lines.html", lines=lines, colours=_colours(the_app()))
 
@@ -49,7 +49,7 @@ def more(app: str) -> str:
 @pages.get("/apps/<app>/logs/tail")
 @needs(Role.VIEWER)
 def tail(app: str) -> str:
-    """Return the newest lines of all versions, or of the one that is asked for."""
+    """Return the newest lines of all versions, or of the requested one."""
     try:
         asked = asked_of(request.args, parse_version)
         lines, wrong = read(the_app(), LogQuery(version=asked.version, n=TAIL), g.who.actor), ""
@@ -61,13 +61,13 @@ def tail(app: str) -> str:
 @pages.get("/apps/<app>/logs.txt")
 @needs(Role.VIEWER)
 def save(app: str) -> Response:
-    """Give all lines as a file of plain text."""
+    """Return all lines as a file of plain text."""
     asked, name = asked_of(request.args, parse_version), the_app()
     return send(lambda s, left: log_view.save(name, asked, s, left), what="the log", mimetype="text/plain", name=f"{app}.log")
 
 
 def _was_there(app: AppName, asked: LogQuery) -> bool:
-    """Tell whether the version was ever deployed here: its container may be gone, and the log with it."""
+    """Return whether the version was ever deployed here: its container may be gone, and the log with it."""
     with web_state().pool.lend(g.who.actor) as s:
         return asked.version is None or bool(s.ledger.releases_of(app, asked.version, limit=1))
 

@@ -1,4 +1,5 @@
-"""People and tokens, for admins of the whole server. What is secret is shown in the answer to its making, and never again."""
+"""Users and tokens, for admins of the whole server. A secret is shown in the response to its creation, and never
+again."""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ MAX_TOKEN_DAYS = 3650.0  # days
 @pages.post("/settings/users")
 @CHANGE
 def add() -> str:
-    """Make a user and the link that signs him in once."""
+    """Create a user and a link that signs them in once."""
     name = request.form.get("name", "").strip()
     with web_state().pool.lend(g.who.actor) as s:
         add_user(name, given(parse_role(request.form.get("role", "")), _apps()), s)
@@ -41,7 +42,7 @@ def link(name: str) -> str:
 @pages.post("/settings/users/<name>/role")
 @CHANGE
 def role(name: str) -> Response:
-    """Give a role for one app or for all; an empty one takes it away."""
+    """Grant a role for one app or for all; an empty one revokes it."""
     text, app = request.form.get("role", ""), request.form.get("app", "").strip() or ALL
     wanted, of = parse_role(text) if text else None, app if app == ALL else parse_app(app)
     with web_state().pool.lend(g.who.actor) as s:
@@ -62,7 +63,7 @@ def remove(name: str) -> Response:
 @pages.post("/settings/tokens")
 @CHANGE
 def create() -> str:
-    """Make a token and show it this once."""
+    """Create a token and show it this once."""
     scope = request.form.get("scope", "")
     if scope not in SCOPE_ROLES:
         raise Invalid(f"A scope must be one of {', '.join(SCOPE_ROLES)}.")
@@ -82,7 +83,7 @@ def revoke(name: str) -> Response:
 
 
 def _heir() -> str | None:
-    """Return who takes over the user's tokens; the form's first choice is nobody: they end."""
+    """Return who takes over the user's tokens; by default nobody: they end."""
     text = request.form.get("hand_over", "").strip()
     return parse_person(text) if text else None
 

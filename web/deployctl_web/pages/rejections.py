@@ -1,4 +1,4 @@
-"""What HAProxy answered itself to visitors of an app, beside the log of the app."""
+"""HAProxy's own error responses to an app's clients, beside the app's log."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_REJECTIONS_SHOWN = 200  # lines of a page
 @pages.get("/apps/<app>/logs/proxy")
 @needs(Role.VIEWER)
 def page(app: str) -> str:
-    """Show them, the last one first; a HAProxy that does not answer is told on the page itself."""
+    """Show them, latest first; a HAProxy that is not responding is reported on the page itself."""
     name, view = the_app(), web_state().status_cache.app(the_app()).value
     found, wrong = list[Rejection](), ""
     try:

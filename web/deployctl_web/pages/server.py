@@ -1,4 +1,4 @@
-"""The server under the apps: what `doctor` finds, who proxies, which engine, and our own version."""
+"""The server under the apps: system checks, proxies, the engine, and deployctl's version."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def page() -> str:
 
 
 def _read() -> dict[str, Any]:
-    """Return everything, or what can be told while the engine takes long."""
+    """Return everything, or what is available while the engine takes long."""
     wrong, found = "", list[Finding]()
     try:
         found = call_within(findings, g.who.actor, what="the state of this server")

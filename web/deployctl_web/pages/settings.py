@@ -1,4 +1,4 @@
-"""What belongs to oneself: password, sessions, appearance."""
+"""One's own settings: password, sessions, appearance."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ def page() -> str:
 @pages.post("/settings/password")
 @needs(SIGNED_IN)
 def password() -> Answer:
-    """Change one's own password; whoever has one must say it. Other sessions end, this one goes on."""
+    """Change one's own password, which takes the current one if there is one. Other sessions end, this one
+    continues."""
     _require_person()
     if request.form.get("password", "") != request.form.get("again", ""):
         raise Invalid("The passwords do not match. Nothing was changed.")
@@ -60,7 +61,8 @@ def end(session: str) -> Answer:
 @pages.post("/settings/appearance")
 @needs(SIGNED_IN)
 def appearance() -> Answer:
-    """Keep theme and single keys in cookies of this browser: the first byte of a page has the right colours."""
+    """Store theme and single-key shortcuts in cookies of this browser: the first byte of a page has the right
+    colours."""
     answer = redirect(after() if "next" in request.form else url_for("settings.page"), 303)
     for name, choices in CHOICES.items():
         if (value := request.form.get(name)) in choices:
@@ -70,7 +72,7 @@ def appearance() -> Answer:
 
 
 def shown(**secret: Any) -> str:
-    """Return the page; `secret` is what is shown this once: a token or a link."""
+    """Return the page; `secret` is shown this once: a token or a link."""
     with web_state().pool.lend(g.who.actor) as s:
         admin = g.who.may(Role.ADMIN, None)
         user = s.ledger.find_user(g.who.name) if g.who.via == "web" else None
@@ -88,7 +90,7 @@ def _sessions(s: Any) -> list[Any]:
 
 
 def _owned(user: str, tokens: Sequence[Token], now: str) -> list[str]:
-    """Return the names of the tokens in use that end with that user's admin role."""
+    """Return the names of the active tokens that end with that user's admin role."""
     return [one.name for one in tokens if one.owner == user and one.state(now) == "in_use"]
 
 

@@ -16,7 +16,7 @@ from deployctl_web.state import web_state
 
 pages = Blueprint("sign_in", "deployctl_web.pages.sign_in")
 SignInRefused = tuple[str, int, dict[str, str]]
-NEXT_PAGE = "next"  # in the session: where somebody was, for whoever signs in by a link that knows nothing of it
+NEXT_PAGE = "next"  # in the session: the page to return to, for a sign-in by link, which does not know it
 
 
 @pages.get("/login")
@@ -31,7 +31,7 @@ def page() -> str | Response:
 @pages.post("/login")
 @needs(EVERYBODY)
 def enter() -> SignInRefused | Response:
-    """Sign in by name and password; where to go on is only ever a page of ours."""
+    """Sign in by name and password; the page to go on to is only ever one of ours."""
     try:
         with web_state().pool.lend(SOMEBODY) as s:
             secret = sign_in(request.form.get("name", ""), request.form.get("password", ""), identity.origin(), s)
@@ -46,7 +46,7 @@ def enter() -> SignInRefused | Response:
 @pages.get("/start/<secret>")
 @needs(EVERYBODY)
 def start(secret: str) -> str:
-    """Show the button that uses the link up: a mail scanner that only looks at it must not."""
+    """Show the button that uses the link up: a mail scanner that merely opens it must not."""
     return render_template("start.html", secret=secret, after=after())
 
 
@@ -58,7 +58,7 @@ def enter_by_link(secret: str) -> tuple[str, int] | Response:
             secret_of = sign_in_by_link(secret, identity.origin(), s)
     except WrongLink as error:
         return render_template("sign_in.html", error=error, after=after()), status_of(error)
-    onward = after()  # kept in the session that ends here
+    onward = after()  # stored in the session that ends here
     identity.begin_session(secret_of)
     return redirect(onward)
 
@@ -87,7 +87,7 @@ def after() -> str:
 
 
 def where_one_was() -> str:
-    """Return the page on which whoever is not signed in wanted something: itself, or the one whose form was sent."""
+    """Return the page that required signing in: itself, or the one whose form was sent."""
     if request.method == "GET":
         return request.full_path if request.query_string else request.path
     base = web_state().place.base

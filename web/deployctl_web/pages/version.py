@@ -1,4 +1,4 @@
-"""One version with its release spec, and how its last deployment went. Nothing here asks the engine."""
+"""One version with its release spec, and how its last deployment went. Nothing here queries the engine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from deployctl_web.security.authorization import needs
 from deployctl_web.state import web_state
 
 pages = Blueprint("version", __name__)
-MAX_RELEASES_SHOWN = 300  # releases of one version that are told
+MAX_RELEASES_SHOWN = 300  # releases of one version that are listed
 MAX_VERSION_CHARACTERS = 128  # characters of a version
 
 
@@ -38,8 +38,8 @@ def page(app: str, version: str) -> str:
 
 
 def find_release(app: AppName, version: str, s: Services, *, number: int | None = None) -> tuple[Release, list[int]]:
-    """Return what the version means, its newest proven release or else its newest one, or the one of that number; and the
-    numbers of all of that version, the newest."""
+    """Return what the version means, its newest health-checked release or else its newest one, or the one of that
+    number; and the numbers of all of that version, newest."""
     named = Version(version[:MAX_VERSION_CHARACTERS])
     known = remembered(require_app(app, s), s, named, number)
     asked = known.releases.get(number or 0)

@@ -1,1 +1,1 @@
-"""Who asks, what they may, and how often."""
+"""Authentication, authorization, and rate limits."""

@@ -1,4 +1,4 @@
-"""The trail of what was tried and refused: an audit without it would only show who succeeded."""
+"""The record of rejected attempts: an audit log without it would only show who succeeded."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from deployctl_web.security.authorization import asked_app
 from deployctl_web.security.request_checks import SAFE
 from deployctl_web.state import web_state
 
-# Statuses that say: not you. Whoever may do it always hears why it is not done: at night one goes back and must know.
+# Statuses that mean missing permission. Users with permission always learn why something is not done: at night one must know.
 NOT_ALLOWED = frozenset({401, 403, 404, 421})
 
 
@@ -30,9 +30,9 @@ class TooManyRefusals(DeployctlError):
 
 
 def note_refusal(error: DeployctlError) -> DeployctlError:
-    """Count in the audit that somebody who is known was refused a change, and return the error to answer with: another
-    one for whoever was refused too often. Strangers are not written down here: they could fill the disk; their attempts
-    to sign in are counted and told elsewhere."""
+    """Count in the audit log that a known user was denied a change, and return the error to respond with: another one
+    if it happens too often. Unknown clients are not recorded here: they could fill the disk; their attempts to sign in
+    are counted elsewhere."""
     who = g.get("who")
     if who is None or request.method in SAFE:
         return error
@@ -41,7 +41,7 @@ def note_refusal(error: DeployctlError) -> DeployctlError:
             s.ledger.note_refusal(RefusedChange(
                 REFUSED, who.actor, request.endpoint or "-", f"{_verb()} was rejected: {error.message}", s.clock.utc(), _app(),
                 {**identity.origin().data, "code": error.code, "route": request.endpoint or "-"}))
-    except DeployctlError as e:  # the refusal itself must be answered, whatever the ledger says
+    except DeployctlError as e:  # the denial itself must be sent, whatever the ledger does
         error.details.append(f"the audit log could not be written: {e.message}")
     if status_of(error) not in NOT_ALLOWED:
         return error

@@ -1,4 +1,4 @@
-"""Who may ask for what. A route without a rule is answered to nobody."""
+"""Who may request what. A route without a rule is denied to everybody."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from deployctl_web.security.session_cookie import SESSION
 
 F = TypeVar("F", bound=Callable[..., Any])
 EVERYBODY = "everybody"  # the page to sign in, styles, /healthz
-SIGNED_IN = "signed in"  # shows only what that person may see
+SIGNED_IN = "signed in"  # shows only what that user may see
 RULE, RECENT = "deployctl_rule", "deployctl_recent"
 
 
 def needs(rule: Role | str, *, recent: bool = False) -> Callable[[F], F]:
-    """Say who may call the view: a role (for the app in its path, else for the whole server) or one of the two words. What
-    lets others in, or more of them, needs a `recent` sign-in too (web/deployctl_web/security/recent_sign_in.py)."""
+    """Declare who may call the view: a role (for the app in its path, else for the whole server) or one of the two
+    words. What grants access to others also needs a `recent` sign-in (web/deployctl_web/security/recent_sign_in.py)."""
     def mark(view: F) -> F:
         setattr(view, RULE, rule)
         setattr(view, RECENT, recent)
@@ -36,7 +36,7 @@ def rule_of(app: Flask, endpoint: str | None) -> Role | str | None:
 
 
 def asked_app() -> AppName | None:
-    """Return the app in the path, None when there is none. Raises NotFound for what is no name."""
+    """Return the app in the path, None if there is none. Raises NotFound for an invalid name."""
     text = (request.view_args or {}).get("app")
     try:
         return None if text is None else parse_app(text)
@@ -45,14 +45,14 @@ def asked_app() -> AppName | None:
 
 
 def no_such_app() -> NotFound:
-    """Return the one answer for an app that is not there and for one that is not there for whoever asks."""
+    """Return the one error for an app that does not exist and for one that the user may not see."""
     return NotFound("there is no such app here.", remedy=["deployctl app list"])
 
 
 def require_allowed() -> None:
-    """Raise NotPermitted or NotFound, or abort, unless the one who asks may. An app that he may not see is not there."""
+    """Raise NotPermitted or NotFound, or abort, unless the user may. An app that they may not see does not exist."""
     if request.endpoint is None:
-        return  # no such page: answered below
+        return  # no such page: handled below
     rule = rule_of(current_app, request.endpoint)
     if rule == EVERYBODY:
         return
@@ -70,11 +70,11 @@ def require_allowed() -> None:
 
 
 def require_still_allowed() -> None:
-    """Raise NotSignedIn or RightsChanged when the right by which this request is answered ended meanwhile."""
+    """Raise NotSignedIn or RightsChanged if the right by which this request is handled ended in the meantime."""
     right: Right | None = g.get("right")
     if right is None or right.holds():
         return
-    g.who = right.present()  # what the refusal shows is for whom they are now
+    g.who = right.present()  # the error page is for their present rights
     if g.who is None:
         g.over = session.get(SESSION)
         raise NotSignedIn
@@ -82,7 +82,7 @@ def require_still_allowed() -> None:
 
 
 class RightsChanged(NotPermitted):
-    """Whoever asked may something else by now than when they asked."""
+    """The user's rights are no longer those at the time of the request."""
 
     code = "rights_changed"
 

@@ -1,4 +1,4 @@
-"""How often each person or address did something lately, whichever session or token they came with."""
+"""How often each user or address did something recently, whichever session or token they used."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MAX_WINDOW_BYTES = 2**20  # bytes
 
 
 class ByMinute:
-    """At most so many times a minute for each; where there is no room for more, the one of longest ago is forgotten."""
+    """At most that many times a minute for each; if there is no room for more, the least recent one is forgotten."""
 
     def __init__(self, most: int) -> None:
         self.most = most
@@ -28,7 +28,7 @@ class ByMinute:
             self._times.clear()
 
     def count(self, whose: str, now: float) -> float:
-        """Count one at that second and return 0, or return for how many seconds they have had enough."""
+        """Count one at that second and return 0, or return for how many seconds they are blocked."""
         with self._lock:
             times = self._times.find(whose)
             times = deque(maxlen=self.most) if times is None else times

@@ -1,6 +1,6 @@
-"""How often one person may change something, by pages and by the API together, whichever session or token they come with.
+"""How often one user may change something, by pages and by the API together, whichever session or token they use.
 
-Going back, stopping what goes wrong and signing out are never counted.
+Rolling back, stopping a bad deployment and signing out are never counted.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from deployctl_web.security.authorization import EVERYBODY, rule_of
 from deployctl_web.security.request_checks import SAFE
 from deployctl_web.state import web_state
 
-UNLIMITED = frozenset({"sign_in.leave", *(f"act.{verb}" for verb in BACK)})  # forms; a call of the API says so itself
+UNLIMITED = frozenset({"sign_in.leave", *(f"act.{verb}" for verb in BACK)})  # forms; an API call declares it itself
 SIGN_INS = ("sign_in.enter", "sign_in.enter_by_link")
 
 LimitedView = Callable[..., Any]
@@ -35,7 +35,7 @@ class TooManyChanges(DeployctlError):
 
 
 def put_change_limits(app: Flask) -> None:
-    """Bound every route that changes something for whoever is signed in, and signing in for each address."""
+    """Limit every changing route for signed-in users, and sign-ins for each address."""
     changing = {rule.endpoint for rule in app.url_map.iter_rules() if (rule.methods or set()) - SAFE}
     unlimited = UNLIMITED | {name for name, call in calls_of(app).items() if call.unlimited}
     for name in changing - unlimited:
@@ -46,7 +46,7 @@ def put_change_limits(app: Flask) -> None:
 
 
 def _limited(view: LimitedView, count: Callable[[], float]) -> LimitedView:
-    """Return the view that is only answered while `count` says 0, and not for that many seconds. It raises
+    """Return the view, called only while `count` returns 0, and otherwise not for that many seconds. It raises
     TooManyChanges."""
 
     @wraps(view)
@@ -63,5 +63,5 @@ def _count_change() -> float:
 
 
 def _count_try() -> float:
-    """Count by the address: with a /64 of IPv6 there would be no end of addresses to try from."""
+    """Count by address: with a /64 of IPv6 the addresses to try from would be endless."""
     return web_state().tries.count(f"{request.endpoint} {whose(request.remote_addr or '')}", time.monotonic())

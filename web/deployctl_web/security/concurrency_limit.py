@@ -1,7 +1,7 @@
-"""How many looks of one person are answered at the same time: whoever asks for more than that must not keep others waiting.
+"""How many reads of one user are handled at a time: a user who requests more than that must not make others wait.
 
-Threads are few, and while an engine hangs a look keeps one for seconds. What changes something is never counted: going back
-is always answered.
+Threads are few, and while an engine hangs a read occupies one for seconds. Changes are never counted: a rollback is
+always handled.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class TooManyParallelRequests(DeployctlError):
 
 
 def put_concurrency_limit(app: Flask) -> None:
-    """Count the looks of each person in this application, after it is known who asks."""
+    """Count the reads of each user in this application, once the user is known."""
     looking, lock = Counter[str](), Lock()
 
     def enter() -> None:

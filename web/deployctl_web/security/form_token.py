@@ -1,7 +1,7 @@
-"""The token against forgery: in every form of a page, bound to the session of the browser that got the page.
+"""The anti-forgery token: in every form of a page, bound to the session of the browser that got the page.
 
-A page of somebody else can send a form with our cookie, and cannot know the token. It is signed by the dashboard's key and
-as good as the session: a tab that was open over night still works.
+A foreign page can send a form with our cookie, and cannot know the token. It is signed with the dashboard's key and as
+valid as the session: a tab that was open overnight still works.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from flask import current_app, g, request, session
 from itsdangerous import BadData, URLSafeTimedSerializer
 
 FIELD, HEADER = "csrf_token", "X-CSRFToken"
-SALT = "wtf-csrf-token"  # Flask-WTF's, which signed these tokens before: pages that were open meanwhile are still ours
+SALT = "wtf-csrf-token"  # Flask-WTF's, which signed these tokens before: pages opened then are still valid
 
 
 def form_token() -> str:
@@ -27,7 +27,7 @@ def form_token() -> str:
 
 
 def brings_form_token() -> bool:
-    """Tell whether the request brings the token of its own session, as a field or in the header."""
+    """Return whether the request carries the token of its own session, as a field or in the header."""
     sent, known = request.form.get(FIELD) or request.headers.get(HEADER), session.get(FIELD)
     if not sent or not isinstance(known, str):
         return False

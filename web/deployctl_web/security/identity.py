@@ -1,4 +1,4 @@
-"""Who sends this request: a session of a browser, or a token in the header. The cookie carries it, the ledger decides."""
+"""Who sends this request: a browser session, or a token in the header. The cookie carries it, the ledger decides."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ BEARER = "Bearer "
 
 
 def identify() -> None:
-    """Put the principal of this request in `g.who`, None for nobody, and in `g.right` by what right. A token that was sent
-    is never passed over."""
+    """Store the principal of this request in `g.who`, None for nobody, and its right in `g.right`. A token that was
+    sent is never ignored."""
     g.who, g.via, g.over, g.right = None, "web", None, None
-    if request.endpoint in {"static", "health.healthz"}:  # which need nobody, and no ledger
+    if request.endpoint in {"static", "health.healthz"}:  # which need no user, and no ledger
         return
     if "Authorization" in request.headers:
         g.via = "token"
@@ -34,7 +34,7 @@ def identify() -> None:
         _identify_browser()
     if g.who is not None:
         g.right = Right(g.who, _asker(), web_state().pool)
-    if CONNECTION in request.environ:  # it is theirs now, not a stranger's: whoever comes later does not take its place
+    if CONNECTION in request.environ:  # it is theirs now, not a stranger's: later connections do not displace it
         request.environ[CONNECTION].recognize(g.who.actor if g.who else None)
 
 
@@ -56,7 +56,7 @@ def _by_token(asked: Request) -> Principal | None:
 
 
 def _asker() -> Callable[[Services], Principal | None]:
-    """Return what finds out later who the one that asks now has become: signed out, or with other roles."""
+    """Return a function that later returns the user's present identity: signed out, or with other roles."""
     if g.via == "token":
         header, address = request.headers["Authorization"], origin().address
         return lambda s: find_token(header.removeprefix(BEARER).strip(), s, address=address)
@@ -72,7 +72,7 @@ OVER = {
 
 
 def why_over_text() -> str:
-    """Say why the session that this browser had is over; empty when it had none."""
+    """Return why the session that this browser had is over; empty if it had none."""
     if not g.get("over"):
         return ""
     with web_state().pool.lend(SOMEBODY) as s:
@@ -85,7 +85,7 @@ def origin() -> Origin:
 
 
 def begin_session(secret: str) -> None:
-    """Sign the browser in under that session; whatever its cookie held before is gone (session fixation)."""
+    """Sign the browser in under that session; whatever its cookie contained before is dropped (session fixation)."""
     session.clear()
     with web_state().pool.lend(SOMEBODY) as s:
         who = find_session(secret, s)
@@ -94,7 +94,8 @@ def begin_session(secret: str) -> None:
 
 
 def renew_session(secret: str) -> None:
-    """Go on under another session of the same person. The token against forgery stays: other pages of this browser carry it."""
+    """Continue under another session of the same user. The anti-forgery token stays: other pages of this browser
+    contain it."""
     token = session.get(FIELD)
     begin_session(secret)
     session[FIELD] = token

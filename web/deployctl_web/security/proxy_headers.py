@@ -1,4 +1,4 @@
-"""Who asks, when a proxy stands in front: what it says of the address counts if web.proxies names it, and nobody else's."""
+"""The client's address behind a proxy: X-Forwarded-For is trusted only from addresses in web.proxies."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 HOPS = "HTTP_X_FORWARDED_FOR"
-MOST_HOPS = 8  # that are looked at, the last ones
+MOST_HOPS = 8  # that are considered, the last ones
 CLAIMS = (HOPS, "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_HOST", "HTTP_X_FORWARDED_PORT", "HTTP_X_FORWARDED_BY",
           "HTTP_FORWARDED")
 
@@ -18,7 +18,7 @@ Network = IPv4Network | IPv6Network
 
 
 class Forwarded:
-    """The application behind proxies: it sees the address of whoever asked the first of them, and no claim of anybody."""
+    """The application behind proxies: it sees the address of the client of the first one, and no untrusted claims."""
 
     def __init__(self, app: WSGIApplication, proxies: Sequence[str]) -> None:
         self._app, self._proxies = app, tuple(ip_network(one) for one in proxies)
@@ -33,8 +33,8 @@ class Forwarded:
 
 
 def find_asker(address: str, hops: str, proxies: Sequence[Network]) -> str:
-    """Return the last address of that way which is no proxy of ours. Each proxy writes behind what it was told: whoever
-    asks may have made up what stands before. Nonsense ends the way at the proxy that handed it on."""
+    """Return the last address of that chain which is not a proxy of ours. Each proxy appends to what it received: the
+    client may have invented everything before. An invalid entry ends the chain at the proxy that passed it on."""
     seen = address
     for hop in (address, *reversed(hops.rsplit(",", MOST_HOPS)[-MOST_HOPS:])):
         at = parse_address(hop)
@@ -47,7 +47,7 @@ def find_asker(address: str, hops: str, proxies: Sequence[Network]) -> str:
 
 
 def parse_address(text: str) -> IPv4Address | IPv6Address | None:
-    """Return it; an IPv4 address in IPv6's clothes is the IPv4 address."""
+    """Return it; an IPv4-mapped IPv6 address is returned as the IPv4 address."""
     try:
         found = ip_address(text.strip())
     except ValueError:

@@ -1,7 +1,7 @@
-"""What a cookie alone must not be enough for: whoever may change people, roles and tokens has signed in a moment ago.
+"""What a cookie alone is not enough for: changing users, roles and tokens takes a recent sign-in.
 
-A form that comes too late for that is shown with one more field, for the password or a one-time link, and is then sent again
-as it was.
+A form that comes too late for that is shown with one more field, for the password or a one-time link, and is then sent
+again unchanged.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ OWN_FIELDS = frozenset({PROOF, FIELD})
 
 
 def count_own_password() -> None:
-    """Count it for whoever asks. Raises TooManyTries."""
+    """Count it for the requesting user. Raises TooManyTries."""
     if wait := web_state().own_passwords.count(g.who.person, time.monotonic()):
         raise TooManyTries(max(1.0, wait))
 
 
 def require_recent_sign_in() -> None:
-    """Take the proof where a form brings one, and raise SignInAgain where one is lacking."""
+    """Take the proof if a form contains one, and raise SignInAgain if one is missing."""
     who = g.get("who")
     if who is None or who.session is None or request.method in SAFE:
         return
@@ -42,7 +42,7 @@ def require_recent_sign_in() -> None:
 
 
 def _renew(proof: str) -> None:
-    """Put a session of now in the place of the one that asks. Raises SignInAgain, which says why not."""
+    """Replace the requesting session by a fresh one. Raises SignInAgain, which says why not."""
     try:
         count_own_password()
         with web_state().pool.lend(g.who.actor) as s:

@@ -1,4 +1,4 @@
-"""What every request must keep to, and what every answer carries: host, origin, token against forgery, headers."""
+"""Checks on every request, and headers of every response: host, origin, anti-forgery token."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Forged(NotPermitted):
-    """A request that a page of ours did not send."""
+    """A request that no page of ours sent."""
 
     code = "forged"
 
@@ -35,15 +35,15 @@ class WrongHost(NotPermitted):
 
 
 def require_known_host() -> None:
-    """Raise WrongHost unless the request names a host that is ours."""
+    """Raise WrongHost unless the request names one of our hosts."""
     place = web_state().place
     if request.environ.get("HTTP_HOST", "") not in place.hosts:
         raise WrongHost("Unknown host name.", remedy=["set web.url in config/server.toml"])
 
 
 def require_own_form() -> None:
-    """Raise Forged when something that changes was sent by a page of somebody else. A token in the header is no page,
-    but it is no way around this where nobody need be known: a session begins there."""
+    """Raise Forged if a change was sent by a foreign page. A token in the header means that it is no page, but that
+    does not exempt routes that need no user: a session begins there."""
     if request.method in SAFE or (g.get("via") == "token" and rule_of(current_app, request.endpoint) != EVERYBODY):
         return
     place = web_state().place
@@ -66,10 +66,10 @@ def add_headers(answer: Response) -> Response:
 
 
 def visible(value: object) -> object:
-    """Return text with what would act instead of being read as signs: notes, names and logs come from anybody."""
-    if not isinstance(value, str) or value.isprintable():  # none of these signs is printable: most text is done with at once
+    """Return text with control and formatting characters escaped: notes, names and logs come from anybody."""
+    if not isinstance(value, str) or value.isprintable():  # none of these characters is printable: most text is done here
         return value
-    if hasattr(value, "__html__"):  # made by us, from parts that went through here
+    if hasattr(value, "__html__"):  # created by us, from parts that went through here
         return value
     return ACTING.sub(lambda found: chr(0x2400 + ord(found[0])) if found[0] < " " else "\ufffd", value)
 

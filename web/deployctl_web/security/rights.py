@@ -1,6 +1,6 @@
-"""What is told for longer than a moment is told no longer than whoever asked may hear it: the ledger is asked again.
+"""Long responses end when the user's right does: the ledger is checked periodically.
 
-Which process ended the right does not matter, and an engine that hangs is not in the way.
+It does not matter which process ended the right, and an engine that hangs does not delay this.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from deployctl.domain.host.access import Principal
 from deployctl.ports import Services
 from deployctl_web.services_pool import ServicesPool
 
-RIGHTS_CHECK_SECONDS = 0.5  # seconds between two looks at the ledger
+RIGHTS_CHECK_SECONDS = 0.5  # seconds between two checks of the ledger
 
 
 @dataclass(slots=True)
 class Right:
-    """The right by which a request is answered, for as long as its answer takes; `ask` reads it again."""
+    """The right by which a request is handled, for as long as its response takes; `ask` reads it again."""
 
     who: Principal
     ask: Callable[[Services], Principal | None]
@@ -30,7 +30,8 @@ class Right:
         self._now = self.who
 
     def present(self) -> Principal | None:
-        """Return who it is by now, None once the session or the token is over; LOOK seconds old at most."""
+        """Return the present principal, None once the session or the token is over; at most RIGHTS_CHECK_SECONDS
+        old."""
         if time.monotonic() - self._read_at >= RIGHTS_CHECK_SECONDS:
             with self.pool.lend(self.who.actor) as s:
                 self._now = self.ask(s)
@@ -38,6 +39,6 @@ class Right:
         return self._now
 
     def holds(self) -> bool:
-        """Tell whether whoever asked may just what they might then."""
+        """Return whether the user has exactly the same rights as then."""
         now = self.present()
         return now is not None and now.roles == self.who.roles

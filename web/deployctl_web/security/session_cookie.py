@@ -1,7 +1,7 @@
-"""Which cookie is the session's where a browser sends several of its name: the last that we signed.
+"""Which cookie is the session's if a browser sends several of its name: the last one that we signed.
 
-A script of an app under the same host name can set others for a longer path, and browsers send these first (RFC 6265, 5.4).
-Ours is for the shortest there is.
+A script of an app under the same host name can set others for a longer path, and browsers send these first (RFC 6265,
+5.4). Ours is for the shortest path there is.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from flask import Flask, Request
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from itsdangerous import BadSignature
 
-SESSION = "_user_id"  # in it, as Flask-Login called it: the secret of the session, which the ledger knows by hash
+SESSION = "_user_id"  # inside it, named as by Flask-Login: the session's secret, which the ledger stores as a hash
 
 
 class LastSigned(SecureCookieSessionInterface):

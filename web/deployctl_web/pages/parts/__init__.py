@@ -1,1 +1,1 @@
-"""What pages are made of: their model, notices, buttons, charts, filters."""
+"""The parts of pages: their model, notices, buttons, charts, filters."""

@@ -1,4 +1,4 @@
-"""Asking an engine that may hang: a page waits a few seconds, and a few threads are all that it can ever hold up."""
+"""Calls to an engine that may hang: a page waits a few seconds, and hanging calls occupy at most a few threads."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 def call_within(act: Callable[[Services], T], actor: str, *, what: str, wait: float = CALL_SECONDS) -> T:
-    """Return what `act` returns. Raises EngineUnavailable when that takes too long, and what it raises."""
+    """Return what `act` returns. Raises EngineUnavailable if that takes too long, and what it raises."""
     pool, clock = web_state().pool, web_state().clock
     until = clock.now() + wait
 

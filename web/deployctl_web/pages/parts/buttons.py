@@ -1,4 +1,4 @@
-"""What a button of one release says and does: always named by its target, and a question first where the risk is real."""
+"""The button of one release: always named by its target, with a question first if the risk is real."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from deployctl.usecases.view.versions import VersionLine, VersionsView, Way
 
 @dataclass(frozen=True, slots=True)
 class Go:
-    """One button. `look` is go (loud), calm or faint; `asks` leads to the question instead of acting."""
+    """One button. `look` is go (prominent), calm or faint; `asks` leads to the question instead of acting."""
 
     verb: str
     version: str
-    release: int  # number; a rollback goes to that very one
+    release: int  # number; a rollback goes to exactly that one
     label: str
     hint: str
     look: str
     asks: bool = False
-    abort: bool = False  # ends what is under way
+    abort: bool = False  # aborts what is in progress
 
 
 def button_of(line: VersionLine, view: AppView, under: InProgress | None, last: Change | None) -> Go | None:
-    """Return the button that moves the traffic to that release, None when there is none; `last` is the last change."""
+    """Return the button that switches the traffic to that release, None if there is none; `last` is the last change."""
     if line.way is Way.BACK:
         return _back(line, view, under)
     if under is not None:
@@ -41,12 +41,12 @@ def button_of(line: VersionLine, view: AppView, under: InProgress | None, last: 
 
 
 def held_since(hold: Hold | None, last: Change) -> bool:
-    """Tell whether a person has put it on hold after that change: then its undo is refused."""
+    """Return whether a person has put it on hold after that change: then undoing is rejected."""
     return hold is not None and hold.revision >= last.revision
 
 
 def _left(last: Change) -> int | None:
-    """Return the release that the last change left, when it can be undone."""
+    """Return the release that the last change left, if it can be undone."""
     return last.source if last.kind in TRAFFIC_MOVES and last.target is not None else None
 
 
@@ -64,7 +64,7 @@ def _hint(line: VersionLine, view: AppView, under: InProgress | None) -> str:
 
 
 def _brings(line: VersionLine, view: AppView) -> str:
-    """Say what comes back where the version does not: another configuration of what serves."""
+    """Return what is restored if the version is the same: another configuration of the live one."""
     if line.release != view.back_release or view.active is None or view.active.version != line.version:
         return ""
     some = view.brings_back[:3]
@@ -80,6 +80,6 @@ def _time(line: VersionLine) -> str:
 
 
 def warm_button(view: AppView, found: VersionsView) -> VersionLine | None:
-    """Return a release that can take the traffic at once: what `rollback` would choose, else another one."""
+    """Return a release that can take the traffic immediately: what `rollback` would choose, else another one."""
     ready = [line for line in found.lines if line.way is Way.BACK and line.how is How.WARM]
     return next((line for line in ready if line.release == view.back_release), next(iter(ready), None))

@@ -1,4 +1,4 @@
-"""The three things that are charted: how each is made from what HAProxy counted, and how it is written."""
+"""The three charted metrics: how each is derived from what HAProxy counted, and how it is written."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ _STEPS = (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
 
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """Points of one release taken together. `begin` and `end` are unix seconds."""
+    """The sum of samples of one release. `begin` and `end` are unix seconds."""
 
     begin: float = 0.0
     end: float = 0.0
     seconds: int = 0
     requests: int = 0
-    failures: int = 0  # 5xx, and no valid answer
+    failures: int = 0  # 5xx, and no valid response
     timed: int = 0  # requests whose time is known
-    ms: float = 0.0  # of these together
+    ms: float = 0.0  # sum of these
 
     @classmethod
     def of(cls, points: Iterable[Point]) -> Self:
-        """Return their sum; of no points it has no seconds."""
+        """Return their sum; without samples it has no seconds."""
         found = list(points)
         if not found:
             return cls()
@@ -40,19 +40,19 @@ class Sum:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One kind of number. `of` gives None where there is nothing to make it from."""
+    """One metric. `of` returns None if there is no data."""
 
     key: str
     title: str
     unit: str
     sentence: str
     of: Callable[[Sum], float | None]
-    worse: Callable[[float, float], bool]  # than what was before
+    worse: Callable[[float, float], bool]  # than before
     least_top: float
     most_top: float = math.inf
 
     def words(self, value: float | None) -> str:
-        """Return the number without its unit, as fine as it was counted: HAProxy's times are whole milliseconds."""
+        """Return the number without its unit, as precise as it was counted: HAProxy's times are whole milliseconds."""
         if value is None:
             return "–"
         if value < 1 and self.unit == "ms":
@@ -62,7 +62,7 @@ class Measure:
         return f"{value:,.0f}" if value >= 9.95 and self.unit != "%" else f"{value:.1f}"
 
     def label(self, value: float) -> str:
-        """Return the number as it stands alone: with its unit, whole where it is whole."""
+        """Return the number on its own: with its unit, without decimals if it is whole."""
         text = f"{value:,.0f}" if value == int(value) else self.words(value)
         return text if self.unit == "/ s" else f"{text} {self.unit}"
 
@@ -71,7 +71,7 @@ class Measure:
 
 
 def nice(highest: float, measure: Measure) -> float:
-    """Return the round number that an axis ends with, a little above the highest value."""
+    """Return the round number that an axis ends with, slightly above the highest value."""
     wanted = max(highest * 1.05, measure.least_top)
     if wanted >= measure.most_top:
         return measure.most_top

@@ -1,7 +1,7 @@
-"""Points → what a template needs to draw three charts as SVG. `charts_of` reads them, all else is pure.
+"""Samples → what a template needs to draw three charts as SVG. `charts_of` reads them, everything else is pure.
 
-Drawn in a box of 360 × 112. A gap in the points is a gap in the line: nothing is drawn through time that nobody measured.
-HAProxy counts no percentiles, so the response time is a mean, and is called so.
+Drawn in a box of 360 × 112. A gap in the samples is a gap in the line: nothing is drawn where nothing was measured.
+HAProxy counts no percentiles, so the response time is a mean, and is labelled as one.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from deployctl_web.pages.parts.chart_data import FAILED, REQUESTS, RESPONSE, Mea
 
 WIDTH, HEIGHT = 360.0, 112.0
 NO_DATA = "No requests in this window"
-MEAN_SECONDS = 60  # seconds that the big number is the mean of
-BEFORE = 300  # seconds that it is compared with: the last ones of who served before
-LABEL_WIDTH = 45.0  # width that a version's label at a mark takes
-MAX_CHANGES_SEARCHED = 200  # that are looked at, the newest ones
+MEAN_SECONDS = 60  # seconds that the big number averages
+BEFORE = 300  # seconds that it is compared with: the last ones of the release before
+LABEL_WIDTH = 45.0  # width of a version's label at a mark
+MAX_CHANGES_SEARCHED = 200  # the newest ones
 
 
 @dataclass(frozen=True, slots=True)
 class ChartSpan:
-    """How far a chart reaches back, and how fine it is. All in seconds."""
+    """How far a chart reaches back, and its resolution. All in seconds."""
 
     seconds: int
-    step: int  # at most 180 points for each release
-    row: int  # of its table
+    step: int  # at most 180 samples for each release
+    row: int  # one row of its table
     words: str
 
 
@@ -44,7 +44,7 @@ CHART_SPANS: Mapping[str, ChartSpan] = {
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """One release's line. `colour` is a class: b (blue), g (green) or n (none given)."""
+    """One release's line. `colour` is a class: b (blue), g (green) or n (none)."""
 
     release: int
     version: str
@@ -61,10 +61,10 @@ class Tag:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A switch. A label that would lie over another one is left out."""
+    """A switch. A label that would overlap another one is left out."""
 
     x: float  # in the box
-    percent: str  # the same for an attribute: "20.0%"
+    percent: str  # the same as an attribute: "20.0%"
     at: str  # ISO 8601, UTC
     words: str  # v41 → v42
     left: Tag | None = None
@@ -74,16 +74,16 @@ class Mark:
 @dataclass(frozen=True, slots=True)
 class ChartRow:
     at: str  # ISO 8601, UTC: its end
-    cells: tuple[str, ...]  # one for each of Chart.versions; "–" where nothing was measured
+    cells: tuple[str, ...]  # one for each of Chart.versions; "–" if not measured
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """One chart. When `empty` has words, they stand in place of the drawing and nothing else is to be shown."""
+    """One chart. If `empty` has text, it replaces the drawing and nothing else is shown."""
 
     key: str  # requests, failed, response: also the id of its metric in the live updates
     title: str
-    value: str  # of who serves, over the newest minute; "–" when nothing was measured
+    value: str  # of the live release, over the newest minute; "–" if not measured
     unit: str
     delta: str  # "v41 had 201", else ""
     worse: bool  # than that, by far
@@ -99,16 +99,16 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """What all three charts share."""
+    """Shared by all three charts."""
 
     begin: float
     end: float
     span: ChartSpan
-    points: Mapping[int, Sequence[Point]]  # by release, those of the span only, the oldest first
+    points: Mapping[int, Sequence[Point]]  # by release, only those of the span, oldest first
     releases: Mapping[int, Release]
-    changes: Sequence[Change]  # inside the span, the oldest first
+    changes: Sequence[Change]  # inside the span, oldest first
     active: int | None
-    before: int | None  # served before the active one
+    before: int | None  # live before the active one
 
     def x(self, at: float) -> float:
         return round(WIDTH * min(1.0, max(0.0, (at - self.begin) / (self.end - self.begin))), 1)
@@ -119,7 +119,7 @@ class _Frame:
 
 
 def charts_of(app: AppName, s: Services, *, active: int | None, now: float, span: str = "15m") -> tuple[Chart, Chart, Chart]:
-    """Return the three charts of one app from its points, its releases and its changes. See `draw`."""
+    """Return the three charts of one app from its samples, its releases and its changes. See `draw`."""
     points = s.meter.points(app, since=now - CHART_SPANS[span].seconds)
     changes = s.ledger.changes(app, limit=MAX_CHANGES_SEARCHED)
     told = {point.release for point in points} | {n for one in changes for n in (one.source, one.target) if n is not None}
@@ -131,7 +131,7 @@ def draw(points: Iterable[Point], releases: Iterable[Release], changes: Iterable
          now: float, span: str = "15m") -> tuple[Chart, Chart, Chart]:
     """Return requests per second, the share of failed ones and the mean response time of one app.
 
-    `now` is unix seconds; `changes` may come in any order; `active` is the number of the release that serves.
+    `now` is unix seconds; `changes` may come in any order; `active` is the number of the live release.
     """
     frame = _frame(points, releases, changes, active=active, now=now, span=CHART_SPANS[span])
     return _chart(REQUESTS, frame), _chart(FAILED, frame), _chart(RESPONSE, frame)
@@ -167,7 +167,7 @@ def _chart(measure: Measure, frame: _Frame) -> Chart:
 
 
 def _sums(points: Iterable[Point], step: int) -> list[Sum]:
-    """Return one for each step that was measured at all."""
+    """Return one for each step with measurements."""
     return [Sum.of(own) for _, own in groupby(points, lambda point: -(-point.at // step))]
 
 
@@ -184,7 +184,8 @@ def _trace(release: int, sums: Sequence[Sum], top: float, measure: Measure, fram
 
 
 def _pieces(sums: Sequence[Sum], top: float, measure: Measure, frame: _Frame) -> list[list[tuple[float, float]]]:
-    """Return the unbroken parts of a line. Each begins where its first span begins, so that a lone one is seen, too."""
+    """Return the unbroken parts of a line. Each begins where its first interval begins, so that a single one is
+    visible, too."""
     pieces: list[list[tuple[float, float]]] = []
     end = float("-inf")
     for one in sums:
@@ -214,13 +215,13 @@ def _mark(change: Change, x: float, left: float, right: float, frame: _Frame) ->
                 target if right - x >= LABEL_WIDTH else None)
 
 
-# -- the words -------------------------------------------------------------------------------------------------
+# -- text -------------------------------------------------------------------------------------------------------
 def _newest(measure: Measure, frame: _Frame) -> tuple[str, str, bool]:
-    """Return the value now, what who served before had, and whether that was better by far."""
+    """Return the value now, that of the release before, and whether the latter was better by far."""
     served = frame.points.get(frame.active or 0, ())
     moved = next((seconds(c.at) for c in reversed(frame.changes) if c.target == frame.active), None)
     newest = [p for p in served if p.at > frame.end - MEAN_SECONDS]
-    alone = [p for p in newest if moved is None or p.at - p.seconds >= moved]  # not the point in which it took over
+    alone = [p for p in newest if moved is None or p.at - p.seconds >= moved]  # not the sample in which it took over
     value = measure.of(Sum.of(alone or newest))
     former = frame.tag(frame.before)
     if moved is None or former is None:
@@ -233,7 +234,7 @@ def _newest(measure: Measure, frame: _Frame) -> tuple[str, str, bool]:
 
 
 def _label(measure: Measure, order: Sequence[int], frame: _Frame) -> str:
-    """Return the chart as a sentence for who cannot see it: the mean of each version, four at most."""
+    """Return the chart as a sentence for screen readers: the mean of each version, four at most."""
     means = [(frame.releases[n].version, measure.of(Sum.of(frame.points[n]))) for n in order[-4:]]
     told = [f"{version} {measure.spoken(mean)}" for version, mean in means if mean is not None]
     return f"{measure.sentence}, {frame.span.words}. " + (", then ".join(told) + "." if told else f"{NO_DATA}.")

@@ -1,4 +1,5 @@
-"""What is asked before something slow, far or harmful: what would be so afterwards, and what would not come back. Pure."""
+"""The questions before something slow, far back or harmful: what the result would be, and what would not be restored.
+Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ NUMBERS = ("", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One line: `strong` is its first words, `names` are set in type."""
+    """One line: `strong` is its beginning, `names` are set in monospace."""
 
     sign: str
     strong: str
@@ -37,14 +38,14 @@ class Question:
     to: str | None = None  # version
     before: VersionLine | None = None
     after: VersionLine | None = None
-    better: VersionLine | None = None  # warm, and not what was asked for
+    better: VersionLine | None = None  # warm, and not what was requested
     abort: bool = False
-    why_not: str = ""  # it cannot be done: there is nothing to say yes to
+    why_not: str = ""  # it cannot be done: there is nothing to confirm
 
 
 @dataclass(frozen=True, slots=True)
 class KnownFacts:
-    """What a question about a move is made from. `active` and `target` are releases, the lines say how they stand."""
+    """What a question about a switch is built from. `active` and `target` are releases, the lines are their state."""
 
     view: AppView
     line: VersionLine
@@ -57,7 +58,7 @@ class KnownFacts:
 
 
 def ask_to_move(verb: str, known: KnownFacts) -> Question:
-    """Return the question of a rollback, an undo, or an upgrade to a version that is here."""
+    """Return the question of a rollback, an undo, or an upgrade to a version that is on this server."""
     line, to = known.line, known.line.name
     cold, abort = line.how is not How.WARM, verb == "rollback" and known.under is not None
     does = {"rollback": "roll back", "undo": "undo"}.get(verb, "switch traffic")
@@ -118,7 +119,7 @@ def _time(line: VersionLine, live: str | None) -> Fact:
 
 
 def _steps_back(known: KnownFacts) -> int:
-    """Return how many versions of the serving history it lies back, 0 when it is not in it."""
+    """Return how many versions of the traffic history it is back, 0 if it is not in it."""
     chain = known.changes[0].chain if known.changes else ()
     active = known.view.active.release if known.view.active else None
     behind = [n for n in reversed(chain) if n != active]
@@ -135,7 +136,7 @@ def _differing(known: KnownFacts) -> Fact | None:
 
 
 def ask_to_stop(line: VersionLine, view: AppView) -> Question:
-    """Return the question before a version is stopped; the one that serves leaves visitors without an answer."""
+    """Return the question before a version is stopped; stopping the live one leaves clients without a response."""
     version, facts = line.version, []
     if line.way is Way.SERVING:
         text = f"{version} receives all traffic of {view.app}; no other version takes over."
@@ -149,7 +150,7 @@ def ask_to_stop(line: VersionLine, view: AppView) -> Question:
 
 
 def ask_to_prune(app: str, steps: Sequence[str]) -> Question:
-    """Return the question before containers go that retention does not keep."""
+    """Return the question before containers beyond retention are removed."""
     if not steps:
         return Question("prune", "Prune containers?", (Fact("check", "Nothing to remove.",
                         "Retention keeps every container."),), "", why_not=f"{app} has nothing to remove.")

@@ -11,7 +11,7 @@ from deployctl.domain.images.release import Change
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.ports import Services
 
-DEMO = "deployctl.demo"  # the label that a demo's server.toml puts on everything
+DEMO = "deployctl.demo"  # the label that a demo's server.toml adds to everything
 FIXED = Version("v3")  # the version of the demo in which the bug is fixed
 MAX_CHANGES_SEARCHED = 50  # changes, the newest
 
@@ -36,7 +36,7 @@ def first_steps(app: AppName, s: Services) -> tuple[Try, ...]:
 
 
 def tries(app: AppName, changes: Sequence[Change], *, repaired: bool) -> tuple[Try, ...]:
-    """Return the four lines; `changes` with the last one first."""
+    """Return the four lines; `changes` latest first."""
     clicked = [change for change in changes if Actor.of(change.actor).via == Via.WEB]
     first = clicked[-1].revision if clicked else None
     typed = first is not None and any(Actor.of(c.actor).via == Via.CLI and c.revision > first for c in changes)

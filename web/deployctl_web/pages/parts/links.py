@@ -1,4 +1,5 @@
-"""Addresses that a browser can open: an app's public address, and a version's own port. None where it would lead nowhere."""
+"""Addresses that a browser can open: an app's public address, and a version's own port. None if it would lead
+nowhere."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ def public_url(view: AppView) -> str | None:
     loopback address of the server while the browser is elsewhere."""
     if view.active is None or not view.address:
         return None
-    if view.hosts:  # what stands before HAProxy has the standard ports
+    if view.hosts:  # what is in front of HAProxy has the standard ports
         return f"{request.scheme}://{view.hosts[0]}/"
     host, _, port = view.address.rpartition(":")
     reached = _as_seen(host.strip("[]"))

@@ -1,5 +1,5 @@
 """Lines of an app's log, filtered while they are read. For a page they are bounded in number, in length and in the time
-that anybody waits for an engine."""
+that anyone waits for an engine."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from deployctl.usecases.view.logs import Printed, logs
 from deployctl_web.pages.parts.bounded_call import CALL_SECONDS, call_within
 from deployctl_web.pages.parts.times import clock
 
-NAMES_WAIT_SECONDS = 0.3  # seconds that a page waits for what is only nice to know
+NAMES_WAIT_SECONDS = 0.3  # seconds that a page waits for what is merely nice to know
 MAX_LINES_SHOWN = 2000  # lines of a page
 MAX_LINES_CHARACTERS = 2 * 2**20  # characters of a page's lines
-MAX_LINES_SEARCHED = 10_000  # lines that are searched when there is a filter
+MAX_LINES_SEARCHED = 10_000  # lines that are searched if there is a filter
 LOG_SPANS = {"10m": 600.0, "1h": 3600.0, "24h": 86_400.0}
 
 _LEVELS = tuple((level, re.compile(rf"\b(?:{words})\b")) for level, words in (
@@ -34,14 +34,14 @@ _MEANS = {"fatal": "error", "critical": "error", "panic": "error", "warning": "w
 
 @dataclass(frozen=True, slots=True)
 class LogQuery:
-    """What the address says of the lines that are wanted. `after`: only what came later than that."""
+    """What the address says of the requested lines. `after`: only those later than that."""
 
     q: str = ""
     version: Version | None = None
     since: str = ""
     n: int = 200
     after: str = ""
-    errors: bool = False  # only lines that tell of an error
+    errors: bool = False  # only lines that report an error
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +49,14 @@ class ShownLine:
     at: str
     version: str
     release: int
-    name: str  # the version, or VERSION@RELEASE where it has several
-    level: str  # error, warn, info, debug, or the stream where the line does not say
+    name: str  # the version, or VERSION@RELEASE if it has several
+    level: str  # error, warn, info, debug, or the stream if the line does not say
     text: str
 
 
 def read(app: AppName, asked: LogQuery, actor: str) -> list[ShownLine]:
-    """Return the last lines, the oldest first. Raises EngineUnavailable when the engine does not answer in time."""
-    until = monotonic() + CALL_SECONDS + 1.0  # who waits for it has left by then
+    """Return the last lines, oldest first. Raises EngineUnavailable if the engine does not respond in time."""
+    until = monotonic() + CALL_SECONDS + 1.0  # the waiting request has left by then
 
     def fetch(s: Services) -> Iterable[Printed]:
         found = filter(filter_of(asked), _written(app, asked, s, lambda: monotonic() > until))
@@ -67,13 +67,13 @@ def read(app: AppName, asked: LogQuery, actor: str) -> list[ShownLine]:
 
 
 def save(app: AppName, asked: LogQuery, s: Services, left: Callable[[], bool]) -> Iterator[str]:
-    """Yield all lines that fit, as text, until their reader has `left`. Raises what `logs` raises."""
+    """Yield all matching lines, as text, until their reader has `left`. Raises what `logs` raises."""
     found = logs(app, asked.version, s, tail=None, since=LOG_SPANS.get(asked.since), left=left)
     return (f"{one.line.at} {one.name} {one.line.text}\n" for one in filter(filter_of(asked), found))
 
 
 def last_line(app: AppName, version: str, actor: str) -> str:
-    """Return what that version printed last, nothing where that cannot be had at once."""
+    """Return what that version printed last, empty if that is not available immediately."""
     try:
         asked = LogQuery(version=Version(version), n=1)
         found = call_within(lambda s: [*_written(app, asked, s)], actor, what="the log", wait=NAMES_WAIT_SECONDS)
@@ -91,18 +91,18 @@ def _written(app: AppName, asked: LogQuery, s: Services, left: Callable[[], bool
 
 
 def filter_of(asked: LogQuery) -> Callable[[Printed], bool]:
-    """Return what keeps the lines that hold the text, upper or lower case alike, and tell of an error if that is asked."""
+    """Return what keeps the lines that contain the text, ignoring case, and report an error if that is requested."""
     wanted = asked.q.casefold()
     return lambda one: wanted in one.line.text.casefold() and (not asked.errors or tells_of_error(one.line))
 
 
 def tells_of_error(line: LogLine) -> bool:
-    """Tell whether the line has the level error, or is one of an access log with a 5xx status."""
+    """Return whether the line has the level error, or is one of an access log with a 5xx status."""
     return level_of(line) == "error" or _STATUS_5XX.search(line.text[:2000]) is not None
 
 
 def level_of(line: LogLine) -> str:
-    """Return the level that the line tells of itself, else the stream it came by."""
+    """Return the level that the line states, else its stream."""
     head = line.text[:400]
     if small := _SMALL.search(head[:120]):
         return _MEANS.get(small[1].lower(), small[1].lower())
@@ -110,7 +110,7 @@ def level_of(line: LogLine) -> str:
 
 
 def asked_of(args: dict[str, str], parse: Callable[[str], Version]) -> LogQuery:
-    """Return what the query asks for. Raises Invalid."""
+    """Return what the query requests. Raises Invalid."""
     number = args.get("n", "")
     if number and not (number.isascii() and number.isdecimal() and len(number) <= 4 and 0 < int(number) <= MAX_LINES_SHOWN):
         raise Invalid(f"n is a number of lines from 1 to {MAX_LINES_SHOWN}.")

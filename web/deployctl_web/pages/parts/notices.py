@@ -1,4 +1,4 @@
-"""What a person must know before anything else on an app's page: why it is not fine, each in one sentence. Pure."""
+"""What people must know before anything else on an app's page: why it is not healthy, each in one sentence. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from deployctl.usecases.view.in_progress import Failure, InProgress
 from deployctl.verbs.table import deployments
 from deployctl_web.pages.parts.template_filters import ended, sentence
 
-STALE_SECONDS = 10.0  # seconds after which a reading is called old
+STALE_SECONDS = 10.0  # seconds after which a reading is shown as old
 MOVING = deployments()  # shown as a row of their own
 
 
@@ -30,7 +30,7 @@ class Notice:
 
 def notices_of(whole: StatusView, view: AppView, *, under: InProgress | None, failure: Failure | None, at: str, age: float,
                stale: str) -> list[Notice]:
-    """Return the notices, what harms visitors first; `stale` says why there is no newer reading, `at` is its clock."""
+    """Return the notices, what affects clients first; `stale` says why there is no newer reading, `at` is its time."""
     harm = [*_harm(view), *_away(whole, view)]
     if stale and age > STALE_SECONDS:
         harm.insert(0, Notice("warn", f"Last known state, from {at}.", f"{stale} HAProxy keeps serving as last set."))
@@ -43,7 +43,7 @@ def notices_of(whole: StatusView, view: AppView, *, under: InProgress | None, fa
 
 
 def _harm(view: AppView) -> Iterator[Notice]:
-    """Yield what the status says of an app that is not well."""
+    """Yield what the status reports of an app that is not healthy."""
     if view.state not in {"degraded", "down"}:
         return
     level = "bad" if view.state == "down" else "warn"
@@ -55,7 +55,7 @@ def _harm(view: AppView) -> Iterator[Notice]:
 
 
 _OF_LIVE = frozenset({NoteCode.LIVE_NOT_PASSING, NoteCode.LIVE_FAILS_REQUESTS})
-# Chips show what is on hold, what harms visitors stands first, and a row of its own tells of what is in progress.
+# Chips show what is on hold, what affects clients is first, and a row of its own shows what is in progress.
 _SHOWN_ELSEWHERE = frozenset({*_OF_LIVE, NoteCode.ON_HOLD, NoteCode.NO_LIVE_VERSION, NoteCode.INTERRUPTED})
 
 
@@ -81,7 +81,7 @@ def _others(view: AppView) -> Iterator[Notice]:
 
 
 def _config(view: AppView) -> Iterator[Notice]:
-    """Yield what its file says that is not deployed."""
+    """Yield what its file contains that is not deployed."""
     state, version = view.config, view.active.version if view.active else "VERSION"
     if state is not None and state.code is ConfigCode.WRONG:
         yield Notice("info", "Config cannot be deployed as it is.", sentence(state.why), command=f"config/{view.app}.toml")

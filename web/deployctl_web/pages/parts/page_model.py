@@ -1,4 +1,4 @@
-"""What the pages of one app show, read in one go: the last status, and beside it what the ledger alone knows."""
+"""What the pages of one app show, read at once: the last status, and what only the ledger knows."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from deployctl_web.pages.parts.times import clock
 from deployctl_web.state import web_state
 
 DISMISSED = "dismissed"  # in the session: app → deployment whose failure was read
-MAX_REMEMBERED_APPS = 20  # apps of which that is remembered
+MAX_REMEMBERED_APPS = 20  # apps for which that is remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +49,16 @@ class AppPage:
     app: App
     view: AppView
     seen: CachedStatus[StatusView]
-    may: bool  # move traffic
+    may: bool  # switch traffic
     versions: VersionsView
     ways: dict[int, Go]  # release → its button
     rows: tuple[ReleaseRow, ...]  # live first
-    warm: VersionLine | None  # can take the traffic at once
+    warm: VersionLine | None  # can take the traffic immediately
     back: VersionLine | None  # what a rollback without a name means
     under: InProgress | None
     candidate: InstanceView | None
     job: Job | None
-    tail: str  # what the candidate printed last
+    tail: str  # the candidate's last output
     notices: tuple[Notice, ...]
     holds: tuple[tuple[VersionLine, Hold], ...]
     total: float | None  # requests a second
@@ -71,7 +71,7 @@ class AppPage:
 
     @property
     def live_name(self) -> str | None:
-        """Return what names the release that serves, None when none does."""
+        """Return the name of the live release, None if there is none."""
         line = self.versions.at(self.view.active.release) if self.view.active else None
         return line.name if line else None
 
@@ -120,13 +120,13 @@ def _look(app: App, seen: CachedStatus[StatusView], view: AppView, found: Versio
 
 
 def _can_be_undone(last: Change, found: VersionsView) -> bool:
-    """Tell whether the release that the change left is here and nobody has put it on hold since."""
+    """Return whether the release that the change left is here and nobody has put it on hold since."""
     left = next((line for line in found.lines if line.release == last.source), None)
     return left is not None and not held_since(left.hold, last)
 
 
 def _rows(view: AppView, found: VersionsView, ways: dict[int, Go], now: dict[int, Now]) -> tuple[ReleaseRow, ...]:
-    """Return what runs: live, then the standby, then what was started beside. What is on trial has a row of its own."""
+    """Return what runs: live, then the standby, then what was started alongside. A candidate has a row of its own."""
     order = (Part.ACTIVE, Part.STANDBY, Part.IDLE)
     running = [i for i in view.instances if i.role in order and (i.role == Part.ACTIVE or runs(i))]
     lines = {line.release: line for line in found.lines}
@@ -135,7 +135,7 @@ def _rows(view: AppView, found: VersionsView, ways: dict[int, Go], now: dict[int
 
 
 def runs(one: InstanceView) -> bool:
-    """Tell whether it runs as far as is known: it was asked, or the engine says so."""
+    """Return whether it runs as far as known: it was probed, or the engine says so."""
     return one.health in {"passing", "failing"} or (one.health == "unknown" and bool(one.status))
 
 

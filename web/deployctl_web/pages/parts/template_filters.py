@@ -1,4 +1,4 @@
-"""Words and figures of the pages: the same facts as the command line, for eyes."""
+"""Text and figures of the pages: the same facts as the command line, for display."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ ICONS = {"degraded": "icon-warn.svg", "unknown": "icon-warn.svg", "down": "icon-
 WORST = ("down", "degraded", "unknown")
 
 
-MAX_ADDRESSES = 1024  # that are remembered, for all pages together
+MAX_ADDRESSES = 1024  # that are cached, for all pages together
 
 
 def state_word(view: AppView) -> str:
@@ -82,7 +82,7 @@ def short_image(image: str) -> str:
 
 
 def tag_beside(image: str, version: str) -> str:
-    """Return the image's tag with a dot after it, nothing when that is the version's own name."""
+    """Return the image's tag followed by a dot, empty if that is the version's own name."""
     tag = short_image(image).partition("@")[0].rpartition(":")[2]
     return "" if tag == version else f"{tag} · "
 
@@ -97,7 +97,7 @@ _WAYS = {Via.CLI: "from the CLI", Via.WEB: "dashboard", Via.TOKEN: "API token", 
 
 
 def browser(agent: str) -> str:
-    """Return the browser and the system that an agent's line names, as far as they are known."""
+    """Return the browser and the system in a user agent, as far as they are known."""
     names = (("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
     systems = (("Android", "Android"), ("iPhone", "iOS"), ("iPad", "iPadOS"), ("Windows", "Windows"), ("Mac OS", "macOS"),
                ("Linux", "Linux"))
@@ -106,8 +106,8 @@ def browser(agent: str) -> str:
 
 
 def sentence(text: str, *names: str | None) -> str:
-    """Return it with a capital at its start: errors begin small, because a terminal puts a sign before them. The names
-    of versions and of the app that is asked for stay as they are, and so do these names."""
+    """Return it with an initial capital: errors begin in lower case, because a terminal puts a sign before them. Names
+    of versions and of the requested app stay as they are, and so do these names."""
     first = text.partition(" ")[0].rstrip(":,;")
     app = (request.view_args or {}).get("app") if has_request_context() else None
     return text[:1].upper() + text[1:] if first.isalpha() and first not in {app, *names} else text
@@ -128,12 +128,12 @@ FILTERS: tuple[Callable[..., Any], ...] = (
 
 
 def choice(name: str, otherwise: str | None = None) -> str | None:
-    """Return how this browser has chosen the dashboard to look."""
+    """Return this browser's preference for the dashboard's appearance."""
     return request.cookies.get(choice_cookie(web_state().place.home_id, name), otherwise)
 
 
 class FlushEnvironment(Environment):
-    """Compiles templates without their indentation: it is for those who read them, and a fifth of a page's bytes."""
+    """Compiles templates without their indentation: that is for their authors, and a fifth of a page's bytes."""
 
     def preprocess(self, source: str, name: str | None = None, filename: str | None = None) -> str:
         return re.sub(r"\n +", "\n", super().preprocess(source, name, filename))

@@ -1,4 +1,4 @@
-"""Moments and spans as pages show them: how long ago while that is short, then by day and clock of this server."""
+"""Times and durations as pages show them: how long ago if recent, otherwise by day and this server's clock."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from functools import lru_cache
 
 from deployctl.usecases.view.serving_periods import DEFAULT_PERIOD_DAYS
 
-RELATIVE_SECONDS = 86_400  # seconds that a moment is told as how long ago it was
-MAX_MOMENTS = 1024  # that are remembered
+RELATIVE_SECONDS = 86_400  # seconds for which a time is shown as how long ago it was
+MAX_MOMENTS = 1024  # that are cached
 
 
 def _age(text: str) -> float:
@@ -17,7 +17,7 @@ def _age(text: str) -> float:
 
 @lru_cache(MAX_MOMENTS)
 def _here(text: str) -> datetime:
-    """Return the moment by the clock of this server. A page tells a hundred, the same ones each time."""
+    """Return the time on this server's clock. A page shows a hundred, the same ones each time."""
     return datetime.fromisoformat(text).astimezone()
 
 
@@ -26,7 +26,7 @@ def is_recent(text: str) -> bool:
 
 
 def when(text: str | None) -> str:
-    """Return how long ago that was, or the day and the clock of this server when it is longer."""
+    """Return how long ago that was, or the day and this server's time if it is longer."""
     if not text:
         return "–"
     if is_recent(text):
@@ -38,7 +38,7 @@ def when(text: str | None) -> str:
 
 
 def ago(text: str | None) -> str:
-    """Return how long ago that was, in words."""
+    """Return how long ago that was, as text."""
     if not text:
         return "–"
     seconds = _age(text)
@@ -50,13 +50,13 @@ def ago(text: str | None) -> str:
 
 
 def lasting(text: str | None) -> str:
-    """Return how long it is so by now: 12 min, 3 days."""
+    """Return for how long it has been so: 12 min, 3 days."""
     word = ago(text)
     return "a moment" if word == "just now" else word.removesuffix(" ago")
 
 
 def exact(text: str) -> str:
-    """Return the clock of this server to the second, with the day unless that is today."""
+    """Return this server's time to the second, with the day unless that is today."""
     at = _here(text)
     return f"{at:%H:%M:%S}" if at.date() == datetime.now().astimezone().date() else f"{at.day} {at:%b}, {at:%H:%M:%S}"
 
@@ -71,7 +71,7 @@ def fine_clock(text: str) -> str:
 
 
 def took(ms: float) -> str:
-    """Return a span with the unit that fits: 131 ms, 18.4 s, 2 min 5 s."""
+    """Return a duration with a fitting unit: 131 ms, 18.4 s, 2 min 5 s."""
     if ms < 999.5:
         return f"{ms:.0f} ms"
     if ms < 59_950:
@@ -81,12 +81,12 @@ def took(ms: float) -> str:
 
 
 def minutes(seconds: float) -> str:
-    """Return it as a stopwatch does: 0:14."""
+    """Return it like a stopwatch: 0:14."""
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
 def day_marks() -> list[tuple[str, float]]:
-    """Return the midnights of the last seven days, each with its place in percent; the month is told once."""
+    """Return the midnights of the last seven days, each with its position in percent; the month is shown once."""
     now = datetime.now().astimezone()
     first = now - timedelta(days=DEFAULT_PERIOD_DAYS)
     days = [(first + timedelta(days=n + 1)).replace(hour=0, minute=0, second=0, microsecond=0)
