@@ -4,7 +4,7 @@
 every start. These share their methods, and compile an `__init__` only for a class of which many are made. What they
 offer is the part of `dataclasses` that this project uses, and type checkers take them for the real ones. The library
 itself (`dataclasses.fields`, pydantic, hypothesis) sees dataclasses, too: what it asks for is made on demand.
-ADR 0006 has the figures.
+ADR 0007 has the figures.
 """
 
 from __future__ import annotations

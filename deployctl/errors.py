@@ -29,7 +29,20 @@ there are differences) is not an error, so it has no class.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Self
+
+from deployctl.dataclass import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """The live version of an app, as it is told beside a failure."""
+
+    app: str
+    version: str
+    release: int
+    revision: int
+    address: str | None
 
 
 class DeployctlError(Exception):
@@ -42,7 +55,7 @@ class DeployctlError(Exception):
         super().__init__(message)
         self.message = message
         self.remedy = list(remedy)
-        self.serving: dict[str, Any] | None = None  # added by the use case: the live version
+        self.serving: Serving | None = None  # added by the use case: the live version
         self.details: list[str] = []  # evidence worth printing: last log lines, probe transcript
         self.cause: str | None = None  # why a candidate failed: a FailureCause
         self.why = ""  # the message without what a page says in its title

@@ -81,12 +81,10 @@ def answer(session: CommandCall, result: Moved | Done | Preview) -> None:
                    table=_table(result) if isinstance(result, Preview) else None)
 
 
-def _json(result: Moved | Done | Preview) -> dict[str, Any]:
-    from deployctl.usecases import views
+def _json(result: Moved | Done | Preview) -> Any:
+    from deployctl.usecases.views import as_json
 
-    if isinstance(result, Moved):
-        return views.moved_json(result)
-    return views.done_json(result) if isinstance(result, Done) else views.preview_json(result)
+    return as_json(result)
 
 
 def _text(result: Moved | Done | Preview, look: TerminalStyle) -> list[str]:

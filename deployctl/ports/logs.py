@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 
 from deployctl.dataclass import dataclass
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class LogLine:
     at: str  # ISO 8601, UTC
-    stream: str  # stdout or stderr
+    stream: Annotated[str, Literal["stdout", "stderr"]]
     text: str  # control characters escaped, at most 8,192 characters
 
 

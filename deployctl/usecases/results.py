@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from deployctl.dataclass import dataclass, field
 from deployctl.domain.change.drift_kinds import DriftKind as Drifted
@@ -14,14 +14,18 @@ from deployctl.domain.proxy.traffic import Precision
 if TYPE_CHECKING:
     from deployctl.domain.change.deployment import Deployment
     from deployctl.domain.change.drift import Drift
-    from deployctl.domain.change.drift_kinds import Repair
     from deployctl.domain.change.plan import Plan
     from deployctl.domain.change.probes import HealthReason
     from deployctl.domain.change.readiness import Readiness
     from deployctl.domain.change.status_note import StatusNote
     from deployctl.domain.host.home import HomeFacts
     from deployctl.domain.images.image_source import ImageNews
-    from deployctl.domain.images.release import Change, Release
+    from deployctl.domain.images.release import Change, Colour, Release, ReleaseRole
+    from deployctl.domain.inputs.names import AppName, Version
+    from deployctl.domain.inputs.units import At, Ms, Percent
+
+AT_MOST = "at_most: HAProxy before 2.8; clients that disconnected may be included in failed_requests."
+NONE_ANSWERED = "none_answered: the probe passes, but none of at least ten requests in the last minute succeeded."
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,32 +38,31 @@ class StepDone:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """Upgrade, rollback and undo: where the traffic is now, and what it took. `changed` is False if it was there
-    already."""
+    """Upgrade, rollback and undo: where the traffic is now, and what it took."""
 
-    kind: str  # Upgrade, Rollback, Undo
-    app: str
+    kind: Annotated[str, Literal["Upgrade", "Rollback", "Undo"]]
+    app: Annotated[str, AppName]
     source: str | None  # version that was live before
     target: str  # version that is live now
     revision: int
-    switch_ms: float
-    total_ms: float
-    confirmed: bool
-    failed_requests: int | None  # None: HAProxy could not be read
-    failed_precision: Precision = Precision.EXACT
+    switch_ms: Ms
+    total_ms: Ms
+    confirmed: Annotated[bool, "HAProxy confirmed the switch."]
+    failed_requests: Annotated[int | None, "As counted by HAProxy; null if it was not responding."]
+    failed_precision: Annotated[Precision, AT_MOST] = Precision.EXACT
     source_release: int | None = None  # numbers
     target_release: int | None = None
     steps: tuple[StepDone, ...] = ()
-    changed: bool = True
-    colour: str | None = None
+    changed: Annotated[bool, "false: the version was already live."] = True
+    colour: Annotated[str, Colour] | None = None
     held: tuple[str, ...] = ()
     lifted: tuple[str, ...] = ()
     standby: str | None = None  # version that stays warm
     warnings: tuple[str, ...] = ()
-    image_checked: bool = True  # False: the engine was not responding, the image of the live release is as last read
+    image_checked: Annotated[bool, "false: Docker was not responding, so the live version's image was not checked."] = True
     image: ImageNews | None = None  # what its registry reported, if noteworthy
     hints: tuple[str, ...] = ()  # what may have been meant, if nothing was done
-    taken_over: tuple[DiffLine, ...] = ()  # settings of the app, if its release was live already
+    taken_over: Annotated[tuple[DiffLine, ...], "Settings of the app that were changed without a switch."] = ()
 
     @property
     def names(self) -> tuple[str | None, str]:
@@ -71,9 +74,9 @@ class Moved:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """Start, stop, hold, unhold, abort, prune, app remove, init: the resulting state, in one sentence each."""
+    """The state now, in one sentence; further keys depend on the verb."""
 
-    kind: str
+    kind: str  # Start, Stop, Hold, Unhold, Abort, Prune, AppRemove, Init…
     app: str
     sentence: str
     details: tuple[str, ...] = ()
@@ -81,50 +84,82 @@ class Done:
     extra: Mapping[str, Any] = field(default_factory=dict)  # further JSON fields
     image: ImageNews | None = None  # for `start`
 
+    @property
+    def more(self) -> Mapping[str, Any]:
+        """Return the further fields of its JSON."""
+        return {**self.extra, **({"image": self.image} if self.image else {})}
+
 
 @dataclass(frozen=True, slots=True)
 class InstanceView:
-    version: str
+    """One running version, as HAProxy and Docker see it now. Counts are HAProxy's, since it was started."""
+
+    version: Annotated[str, Version]
     release: int
-    role: str
-    port: int  # on 127.0.0.1
+    role: Annotated[str, ReleaseRole]
+    port: Annotated[int, "On 127.0.0.1."]
     address: str
-    health: str  # passing, failing, stopped, unknown
-    weight: int  # percent of new requests
+    health: Annotated[str, Literal["passing", "failing", "stopped", "unknown"]]
+    weight: Percent
     container: str | None
-    colour: str | None
+    colour: Annotated[str, Colour] | None
     digest: str
     held: bool = False
     warm: bool = False
-    health_reason: HealthReason | None = None  # why it is failing or stopped
-    said: str = ""  # the last probe's message
+    health_reason: Annotated[HealthReason | None, NONE_ANSWERED] = None
+    probe_message: Annotated[str, "What the last probe found."] = ""
     probe_ms: float | None = None
-    status: str = ""  # as the engine reports it: running, exited…
+    status: Annotated[str, "As Docker reports it: running, exited…"] = ""
     requests: int = 0
     in_flight: int = 0
     failed_requests: int = 0
-    failed_precision: Precision = Precision.EXACT
-    closed_connections: int = 0  # by reloads
+    failed_precision: Annotated[Precision, AT_MOST] = Precision.EXACT
+    closed_connections: Annotated[int, "Long-lived connections that were closed by HAProxy reloads."] = 0
     answers_5xx: int = 0
     response_ms: float = 0.0
-    since: str | None = None  # when it last went live
-    readiness: Readiness | None = None  # for a rollback to it; None: it is live, or being checked
+    since: Annotated[At | None, "When it last became the live version."] = None
+    readiness: Annotated[Readiness | None, "For a rollback to it; null: it is live, or being checked."] = None
+
+
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """A deployment that is not finished. `interrupted`: the process that ran it is gone."""
+
+    id: int
+    kind: str
+    phase: str
+    by: str
+    since: At
+    interrupted: bool
+    to: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Back:
+    """What a rollback without a version means."""
+
+    version: Annotated[str, Version]
+    release: int
+    name: Annotated[str, "Its name on the command line: the version, or VERSION@RELEASE if it has several."]
+    warm: bool
+    brings_back: Annotated[tuple[str, ...], "What would change: image, names of variables and settings."]
+    readiness: Readiness | None
 
 
 @dataclass(frozen=True, slots=True)
 class AppView:
-    """One app as `status` shows it. `state`: not_deployed, healthy, degraded, down, deploying, unknown."""
+    """One app as `status` shows it."""
 
-    app: str
+    app: Annotated[str, AppName]
     address: str | None
-    revision: int
-    state: str
+    revision: Annotated[int, "Counts every traffic switch of the app."]
+    state: Annotated[str, Literal["not_deployed", "healthy", "degraded", "down", "deploying", "unknown"]]
     active: InstanceView | None
     standby: InstanceView | None
     instances: tuple[InstanceView, ...]
-    deployment: Mapping[str, Any] | None
-    notes: tuple[StatusNote, ...] = ()  # what people should know: holds, trouble, disagreement with HAProxy
-    since: str | None = None
+    deployment: UnderWay | None
+    notes: Annotated[tuple[StatusNote, ...], "What a person should know of it, with codes."] = ()
+    since: At | None = None
     hosts: tuple[str, ...] = ()
     back: str | None = None  # version that `rollback` would go to; read only for a single app, or one in trouble
     back_release: int | None = None  # its number
@@ -132,13 +167,25 @@ class AppView:
     brings_back: tuple[str, ...] = ()  # what would differ with it: image, names of variables and settings
     back_warm: bool = False
     way_back: Readiness | None = None  # of that version
-    drifts: tuple[Drift, ...] = ()  # what contradicts the ledger; for a single app more is read than for each in a list
-    quality: str | None = None  # how its clients are served, if that is what makes it degraded
-    config: ConfigState | None = None  # how its file compares with what was deployed; read only for a single app
+    drifts: Annotated[tuple[Drift, ...], "What contradicts the ledger, with codes."] = ()  # more of one app than of a list
+    quality: Annotated[str | None, "How requests fail, when that is what makes it degraded."] = None
+    config: Annotated[ConfigState | None, "null: not checked, in a list of apps."] = None
 
     @property
-    def drift(self) -> tuple[str, ...]:
-        """Return what contradicts the ledger, as text."""
+    def note_lines(self) -> Annotated[tuple[str, ...], "The same as `notices`, as text."]:
+        return tuple(one.line for one in self.notes)
+
+    @property
+    def rollback(self) -> Back | None:
+        """Return what a rollback without a version means, where that was asked."""
+        if self.back is None:
+            return None
+        return Back(self.back, self.back_release or 0, self.back_name or self.back, self.back_warm, self.brings_back,
+                    self.way_back)
+
+    @property
+    def drift(self) -> Annotated[tuple[str, ...], "The same as `drifts`, as text."]:
+        """Return what contradicts the ledger, as people read it."""
         return tuple(one.sentence for one in self.drifts)
 
     @property
@@ -156,38 +203,54 @@ class AppView:
 @dataclass(frozen=True, slots=True)
 class StatusView:
     apps: tuple[AppView, ...]
-    engine: str | None  # None: responding; else why not
-    proxy: str | None  # likewise
-    engine_code: str | None = None  # of the error in `engine`
-    proxy_code: str | None = None
-    others: tuple[HomeFacts, ...] = ()  # other homes on the engine, looked up when this one has no apps
+    engine: Annotated[str | None, "null: Docker is responding. Otherwise why not."]
+    proxy: Annotated[str | None, "null: HAProxy is responding. Otherwise why not."]
+    engine_code: Annotated[str | None, "The code of that error."] = None
+    proxy_code: Annotated[str | None, "The code of that error."] = None
+    others: tuple[HomeFacts, ...] = ()  # other homes on the engine, looked for when this one has no app
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryLine:
+    """One switch of the traffic."""
+
     change: Change
     source: str | None  # versions
     target: str | None
 
 
 @dataclass(frozen=True, slots=True)
+class ReadyVersion:
+    version: str
+    release: int
+    readiness: Readiness
+
+
+@dataclass(frozen=True, slots=True)
 class HistoryView:
-    app: str
+    app: Annotated[str, AppName]
     lines: tuple[HistoryLine, ...]
-    attempts: tuple[Deployment, ...]  # those that did not succeed
+    attempts: Annotated[tuple[Deployment, ...], "Attempts that did not succeed."]
     releases: Mapping[int, str]  # number → version
     readiness: tuple[Readiness, ...] = ()  # of what these lines mention and is not live, newest first
+
+    @property
+    def ready(self) -> tuple[ReadyVersion, ...]:
+        """Return which of them can be rolled back to."""
+        return tuple(ReadyVersion(one.version, one.release, one) for one in self.readiness)
 
 
 @dataclass(frozen=True, slots=True)
 class ReleaseView:
-    app: str
+    """One version as it was deployed, with its release spec."""
+
+    app: Annotated[str, AppName]
     release: Release
-    role: str
+    role: Annotated[str, ReleaseRole]
     instance: InstanceView | None
     last: Deployment | None  # the last deployment whose target it was
-    siblings: tuple[int, ...]  # other releases of the same version, newest first
-    readiness: Readiness | None = None  # None: it is live, or being checked
+    siblings: Annotated[tuple[int, ...], "Other releases of the same version, newest first."]
+    readiness: Annotated[Readiness | None, "For a rollback to it; null: it is live, or being checked."] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,11 +273,15 @@ class ConfigCode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ConfigState:
-    """`lines` is what differs in the file, with possible secrets hidden; `why` is what is wrong with it."""
+    """How the app's file differs from what was deployed last, and what is wrong with it."""
 
     code: ConfigCode
-    lines: tuple[DiffLine, ...] = ()
+    lines: Annotated[tuple[DiffLine, ...], "Values that may be secrets are hidden."] = ()
     why: str = ""
+
+    @property
+    def reason(self) -> str | None:
+        return self.why or None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -222,10 +289,16 @@ class ConfigState:
 
 
 @dataclass(frozen=True, slots=True)
+class Side:
+    version: Annotated[str, Version]
+    release: int
+
+
+@dataclass(frozen=True, slots=True)
 class DiffView:
-    app: str
-    before: Release
-    after: Release
+    app: Annotated[str, AppName]
+    before: Side
+    after: Side
     lines: tuple[DiffLine, ...]
 
 
@@ -250,58 +323,3 @@ class Preview:
     changes: tuple[DiffLine, ...] = ()  # from the live release, with possible secrets hidden
     warnings: tuple[str, ...] = ()
     image: ImageNews | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RepairDone:
-    """One contradiction between ledger and actual state, and what became of it."""
-
-    app: str | None  # None: concerns the whole home
-    kind: str
-    sentence: str
-    mend: str | None  # how it is repaired, as text; None: a person has to decide
-    done: bool = False
-    why: str = ""  # why it was not repaired
-    release: int | None = None  # number
-    repair: Repair | None = None  # the code of `mend`
-    why_code: str | None = None  # the code of the error that prevented it
-
-    @property
-    def says_more(self) -> bool:
-        """Return whether `why` adds something: if checking itself failed, the message is the reason."""
-        return bool(self.why) and (self.mend is not None or self.why_code is None)
-
-
-@dataclass(frozen=True, slots=True)
-class Reconciled:
-    """What `reconcile` found and did; with `dry_run` what it would do."""
-
-    lines: tuple[RepairDone, ...] = ()
-    dry_run: bool = False
-
-    @property
-    def changed(self) -> bool:
-        return any(line.done for line in self.lines)
-
-    @property
-    def left(self) -> tuple[RepairDone, ...]:
-        return tuple(line for line in self.lines if not line.done)
-
-
-@dataclass(frozen=True, slots=True)
-class AuditLine:
-    """One thing that was done or attempted. `before` and `after` are revisions of the app's traffic."""
-
-    id: int
-    at: str
-    who: str
-    how: str  # cli, web, token, watcher
-    address: str | None  # where it came from, as far as known
-    app: str | None  # None: it concerns the whole server
-    what: str  # upgrade, rollback, user_added, refused…
-    summary: str
-    before: int | None
-    after: int | None
-    note: str
-    result: str  # done, refused, failed
-    count: int = 1  # attempts that the line stands for: rejected ones of a minute

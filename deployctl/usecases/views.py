@@ -1,153 +1,153 @@
-"""Results as JSON objects of schema deployctl/v1: the only place that creates them."""
+"""Results as JSON objects of schema deployctl/v1: the only place that makes them.
+
+What a type holds is said once, by its annotations: they are the schemas of the API's document, too. Here is only what JSON
+has otherwise: the name of the object, and its keys where they are not simply the fields.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from deployctl.dataclass import asdict
-from deployctl.domain.images.image_source import image_sentence
+from deployctl.dataclass import dataclass, fields
 
 if TYPE_CHECKING:
-    from deployctl.domain.change.deployment import Deployment
-    from deployctl.domain.change.plan import Step
-    from deployctl.domain.change.readiness import Readiness
-    from deployctl.domain.change.status_note import StatusNote
-    from deployctl.domain.host.access import SignIn, Token, User
-    from deployctl.domain.images.image_source import ImageNews
-    from deployctl.domain.images.release import Release
     from deployctl.errors import DeployctlError
-    from deployctl.usecases.results import (
-        AppView,
-        AuditLine,
-        ConfigState,
-        DiffView,
-        Done,
-        Finding,
-        HistoryView,
-        InstanceView,
-        Moved,
-        Preview,
-        Reconciled,
-        ReleaseView,
-        StatusView,
-    )
-    from deployctl.usecases.view.logs import Printed
 
 SCHEMA = "deployctl/v1"
 Json = dict[str, Any]
 
-
-def status_json(view: StatusView) -> Json:
-    return {"schema": SCHEMA, "kind": "Status", "apps": [app_json(app) for app in view.apps],
-            "engine": view.engine, "engine_code": view.engine_code, "proxy": view.proxy, "proxy_code": view.proxy_code}
-
-
-def app_json(app: AppView) -> Json:
-    return {
-        "app": app.app, "address": app.address, "hosts": list(app.hosts), "revision": app.revision, "state": app.state,
-        "active": instance_json(app.active), "standby": instance_json(app.standby),
-        "instances": [instance_json(i) for i in app.instances], "deployment": app.deployment, "since": app.since,
-        "notes": [one.line for one in app.notes], "notices": [_note_json(one) for one in app.notes],
-        "drift": list(app.drift), "quality": app.quality,
-        "drifts": [{"code": one.kind, "release": one.release, "summary": one.sentence} for one in app.drifts],
-        "rollback": _way_back_json(app), "config": _config_json(app.config),
-    }
-
-
-def _note_json(note: StatusNote) -> Json:
-    return {"code": note.code, "version": note.version, "release": note.release, "message": note.line}
-
-
-def _config_json(state: ConfigState | None) -> Json | None:
-    return None if state is None else {
-        "code": state.code, "why": state.why or None, "differences": [asdict(line) for line in state.lines]}
-
-
-def _way_back_json(app: AppView) -> Json | None:
-    if app.back is None:
-        return None
-    return {"version": app.back, "release": app.back_release, "name": app.back_name, "warm": app.back_warm,
-            "brings_back": list(app.brings_back), **(readiness_json(app.way_back) or {})}
-
-
-def instance_json(view: InstanceView | None) -> Json | None:
-    return None if view is None else {
-        **_renamed(asdict(view), said="probe_message"), "readiness": readiness_json(view.readiness)}
-
-
-def _renamed(fields: Json, **names: str) -> Json:
-    """Return the fields in order, some under the names that programs know."""
-    return {names.get(name, name): value for name, value in fields.items()}
-
-
-def readiness_json(one: Readiness | None) -> Json | None:
-    return None if one is None else {
-        "ready": one.ready, "how": one.how, "why": one.why, "code": one.code, "seconds": one.seconds}
-
-
-def moved_json(moved: Moved) -> Json:
-    return {
-        "schema": SCHEMA, "kind": moved.kind, "ok": True, "app": moved.app, "from": moved.source, "to": moved.target,
-        "from_release": moved.source_release, "to_release": moved.target_release,
-        "revision": moved.revision, "switch_ms": moved.switch_ms, "total_ms": moved.total_ms,
-        "confirmed": moved.confirmed, "failed_requests": moved.failed_requests,
-        "failed_precision": moved.failed_precision, "changed": moved.changed,
-        "colour": moved.colour, "image_checked": moved.image_checked,
-        "held": list(moved.held), "lifted": list(moved.lifted), "standby": moved.standby,
-        "warnings": list(moved.warnings), "steps": [asdict(step) for step in moved.steps],
-        "image": image_json(moved.image), "taken_over": [asdict(line) for line in moved.taken_over],
-    }
+_WHOLE = f"schema:{SCHEMA} kind:"
+# Type → the name of its object in the API's document, and its keys in order: KEY, KEY=ATTRIBUTE where Python has another
+# name for it, KEY:VALUE for what is always so, and *ATTRIBUTE for all keys of that object. What is not here has its
+# fields as keys, and its own name.
+_OBJECTS: Mapping[str, tuple[str, str]] = {
+    "StatusView": ("Status", f"{_WHOLE}Status apps engine engine_code proxy proxy_code"),
+    "AppView": ("App", "app address hosts revision state active standby instances deployment since notes=note_lines "
+                       "notices=notes drift quality drifts rollback config"),
+    "InstanceView": ("Instance", ""),
+    "StatusNote": ("Note", "code version release message=line"),
+    "Drift": ("Drift", "code=kind release summary=sentence"),
+    "ConfigState": ("Config", "code why=reason differences=lines"),
+    "Back": ("Back", "version release name warm brings_back *readiness"),
+    "Readiness": ("Ready", "ready how why code seconds"),
+    "Moved": ("Moved", f"schema:{SCHEMA} kind ok:True app from=source to=target from_release=source_release "
+                       "to_release=target_release revision switch_ms total_ms confirmed failed_requests failed_precision "
+                       "changed colour image_checked held lifted standby warnings steps image taken_over"),
+    "Done": ("Done", f"schema:{SCHEMA} kind ok:True app changed summary=sentence details *more"),
+    "ImageNews": ("ImageNews", "code reference from_digest=before to_digest=after why=reason message"),
+    "HistoryView": ("History", f"{_WHOLE}History app changes=lines attempts releases=ready"),
+    "HistoryLine": ("Change", "revision=change.revision at=change.at action=change.kind from_version=source to_version=target "
+                              "from_release=change.source to_release=change.target actor=change.actor "
+                              "switch_ms=change.switch_ms note=change.note"),
+    "Deployment": ("Deployment", "id action=kind from_release=source to_release=target phase actor note started_at finished_at "
+                                 "error error_code cause evidence"),
+    "ReleaseView": ("Shown", f"{_WHOLE}Release app *release role instance last_deployment=last siblings readiness"),
+    "Release": ("Release", "version release=number digest colour created_at proven_at failure failure_code hold bundle "
+                           "bundle_hash cap_drop"),
+    "DiffView": ("Diff", f"{_WHOLE}Diff app from=before to=after differences=lines"),
+    "LogLines": ("Logs", f"{_WHOLE}Logs app lines"),
+    "Printed": ("Line", "version release at=line.at stream=line.stream message=line.text"),
+    "RejectionList": ("Refusals", f"{_WHOLE}Refusals app lines"),
+    "Rejection": ("Refusal", "at app release status cause client method host path detail gate text=sentence"),
+    "DeploymentList": ("Deployments", f"{_WHOLE}Deployments app deployments"),
+    "DeploymentSteps": ("DeploymentShown", f"{_WHOLE}Deployment app deployment steps"),
+    "StepRow": ("Step", ""),
+    "Operation": ("Operation", f"{_WHOLE}Operation id app action actor started_at deployment done step detail ended_at result "
+                               "error"),
+    "Preview": ("Plan", f"{_WHOLE}Plan app=plan.app plan=plan.kind from_release=plan.source to_release=plan.target "
+                        "warm=plan.warm summary=plan.summary steps=plan.steps changes restores warnings image"),
+    "Findings": ("Doctor", f"{_WHOLE}Doctor ok findings"),
+    "ServerChecks": ("ServerChecks", "*checks dashboard"),
+    "Reconciled": ("Reconcile", f"{_WHOLE}Reconcile ok changed dry_run lines"),
+    "User": ("Person", "name roles password=has_password created_at created_by"),
+    "PersonListed": ("PersonListed", "*user sessions"),
+    "UserList": ("Users", f"{_WHOLE}Users users"),
+    "UserLink": ("User", f"{_WHOLE}User ok:True *user summary link"),
+    "SignIn": ("Session", "id created_at seen_at address agent"),
+    "SessionList": ("Sessions", f"{_WHOLE}Sessions user sessions"),
+    "TokenListed": ("TokenListed", "*token state"),
+    "TokenList": ("Tokens", f"{_WHOLE}Tokens tokens"),
+    "TokenCreated": ("Token", f"{_WHOLE}Token ok:True *token secret"),
+    "AuditLog": ("Audit", f"{_WHOLE}Audit entries"),
+}
 
 
-def image_json(news: ImageNews | None) -> Json | None:
-    """Return what a registry reported of the image: `code` is tag_moved, to_pull, unverified or only_here."""
-    return None if news is None else {
-        "code": news.code, "reference": news.reference, "from_digest": news.before, "to_digest": news.after,
-        "why": news.why or None, "message": image_sentence(news)}
+@dataclass(frozen=True, slots=True)
+class AnswerKey:
+    """One key of an object, or with `name` empty all keys of the object that `attribute` is."""
+
+    name: str
+    attribute: str = ""  # may go through others: change.at
+    always: Any = None  # its value, where there is no attribute
 
 
-def done_json(done: Done) -> Json:
-    return {"schema": SCHEMA, "kind": done.kind, "ok": True, "app": done.app, "changed": done.changed,
-            "summary": done.sentence, "details": list(done.details), **done.extra,
-            **({"image": image_json(done.image)} if done.image else {})}
+@dataclass(frozen=True, slots=True)
+class AnswerObject:
+    name: str
+    keys: tuple[AnswerKey, ...]
 
 
-def history_json(view: HistoryView) -> Json:
-    return {
-        "schema": SCHEMA, "kind": "History", "app": view.app,
-        "changes": [
-            {"revision": c.revision, "at": c.at, "action": c.kind, "from_version": line.source, "to_version": line.target,
-             "from_release": c.source, "to_release": c.target, "actor": c.actor, "switch_ms": c.switch_ms, "note": c.note}
-            for line in view.lines for c in [line.change]
-        ],
-        "attempts": [deployment_json(d) for d in view.attempts],
-        "releases": [{"version": one.version, "release": one.release, "readiness": readiness_json(one)}
-                     for one in view.readiness],
-    }
+def object_of(kind: type) -> AnswerObject:
+    """Return how JSON has a dataclass."""
+    name, keys = _OBJECTS.get(kind.__name__, (kind.__name__, ""))
+    return AnswerObject(name, tuple(map(_key, keys.split())) or tuple(AnswerKey(one.name, one.name) for one in fields(kind)))
 
 
-def deployment_json(d: Deployment | None) -> Json | None:
-    if d is None:
-        return None
-    return {"id": d.id, "action": d.kind, "from_release": d.source, "to_release": d.target, "phase": str(d.phase),
-            "actor": d.actor, "note": d.note, "started_at": d.started_at, "finished_at": d.finished_at,
-            "error": d.error, "error_code": d.error_code, "cause": d.cause, "evidence": list(d.evidence)}
+def _key(word: str) -> AnswerKey:
+    if word.startswith("*"):
+        return AnswerKey("", word[1:])
+    name, fixed, value = word.partition(":")
+    if fixed:
+        return AnswerKey(name, always=True if value == "True" else value)
+    name, _, attribute = word.partition("=")
+    return AnswerKey(name, attribute or name)
 
 
-def show_json(view: ReleaseView) -> Json:
-    return {"schema": SCHEMA, "kind": "Release", "app": view.app, **release_json(view.release), "role": view.role,
-            "instance": instance_json(view.instance), "last_deployment": deployment_json(view.last),
-            "siblings": list(view.siblings), "readiness": readiness_json(view.readiness)}
+_AS_IT_IS = frozenset({str, int, float, bool, type(None)})
+_WRITERS: dict[type, Callable[[Any], Json]] = {}  # made when the first of a type is written
 
 
-def release_json(release: Release) -> Json:
-    return {"version": release.version, "release": release.number, "digest": release.digest,
-            "colour": release.colour, "created_at": release.created_at, "proven_at": release.proven_at,
-            "failure": release.failure, "failure_code": release.failure_code,
-            "hold": asdict(release.hold) if release.hold else None,
-            "bundle": asdict(release.bundle), "bundle_hash": release.bundle.hash(), "cap_drop": list(release.cap_drop)}
+def as_json(value: Any) -> Any:
+    """Return what `json.dumps` writes of a result, or of a part of one."""
+    kind = value.__class__
+    if kind in _AS_IT_IS:
+        return value
+    if hasattr(kind, "__all_fields__"):
+        if kind not in _WRITERS:
+            _WRITERS[kind] = _writer(object_of(kind).keys)
+        return _WRITERS[kind](value)
+    if isinstance(value, Mapping):
+        return {name: as_json(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_json(one) for one in value]
+    return value
+
+
+def _writer(keys: tuple[AnswerKey, ...]) -> Callable[[Any], Json]:
+    """Return what makes the object of a value: key by key, or all at once where every key is an attribute."""
+    readers = [(key, attrgetter(key.attribute) if key.attribute else None) for key in keys]
+    if len(keys) > 1 and all(key.name and key.attribute for key in keys):
+        names, read_all = tuple(key.name for key in keys), attrgetter(*(key.attribute for key in keys))
+        return lambda value: _plain(dict(zip(names, read_all(value), strict=True)))
+
+    def write(value: object) -> Json:
+        made: Json = {}
+        for key, read in readers:
+            one = as_json(read(value)) if read else key.always
+            made |= {key.name: one} if key.name else one or {}
+        return made
+
+    return write
+
+
+def _plain(made: Json) -> Json:
+    for name, one in made.items():
+        if one.__class__ not in _AS_IT_IS:
+            made[name] = as_json(one)
+    return made
 
 
 def json_pieces(head: Mapping[str, Any], name: str, entries: Iterable[Mapping[str, Any]],
@@ -161,84 +161,8 @@ def json_pieces(head: Mapping[str, Any], name: str, entries: Iterable[Mapping[st
     yield "]}\n"
 
 
-def printed_json(one: Printed) -> Json:
-    return {"version": one.version, "release": one.release, "at": one.line.at, "stream": one.line.stream,
-            "message": one.line.text}
-
-
-def diff_json(view: DiffView) -> Json:
-    return {"schema": SCHEMA, "kind": "Diff", "app": view.app,
-            "from": {"version": view.before.version, "release": view.before.number},
-            "to": {"version": view.after.version, "release": view.after.number},
-            "differences": [asdict(line) for line in view.lines]}
-
-
-def preview_json(view: Preview) -> Json:
-    plan = view.plan
-    return {"schema": SCHEMA, "kind": "Plan", "app": plan.app, "plan": plan.kind, "from_release": plan.source,
-            "to_release": plan.target, "warm": plan.warm, "summary": plan.summary,
-            "steps": [_step_json(step) for step in plan.steps], "changes": [asdict(line) for line in view.changes],
-            "restores": list(view.restores),
-            "warnings": list(view.warnings), "image": image_json(view.image)}
-
-
-def _step_json(step: Step) -> Json:
-    return {"kind": step.kind, "release": step.release, "sentence": step.sentence}
-
-
-def findings_json(findings: Sequence[Finding]) -> Json:
-    return {"schema": SCHEMA, "kind": "Doctor", "ok": all(f.ok or not f.fatal for f in findings),
-            "findings": [asdict(f) for f in findings]}
-
-
-def reconciled_json(found: Reconciled) -> Json:
-    return {"schema": SCHEMA, "kind": "Reconcile", "ok": found.dry_run or not found.left, "changed": found.changed,
-            "dry_run": found.dry_run, "lines": [_renamed(asdict(line), sentence="summary") for line in found.lines]}
-
-
-# -- users, tokens, and what they did ------------------------------------------------------------------------------------
-def user_json(user: User, *, sentence: str = "", link: str | None = None, until: str | None = None) -> Json:
-    """Return one user. `link` signs the user in once, before `until`; it is shown this once."""
-    told = {"link": {"url": link, "expires_at": until}} if link else {}
-    return {"schema": SCHEMA, "kind": "User", "ok": True, **user_fields(user), "summary": sentence, **told}
-
-
-def user_fields(user: User) -> Json:
-    return {"name": user.name, "roles": dict(user.roles), "password": user.password is not None,
-            "created_at": user.created_at, "created_by": user.created_by}
-
-
-def users_json(users: Sequence[User], sessions: Sequence[SignIn]) -> Json:
-    """Return all users; `sessions` are all active ones."""
-    return {"schema": SCHEMA, "kind": "Users", "users": [
-        {**user_fields(user), "sessions": sum(one.user == user.name for one in sessions)} for user in users]}
-
-
-def sessions_json(user: str, sessions: Sequence[SignIn]) -> Json:
-    return {"schema": SCHEMA, "kind": "Sessions", "user": user, "sessions": [
-        {name: text for name, text in asdict(one).items() if name not in {"user", "ended_at"}} for one in sessions]}
-
-
-def token_json(token: Token, *, now: str, secret: str | None = None) -> Json:
-    """Return one token. `secret` is shown once, right after it was created."""
-    told = {"secret": secret} if secret else {}
-    return {"schema": SCHEMA, "kind": "Token", "ok": True, **token_fields(token, now=now), **told}
-
-
-def token_fields(token: Token, *, now: str) -> Json:
-    return {**asdict(token), "roles": dict(token.roles), "state": token.state(now)}
-
-
-def tokens_json(tokens: Sequence[Token], *, now: str) -> Json:
-    return {"schema": SCHEMA, "kind": "Tokens", "tokens": [token_fields(token, now=now) for token in tokens]}
-
-
-def audit_json(lines: Sequence[AuditLine]) -> Json:
-    return {"schema": SCHEMA, "kind": "Audit", "entries": [asdict(line) for line in lines]}
-
-
 def error_json(error: DeployctlError) -> Json:
     return {"schema": SCHEMA, "ok": False,
             "error": {"code": error.code, "cause": error.cause, "message": error.message, "remedy": error.remedy,
                       "details": error.details},
-            "serving": error.serving}
+            "serving": as_json(error.serving)}

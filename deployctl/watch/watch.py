@@ -13,10 +13,9 @@ from deployctl.domain.change.drift import DriftKind
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError, Interrupted
 from deployctl.ports import Services
-from deployctl.usecases.change.reconcile import repair_drift
+from deployctl.usecases.change.reconcile import RepairDone, repair_drift
 from deployctl.usecases.drift import look_at_home
 from deployctl.usecases.ledger.fold import fold
-from deployctl.usecases.results import RepairDone
 from deployctl.usecases.steps.repair import ensure_guards
 from deployctl.usecases.view.readiness import Around, check_readiness, look_at_all
 from deployctl.watch.backoff import Backoff
@@ -158,11 +157,11 @@ class Watch:
         """Report what was repaired, and back off from what was not."""
         for line in lines:
             if line.done:
-                self.s.report.warn(f"{line.sentence}. Repaired: {line.mend}")
+                self.s.report.warn(f"{line.summary}. Repaired: {line.mend}")
         failed = {line.app: line for line in lines if not line.done and line.mend and line.kind != DriftKind.BUSY}
         failed |= {line.app: line for line in lines if line.kind == DriftKind.FAILED}
         for app, line in failed.items():
-            self._failed(app, f"{line.sentence}: {line.why}" if line.mend else line.sentence)
+            self._failed(app, f"{line.summary}: {line.why}" if line.mend else line.summary)
         for app in {line.app for line in lines} - failed.keys():
             self._well(app)
 

@@ -14,9 +14,9 @@ from deployctl.domain.host.access import Role, SignIn, Token, User
 from deployctl.domain.images.capabilities import given_back, to_drop
 from deployctl.domain.images.release import Bundle, Change, Colour, Hold, Release
 from deployctl.domain.inputs.names import AppName, Version
+from deployctl.usecases.listings import AuditLine
 from deployctl.usecases.results import (
     AppView,
-    AuditLine,
     DiffLine,
     DiffView,
     HistoryLine,
@@ -25,6 +25,7 @@ from deployctl.usecases.results import (
     Moved,
     Preview,
     ReleaseView,
+    Side,
     StatusView,
 )
 
@@ -46,16 +47,17 @@ GONE = Readiness(2, "v37", ready=False, why="its image (4be07d52) is no longer o
 
 V42 = InstanceView(
     version="v42", release=7, role="active", port=20007, address="172.30.0.8", health="failing", weight=100,
-    container="9f3c1a7e" * 8, colour="blue", digest="sha256:" + "9f3c1a7e" * 8, said="GET /healthz gave 503",
+    container="9f3c1a7e" * 8, colour="blue", digest="sha256:" + "9f3c1a7e" * 8, probe_message="GET /healthz gave 503",
     probe_ms=14.2, status="running", requests=2140, in_flight=3, failed_requests=5, answers_5xx=40, response_ms=174.3,
     since="2026-11-23T14:32:00Z",
 )  # fmt: skip
 V41 = replace(V42, version="v41", release=6, role="standby", port=20006, health="passing", weight=0, warm=True,
-              container="4be07d52" * 8, colour="green", digest="sha256:" + "4be07d52" * 8, said="GET /healthz gave 200",
-              probe_ms=9.1, requests=0, in_flight=0, failed_requests=0, answers_5xx=0, since="2026-11-22T17:05:00Z",
+              container="4be07d52" * 8, colour="green", digest="sha256:" + "4be07d52" * 8,
+              probe_message="GET /healthz gave 200", probe_ms=9.1, requests=0, in_flight=0, failed_requests=0, answers_5xx=0,
+              since="2026-11-22T17:05:00Z",
               readiness=AT_ONCE)
 V40 = replace(V41, version="v40", release=5, role="idle", port=20005, health="stopped", warm=False, status="exited",
-              said="", probe_ms=None, since=None, held=True, colour="blue", readiness=HELD)
+              probe_message="", probe_ms=None, since=None, held=True, colour="blue", readiness=HELD)
 TROUBLED = AppView(
     app=SHOP, address="127.0.0.1:8000", revision=118, state="degraded", active=V42, standby=V41, back="v41", back_warm=True,
     way_back=AT_ONCE,
@@ -109,7 +111,7 @@ BUNDLE = Bundle(image="registry.example.com/acme/shop-api:v42", digest=V42.diges
                 env=(("DATABASE_URL", "postgres://secret"), ("MODE", "shop")))
 RELEASE = Release(42, SHOP, 7, Version("v42"), BUNDLE, "2026-11-23T14:30:00Z", proven_at="2026-11-23T14:31:50Z",
                   cap_drop=to_drop(()), colour=Colour.BLUE, hold=Hold("2026-11-23T14:43:58Z", "mara (cli)", "checkout 500s"))
-BEFORE = replace(RELEASE, number=6, version=Version("v41"), hold=None)
+BEFORE = Side("v41", 6)
 FAILED = replace(HISTORY.attempts[0], evidence=("Last lines of v43:\n  boom",))
 SHOWN = ReleaseView(SHOP, RELEASE, "active", V42, FAILED, (3,))
 SLOW = replace(TROUBLED, state="healthy", notes=(), standby=None, back="v39", back_warm=False, way_back=BOOTS,
@@ -120,7 +122,7 @@ RAW = replace(RELEASE, bundle=replace(BUNDLE, cap_add=("NET_RAW",)), cap_drop=to
 RAW_SHOWN = replace(SHOWN, release=RAW)
 RAW_PREVIEW = replace(PREVIEW, warnings=tuple(given_back(("NET_RAW",))))
 STANDBY_SHOWN = replace(SHOWN, role="idle", readiness=BOOTS, instance=None)
-DIFFERENT = DiffView(SHOP, BEFORE, RELEASE, (
+DIFFERENT = DiffView(SHOP, BEFORE, Side("v42", 7), (
     DiffLine("image", "~", "image", "shop-api:v41 4be07d52", "shop-api:v42 9f3c1a7e"),
     DiffLine("env", "+", "FEATURE_CHECKOUT", None, "new"),
     DiffLine("env", "~", "WORKERS", "4", "6"),

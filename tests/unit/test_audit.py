@@ -21,7 +21,7 @@ from deployctl.usecases.change.rollback import rollback
 from deployctl.usecases.change.start import start
 from deployctl.usecases.change.stop import stop
 from deployctl.usecases.change.upgrade import upgrade
-from deployctl.usecases.results import AuditLine
+from deployctl.usecases.listings import AuditLine
 from deployctl.usecases.steps.options import ChangeOptions
 from deployctl.usecases.view.audit import audit
 from tests.unit.web_world import site

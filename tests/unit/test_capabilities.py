@@ -21,7 +21,7 @@ from deployctl.usecases.change.upgrade import preview_upgrade
 from deployctl.usecases.setup.doctor_containers import containers
 from deployctl.usecases.view.diff import diff
 from deployctl.usecases.view.show import show
-from deployctl.usecases.views import show_json
+from deployctl.usecases.views import as_json
 from tests.unit.world import SHOP, V1, V2, World, world
 
 ALL = ("AUDIT_WRITE", "MKNOD", "NET_RAW", "SETFCAP")
@@ -139,8 +139,8 @@ def test_the_way_back_is_to_the_release_as_it_was(w: World) -> None:
 def test_show_and_diff_tell_what_it_has(w: World) -> None:
     made_before(w)
     w.upgrade("v2")
-    assert show_json(show(SHOP, V2, w.s, release=2))["cap_drop"] == []
-    assert show_json(show(SHOP, V2, w.s, release=3))["cap_drop"] == list(ALL)
+    assert as_json(show(SHOP, V2, w.s, release=2))["cap_drop"] == []
+    assert as_json(show(SHOP, V2, w.s, release=3))["cap_drop"] == list(ALL)
     told = diff(SHOP, V2, V2, w.s, before_release=2, after_release=3).lines
     assert {(line.group, line.sign, line.before) for line in told} == {("capabilities", "-", "as Docker sets it")}
 
@@ -170,7 +170,7 @@ def test_a_container_with_more_than_its_release_has_is_told_and_serves_on(w: Wor
     w.engine.meddle(w.ledger.instances(SHOP)[0].name, cap_drop=("MKNOD",))
     told = [line for line in reconcile(w.s).lines if line.kind == DriftKind.CAPABILITIES]
     assert [(line.app, line.done) for line in told] == [("shop", False)]
-    assert "AUDIT_WRITE, NET_RAW, SETFCAP" in told[0].sentence
+    assert "AUDIT_WRITE, NET_RAW, SETFCAP" in told[0].summary
     assert w.serving == "v2"
 
 

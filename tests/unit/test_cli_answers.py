@@ -41,14 +41,14 @@ EVERY_ERROR = [kind for kind in vars(errors).values()
 @pytest.mark.parametrize("kind", EVERY_ERROR, ids=lambda kind: kind.__name__)
 def test_every_error_has_its_exit_code_and_its_json(home: World, kind: type[errors.DeployctlError]) -> None:
     home.fails = kind("it went wrong")
-    home.fails.serving = {"app": "shop", "version": "v1"}
+    home.fails.serving = errors.Serving("shop", "v1", 1, 3, None)
     said = home.deployctl("status")
     assert (said.code, said.out) == (kind.exit_code, "")
     assert said.err.startswith("✗ it went wrong\n  ")
     told = home.deployctl("status", "-o", "json")
     assert told.code == kind.exit_code
     assert told.json["error"]["message"] == "it went wrong"
-    assert told.json["serving"] == {"app": "shop", "version": "v1"}
+    assert told.json["serving"] == {"app": "shop", "version": "v1", "release": 1, "revision": 3, "address": None}
     assert told.err == ""
 
 

@@ -40,9 +40,11 @@ from deployctl.errors import (
     LeaseHeld,
     NotHealthy,
     RevertedAfterSwitch,
+    Serving,
 )
-from deployctl.usecases import views
-from deployctl.usecases.results import Done, Finding, StatusView
+from deployctl.usecases.listings import SessionList, count_sessions, with_state
+from deployctl.usecases.results import Done, Finding, StatusView, UnderWay
+from deployctl.usecases.views import as_json
 from tests.unit import cli_results as r
 
 GOLDEN = Path(__file__).with_name("cli_golden.txt")
@@ -62,11 +64,10 @@ PAGES: dict[str, Lines] = {
     "upgrade --dry-run, with NET_RAW": lambda look: preview_text(r.RAW_PREVIEW, look),
 }
 NOW = "2026-11-23T14:44:00.000Z"
-USERS = views.users_json([r.JONAS, r.MARA], r.SESSIONS)
-TOKENS = views.tokens_json(r.TOKENS, now=NOW)
-DEPLOYING = {"id": 9, "kind": "upgrade", "phase": "probing", "by": "ci (cli)", "since": "2026-11-23T14:43:39Z",
-             "interrupted": False, "to": "v43"}
-SERVING = {"app": "shop-api", "version": "v42", "release": 7, "revision": 118, "address": "127.0.0.1:8000"}
+USERS = as_json(count_sessions([r.JONAS, r.MARA], r.SESSIONS))
+TOKENS = as_json(with_state(r.TOKENS, now=NOW))
+DEPLOYING = UnderWay(9, "upgrade", "probing", "ci (cli)", "2026-11-23T14:43:39Z", interrupted=False, to="v43")
+SERVING = Serving("shop-api", "v42", 7, 118, "127.0.0.1:8000")
 
 
 def told(error: DeployctlError, *, serving: bool = True, details: tuple[str, ...] = ()) -> Lines:
@@ -109,11 +110,11 @@ ONCE: dict[str, Lines] = {
                                           Finding("drift", False, "route.map was edited", fatal=False)), look),
     "doctor, all well": lambda look: findings_text((Finding("engine", True, "Docker 27.3"),), look),
     "user list": lambda look: users_text(USERS, look),
-    "user list, nobody": lambda look: users_text(views.users_json([], []), look),
-    "user sessions": lambda look: sessions_text(views.sessions_json("mara", r.SESSIONS), look),
-    "user sessions, none": lambda look: sessions_text(views.sessions_json("jonas", []), look),
+    "user list, nobody": lambda look: users_text(as_json(count_sessions([], [])), look),
+    "user sessions": lambda look: sessions_text(as_json(SessionList("mara", r.SESSIONS)), look),
+    "user sessions, none": lambda look: sessions_text(as_json(SessionList("jonas", [])), look),
     "token list": lambda look: tokens_text(TOKENS, look),
-    "token list, none": lambda look: tokens_text(views.tokens_json([], now=NOW), look),
+    "token list, none": lambda look: tokens_text(as_json(with_state([], now=NOW)), look),
     "audit, nothing there": lambda look: audit_text((), look),
     "error before the switch": told(
         NotHealthy("v43 did not get healthy: GET /healthz gave 503 for 60 s (30 of 30 checks).",

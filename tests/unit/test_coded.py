@@ -32,7 +32,7 @@ from deployctl.usecases.results import StatusView
 from deployctl.usecases.view.activity import recent
 from deployctl.usecases.view.audit import audit
 from deployctl.usecases.view.in_progress import Failure, find_failure
-from deployctl.usecases.views import deployment_json, error_json, release_json
+from deployctl.usecases.views import as_json, error_json
 from deployctl_web.pages.parts.notices import Notice, notices_of
 from tests.unit import cli_results as r
 from tests.unit.world import SHOP, World, world
@@ -102,11 +102,11 @@ def test_a_candidate_that_fails_leaves_its_cause_with_error_deployment_and_relea
     assert (raised.value.code, raised.value.cause) == ("not_healthy", "not_listening")
     told = error_json(raised.value)["error"]
     assert (told["code"], told["cause"]) == ("not_healthy", "not_listening")
-    ended = deployment_json(w.ledger.deployments(SHOP)[0]) or {}
+    ended = as_json(w.ledger.deployments(SHOP)[0]) or {}
     assert (ended["error_code"], ended["cause"]) == ("not_healthy", "not_listening")
     release = w.ledger.find_release(SHOP, 2)
     assert release is not None
-    assert release_json(release)["failure_code"] == "not_listening"
+    assert as_json(release)["failure_code"] == "not_listening"
 
 
 def test_a_candidate_that_fails_under_traffic_keeps_the_cause(w: World) -> None:

@@ -102,7 +102,7 @@ def test_an_edit_is_told_until_it_is_deployed(w: World) -> None:
     assert view_of(w).config is not None
     assert view_of(w).config.code is ConfigCode.DEPLOYED  # type: ignore[union-attr]
     w.edit(env={"MODE": "sale", "DB_PASSWORD": "hunter2"}, keep_warm=2)
-    told = views.status_json(status(w.s, app=SHOP))["apps"][0]["config"]
+    told = views.as_json(status(w.s, app=SHOP))["apps"][0]["config"]
     assert told["code"] == "changed_not_deployed"
     assert [(line["group"], line["name"], line["after"]) for line in told["differences"]] == [
         ("env", "DB_PASSWORD", "<hidden>"), ("env", "MODE", "sale"), ("policy", "keep_warm", "2")]
@@ -165,7 +165,7 @@ def test_a_dry_run_lists_what_changes_beside_the_steps(w: World) -> None:
     text = preview_text(preview, tty(120))
     assert "  changes env: + MODE=sale" in text
     assert any("127.0.0.1:8000 closes" in line for line in text)
-    assert views.preview_json(preview)["changes"][0]["group"] == "image"
+    assert views.as_json(preview)["changes"][0]["group"] == "image"
 
 
 # -- the page and the API ---------------------------------------------------------------------------------------------

@@ -181,7 +181,7 @@ def test_until_it_is_settled_status_tells_that_it_was_interrupted(tmp_path: Path
         assert die_in(w, partial(upgrade, SHOP, V2), 12)
         (view,) = status(w.s).apps
         assert view.deployment is not None
-        assert view.deployment["interrupted"]
+        assert view.deployment.interrupted
         assert (view.state, view.active.version if view.active else None) == ("healthy", "v1")
         assert NoteCode.INTERRUPTED in {note.code for note in view.notes}
 

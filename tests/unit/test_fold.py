@@ -92,7 +92,7 @@ def test_what_is_told_after_a_checkpoint_is_linked_to_it_and_folded_in_turn(w: W
 
 
 def test_plans_and_befores_of_what_was_closed_long_ago_go_and_undo_still_works(w: World) -> None:
-    before = views.status_json(status(w.s, app=SHOP))["apps"][0]
+    before = views.as_json(status(w.s, app=SHOP))["apps"][0]
     assert "" not in rows(w, "select plan from deployments")
     w.clock.sleep(PLANS_AFTER + 2 * DAY)
     folded = fold(w.s)
@@ -100,7 +100,7 @@ def test_plans_and_befores_of_what_was_closed_long_ago_go_and_undo_still_works(w
     assert folded.bytes > 1000
     assert rows(w, "select distinct plan, before from deployments") == [("", None)]
     assert w.ledger.find_faults() == []
-    after = views.status_json(status(w.s, app=SHOP))["apps"][0]
+    after = views.as_json(status(w.s, app=SHOP))["apps"][0]
     assert [after[role]["version"] for role in ROLES] == [before[role]["version"] for role in ROLES] == ["v2", "v3"]
     assert w.undo().target == "v3"
     assert w.undo().target == "v2"

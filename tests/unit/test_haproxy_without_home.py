@@ -15,8 +15,8 @@ import pytest
 from deployctl.domain.proxy.traffic import StrayProxy
 from deployctl.effects.haproxy.home import HaproxyHome
 from deployctl.effects.haproxy.master import PLACE, find_strays
+from deployctl.usecases.listings import Findings
 from deployctl.usecases.setup.doctor import findings
-from deployctl.usecases.views import findings_json
 from tests.unit.world import world
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes are found in /proc")
@@ -60,11 +60,11 @@ def test_one_in_another_network_namespace_is_none(tmp_path: Path) -> None:
 
 def test_it_is_a_warning_with_a_code(tmp_path: Path) -> None:
     with world(tmp_path) as w:
-        before = findings_json(findings(w.s))["ok"]
+        before = Findings(tuple(findings(w.s))).ok
         w.traffic.strays_here.append(StrayProxy(4711, f"/srv/gone{PLACE}"))
         told = findings(w.s)
         [one] = [finding for finding in told if finding.code == "home_gone"]
         assert (one.ok, one.fatal) == (False, False)
         assert one.fix is not None
         assert one.fix.startswith("kill -USR1 4711 ")
-        assert findings_json(told)["ok"] == before
+        assert Findings(tuple(told)).ok == before

@@ -65,8 +65,8 @@ def test_status_says_that_what_serves_is_not_the_release(w: World, change: objec
     assert "ffffffffffff instead of" in view.drift[0]
     assert view.active is not None
     assert (view.state, view.active.health) == ("down", "failing")
-    assert "ffffffffffff is in its place" in view.active.said
-    assert views.app_json(view)["drifts"] == [{"code": "other_image", "release": 2, "summary": view.drift[0]}]
+    assert "ffffffffffff is in its place" in view.active.probe_message
+    assert views.as_json(view)["drifts"] == [{"code": "other_image", "release": 2, "summary": view.drift[0]}]
 
 
 @pytest.mark.parametrize("change", [made_again, taken_for_it])
@@ -150,7 +150,7 @@ def test_with_the_engine_away_a_warm_release_goes_by_the_last_look_and_the_answe
     moved = w.undo()
     assert (w.serving, moved.image_checked) == ("v2", False)
     assert "was not checked" in moved.warnings[0]
-    assert views.moved_json(moved)["image_checked"] is False
+    assert views.as_json(moved)["image_checked"] is False
 
 
 def test_no_further_question_is_asked_on_the_warm_way(w: World) -> None:

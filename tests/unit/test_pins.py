@@ -188,7 +188,7 @@ def test_an_instance_whose_address_another_one_answers_is_not_passing(w: World) 
     view = status(w.s).apps[0]
     assert view.active is not None
     assert (view.active.health, view.active.health_reason, view.state) == ("failing", "answered_by_another", "down")
-    assert "0a:00:00:00:00:66" in view.active.said
+    assert "0a:00:00:00:00:66" in view.active.probe_message
 
 
 def test_what_nobody_asked_yet_and_what_has_no_mac_is_not_suspected(w: World) -> None:

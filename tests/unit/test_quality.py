@@ -18,7 +18,7 @@ from deployctl.usecases.change.app_remove import remove_app
 from deployctl.usecases.results import AppView
 from deployctl.usecases.view.quality import find_trouble
 from deployctl.usecases.view.status import status
-from deployctl.usecases.views import app_json
+from deployctl.usecases.views import as_json
 from tests.unit import cli_world
 from tests.unit.world import SHOP, World, world
 
@@ -110,7 +110,7 @@ def test_a_release_that_fails_is_degraded_and_the_way_back_is_known(w: World) ->
     assert (view.back, view.back_warm) == ("v1", True)
     listed = status(w.s).apps[0]
     assert (listed.state, listed.back) == ("degraded", "v1")
-    assert app_json(view)["quality"] == SENTENCE
+    assert as_json(view)["quality"] == SENTENCE
 
 
 def test_after_going_back_all_is_well(w: World) -> None:

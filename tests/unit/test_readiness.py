@@ -135,14 +135,14 @@ def test_every_kept_release_but_the_one_that_serves_is_told(w: World) -> None:
 
 
 def test_status_history_and_show_tell_the_same(w: World) -> None:
-    expected = views.readiness_json(told(w)["v1"])
+    expected = views.as_json(told(w)["v1"])
     view = shop(w)
     by_version = {i.version: i.readiness for i in view.instances}
-    assert views.readiness_json(by_version["v1"]) == expected
+    assert views.as_json(by_version["v1"]) == expected
     assert by_version["v3"] is None
-    listed = views.history_json(history(SHOP, w.s))["releases"]
+    listed = views.as_json(history(SHOP, w.s))["releases"]
     assert {one["version"]: one["readiness"] for one in listed}["v1"] == expected
-    assert views.show_json(show(SHOP, V1, w.s))["readiness"] == expected
+    assert views.as_json(show(SHOP, V1, w.s))["readiness"] == expected
 
 
 def test_a_list_of_apps_asks_neither_for_images_nor_for_networks(w: World, monkeypatch: pytest.MonkeyPatch) -> None:

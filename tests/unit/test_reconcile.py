@@ -17,12 +17,11 @@ from deployctl.execution.labels import common_labels, keep_tag, seal
 from deployctl.ports import NetworkSpec
 from deployctl.testing.fake_engine import Behaviour
 from deployctl.usecases.change.app_remove import remove_app
-from deployctl.usecases.change.reconcile import preview_reconcile, reconcile
+from deployctl.usecases.change.reconcile import Reconciled, preview_reconcile, reconcile
 from deployctl.usecases.change.start import start
 from deployctl.usecases.change.stop import stop
 from deployctl.usecases.change.upgrade import upgrade
 from deployctl.usecases.read_facts import observe
-from deployctl.usecases.results import Reconciled
 from tests.unit.world import SHOP, V1, V2, V3, YES, World, runnable, world
 
 
@@ -84,7 +83,7 @@ def test_whatever_was_done_is_told_first_then_mended_and_then_there_is_nothing_m
     assert foreseen.lines
     assert (w.engine.calls, w.traffic.pid() is None) == (calls, harm == "HAProxy dies")
     done = reconcile(w.s)
-    assert {(line.kind, line.sentence) for line in foreseen.lines} <= {(line.kind, line.sentence) for line in done.lines}
+    assert {(line.kind, line.summary) for line in foreseen.lines} <= {(line.kind, line.summary) for line in done.lines}
     assert done.left == ()
     assert done.changed
     assert state(w) == before
@@ -171,7 +170,7 @@ def test_an_app_that_somebody_changes_right_now_is_left_alone_and_told(w: World)
     before = w.everything()
     done = reconcile(w.s)
     assert [(line.kind, line.done) for line in done.lines] == [("busy", False)]
-    assert "jonas (cli) has been running upgrade" in done.lines[0].sentence
+    assert "jonas (cli) has been running upgrade" in done.lines[0].summary
     assert w.everything() == before
 
 
@@ -291,7 +290,7 @@ def test_what_could_not_be_made_again_is_not_removed(w: World) -> None:
     w.engine.meddle(container(w, "v2"), addresses={"other": "172.29.9.9"})
     w.engine.images.drop(w.release("v2").digest)
     [untagged, left] = sorted(reconcile(w.s).left, key=lambda line: line.kind != "image")
-    assert "has lost the tag" in untagged.sentence
+    assert "has lost the tag" in untagged.summary
     assert (left.kind, left.done) == ("moved", False)
     assert "no longer on this server" in left.why
     assert w.engine.find_container(container(w, "v2")) is not None

@@ -14,7 +14,8 @@ from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.rejections import CAUSE_MEANINGS, Cause, Rejection, cause_of
 from deployctl.effects.haproxy.trace import Capture, parse_line
 from deployctl.errors import NotFound
-from deployctl.usecases.view.rejections import refusal_json, refusals
+from deployctl.usecases.view.rejections import refusals
+from deployctl.usecases.views import as_json
 from tests.unit.world import SHOP, World, world
 
 BLOG = AppName("blog")
@@ -107,7 +108,7 @@ def test_an_app_that_nobody_knows_has_none(w: World) -> None:
 
 
 def test_programs_get_the_code_beside_the_text() -> None:
-    told = json.loads(json.dumps(refusal_json(refused())))
+    told = json.loads(json.dumps(as_json(refused())))
     assert (told["cause"], told["status"], told["gate"]) == ("bad_request", 400, False)
 
 

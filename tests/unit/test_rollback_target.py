@@ -129,7 +129,7 @@ def test_what_comes_back_is_said_by_name_and_never_by_value(w: World) -> None:
     w.upgrade("v1", env={"DB_PASSWORD": "hunter2"})
     view, found = seen(w)
     assert view.brings_back == ("without DB_PASSWORD",)
-    told = views.status_json(status(w.s, app=SHOP))["apps"][0]["rollback"]
+    told = views.as_json(status(w.s, app=SHOP))["apps"][0]["rollback"]
     assert (told["version"], told["release"], told["name"], told["brings_back"]) == ("v1", 1, "v1@1", ["without DB_PASSWORD"])
     line = found.at(1)
     assert line is not None
@@ -139,7 +139,7 @@ def test_what_comes_back_is_said_by_name_and_never_by_value(w: World) -> None:
     preview = preview_rollback(SHOP, w.s)
     assert preview.restores[1] == "Restores of v1@1: without DB_PASSWORD."
     assert "v1@2 to v1@1" in next(step.sentence for step in preview.plan.steps if step.kind == "switch")
-    assert "hunter2" not in json.dumps([told, go.hint, views.preview_json(preview)])
+    assert "hunter2" not in json.dumps([told, go.hint, views.as_json(preview)])
 
 
 def test_each_release_of_a_version_has_a_way_of_its_own(changed: World) -> None:
@@ -190,5 +190,5 @@ def choose_running(w: World) -> frozenset[int]:
 
 def test_the_answer_tells_both_releases(w: World) -> None:
     moved: Moved = w.upgraded("v1", "v2").rollback()
-    told = views.moved_json(moved)
+    told = views.as_json(moved)
     assert (told["from"], told["from_release"], told["to"], told["to_release"]) == ("v2", 2, "v1", 1)

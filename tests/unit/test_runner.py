@@ -22,6 +22,7 @@ from deployctl.errors import (
     LeaseHeld,
     NotHealthy,
     RevertedAfterSwitch,
+    Serving,
     SwitchRefused,
 )
 from deployctl.execution.actions import STEP_ACTIONS
@@ -101,8 +102,7 @@ def test_a_failure_at_any_step_before_the_promotion_takes_everything_back(
     assert phase(w) is Phase.REVERTED
     assert w.ledger.find_lease(SHOP) is None
     if isinstance(raised.value, DeployctlError):
-        assert raised.value.serving == {"app": "shop", "version": "v1", "release": 1, "revision": 1,
-                                        "address": "127.0.0.1:8000"}
+        assert raised.value.serving == Serving("shop", "v1", 1, 1, "127.0.0.1:8000")
 
 
 @pytest.mark.parametrize("kind", [*BEFORE[:-2], S.PROMOTE])
@@ -435,7 +435,7 @@ def test_a_signal_at_the_switch_waits_until_ledger_and_haproxy_agree(
         w.upgrade("v2")
     assert (w.serving, w.active, phase(w)) == ("v2", "v2", Phase.SUCCEEDED)
     assert raised.value.serving is not None
-    assert raised.value.serving["version"] == "v2"
+    assert raised.value.serving.version == "v2"
 
 
 def test_a_signal_at_the_switch_of_a_watched_upgrade_goes_back(w: World, during: Callable[..., None]) -> None:

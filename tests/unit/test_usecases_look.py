@@ -202,7 +202,7 @@ def test_a_deployment_under_way_is_shown_with_its_phase_and_candidate(w: World) 
     view = shop(w)
     assert view.state == "deploying"
     assert view.deployment is not None
-    assert (view.deployment["by"], view.deployment["to"], view.deployment["interrupted"]) == ("ci (cli)", "v2", False)
+    assert (view.deployment.by, view.deployment.to, view.deployment.interrupted) == ("ci (cli)", "v2", False)
     assert roles(view) == {"v1": "active", "v2": "candidate"}
 
 
@@ -254,12 +254,12 @@ def test_commands_and_image_checks_are_asked_too(w: World) -> None:
     w.upgrade("v2")
     active = shop(w).active
     assert active is not None
-    assert (active.health, active.said) == ("passing", "HEALTHCHECK says healthy")
+    assert (active.health, active.probe_message) == ("passing", "HEALTHCHECK says healthy")
 
 
 def test_status_as_json_has_the_fields_that_programs_rely_on(w: World) -> None:
     w.upgraded("v1", "v2")
-    found = json.loads(json.dumps(views.status_json(status(w.s))))
+    found = json.loads(json.dumps(views.as_json(status(w.s))))
     assert (found["schema"], found["kind"]) == ("deployctl/v1", "Status")
     (app,) = found["apps"]
     assert app.keys() >= {"app", "address", "revision", "state", "active", "standby", "instances", "deployment"}
@@ -339,9 +339,9 @@ def test_every_result_can_be_written_as_json(w: World) -> None:
     moved = w.upgraded("v1", "v2").rollback()
     done = w.use(hold, V1)
     results = [
-        views.moved_json(moved), views.done_json(done), views.history_json(history(SHOP, w.s)),
-        views.show_json(show(SHOP, V1, w.s)), views.diff_json(diff(SHOP, V1, V2, w.s)),
-        views.preview_json(preview_rollback(SHOP, w.s, version=V1)),
+        views.as_json(moved), views.as_json(done), views.as_json(history(SHOP, w.s)),
+        views.as_json(show(SHOP, V1, w.s)), views.as_json(diff(SHOP, V1, V2, w.s)),
+        views.as_json(preview_rollback(SHOP, w.s, version=V1)),
         views.error_json(NotFound("no", remedy=["yes"])),
     ]  # fmt: skip
     for found in results:

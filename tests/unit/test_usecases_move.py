@@ -38,7 +38,7 @@ from deployctl.usecases.change.stop import stop
 from deployctl.usecases.change.undo import preview_undo, undo
 from deployctl.usecases.change.upgrade import preview_upgrade, upgrade
 from deployctl.usecases.steps.options import ChangeOptions
-from deployctl.usecases.views import moved_json
+from deployctl.usecases.views import as_json
 from tests.unit.cli_results import tty
 from tests.unit.world import SHOP, V1, V2, V3, V4, World, runnable, world
 
@@ -147,7 +147,7 @@ def test_a_changed_address_of_what_serves_already_is_taken_over(w: World) -> Non
     assert moved_text(moved, tty(100)) == [
         "✓ shop v1 is already live. Applied from config/shop.toml:",
         "  address: ~ listen 127.0.0.1:8000 → 127.0.0.1:9000", "  policy: ~ keep_warm 1 → 3"]
-    assert [line["after"] for line in moved_json(moved)["taken_over"]] == ["127.0.0.1:9000", "3"]
+    assert [line["after"] for line in as_json(moved)["taken_over"]] == ["127.0.0.1:9000", "3"]
     app = w.ledger.find_app(SHOP)
     assert app is not None
     assert (app.address, app.policy.keep_warm, app.revision) == ("127.0.0.1:9000", 3, 1)
@@ -271,7 +271,7 @@ def test_an_image_that_nobody_has_changes_nothing(w: World) -> None:
     assert away.value.exit_code == 7
     assert w.everything() == before
     assert away.value.serving is not None
-    assert away.value.serving["version"] == "v1"
+    assert away.value.serving.version == "v1"
 
 
 def test_a_healthcheck_that_comes_after_the_deadline_is_refused_with_the_numbers(w: World) -> None:
@@ -353,7 +353,7 @@ def test_an_upgrade_without_an_engine_changes_nothing_and_tells_who_serves(w: Wo
     with pytest.raises(EngineUnavailable) as away:
         w.upgrade("v2")
     assert away.value.serving is not None
-    assert away.value.serving["version"] == "v1"
+    assert away.value.serving.version == "v1"
     assert w.serving == "v1"
 
 
@@ -627,7 +627,7 @@ def test_a_second_person_is_told_who_is_at_it_and_nothing_is_done(w: World, tmp_
             verb()
         assert "deployctl abort shop" in busy.value.remedy
         assert busy.value.serving is not None
-        assert busy.value.serving["version"] == "v2"
+        assert busy.value.serving.version == "v2"
     assert w.everything() == before
 
 

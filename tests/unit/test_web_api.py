@@ -11,16 +11,17 @@ import pytest
 
 from deployctl.domain.host.access import Role
 from deployctl.errors import DeployctlError, EngineUnavailable
-from deployctl.usecases import views
 from deployctl.usecases.access.tokens import list_tokens
 from deployctl.usecases.access.users import list_users
 from deployctl.usecases.change.hold import hold
+from deployctl.usecases.listings import AuditLog, count_sessions, with_state
 from deployctl.usecases.results import Moved
 from deployctl.usecases.view.audit import audit
 from deployctl.usecases.view.diff import diff
 from deployctl.usecases.view.history import history
 from deployctl.usecases.view.show import show
 from deployctl.usecases.view.status import status
+from deployctl.usecases.views import as_json
 from deployctl_web.live.jobs import Job
 from deployctl_web.state import MAX_CHANGES_A_MINUTE
 from tests.unit.api_world import Json, Program, do_instead, problem, script, slow
@@ -37,17 +38,17 @@ def ci(shop: Site) -> Program:
 def test_what_is_read_is_what_the_command_line_reads(shop: Site, ci: Program) -> None:
     s = shop.w.s
     pairs: dict[str, Callable[[], Json]] = {
-        "apps": lambda: views.status_json(status(s)),
-        "apps/shop": lambda: views.status_json(status(s, app=SHOP)),
-        "apps/shop/history": lambda: views.history_json(history(SHOP, s)),
-        "apps/shop/history?limit=1": lambda: views.history_json(history(SHOP, s, limit=1)),
-        "apps/shop/versions/v1": lambda: views.show_json(show(SHOP, V1, s)),
-        "apps/shop/diff?from=v1&to=v2": lambda: views.diff_json(diff(SHOP, V1, V2, s)),
-        "apps/shop/diff?from=v1": lambda: views.diff_json(diff(SHOP, V1, None, s)),
-        "audit?limit=3": lambda: views.audit_json(audit(s, limit=3)),
-        "audit?app=shop&kind=upgrade": lambda: views.audit_json(audit(s, app=SHOP, kind="upgrade")),
-        "users": lambda: views.users_json(list_users(s), []),
-        "tokens": lambda: views.tokens_json(list_tokens(s), now=s.clock.utc()),
+        "apps": lambda: as_json(status(s)),
+        "apps/shop": lambda: as_json(status(s, app=SHOP)),
+        "apps/shop/history": lambda: as_json(history(SHOP, s)),
+        "apps/shop/history?limit=1": lambda: as_json(history(SHOP, s, limit=1)),
+        "apps/shop/versions/v1": lambda: as_json(show(SHOP, V1, s)),
+        "apps/shop/diff?from=v1&to=v2": lambda: as_json(diff(SHOP, V1, V2, s)),
+        "apps/shop/diff?from=v1": lambda: as_json(diff(SHOP, V1, None, s)),
+        "audit?limit=3": lambda: as_json(AuditLog(audit(s, limit=3))),
+        "audit?app=shop&kind=upgrade": lambda: as_json(AuditLog(audit(s, app=SHOP, kind="upgrade"))),
+        "users": lambda: as_json(count_sessions(list_users(s), [])),
+        "tokens": lambda: as_json(with_state(list_tokens(s), now=s.clock.utc())),
     }
     for path, expected in pairs.items():
         answer = ci.get(path)
@@ -77,7 +78,7 @@ def test_what_is_moved_is_answered_as_the_command_line_answers(shop: Site, ci: P
         twin.upgraded("v1", "v2")
         act: dict[str, Callable[[], Moved]] = {
             "rollback": lambda: twin.rollback("v1", note="slow"), "undo": twin.undo, "upgrade": lambda: twin.upgrade("v3")}
-        expected = views.moved_json(act[verb]())
+        expected = as_json(act[verb]())
     answer = ci.post(f"apps/shop/{verb}", body, at=2)
     assert (answer.status_code, answer.headers["ETag"]) == (200, '"3"')
     assert without_ids(answer.get_json()) == without_ids(plain(expected))

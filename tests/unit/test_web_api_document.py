@@ -16,9 +16,12 @@ from deployctl.domain.inputs.grammar import Grammar
 from deployctl.domain.inputs.names import APP, VERSION, parse_app, parse_version
 from deployctl.errors import Invalid
 from deployctl_web import problems
-from deployctl_web.api import request_fields, request_models, response_models, response_people, response_proxy
+from deployctl_web.api import request_fields, request_models
+from deployctl_web.api.answer_schemas import answer_model
+from deployctl_web.api.endpoint import calls_of
 from deployctl_web.api.examples import EXAMPLES, STATUS_MEANINGS
 from deployctl_web.api.request_bodies import BODIES
+from deployctl_web.api.routes_read import Operation
 from tests.unit.api_world import Json, Program, problem
 from tests.unit.web_world import Site
 
@@ -65,10 +68,12 @@ def test_every_reference_leads_somewhere(document: Json) -> None:
     assert answered == {412, *problems.STATUS.values()} == STATUS_MEANINGS.keys()
 
 
-def test_examples_of_answers_are_as_the_models_say() -> None:
-    models = {**vars(response_models), **vars(response_people), **vars(response_proxy)}
+def test_examples_of_answers_are_as_the_models_say(shop: Site) -> None:
+    gives = {one.gives for one in calls_of(shop.app).values() if one.gives is not None} | {Operation}
+    models = {model.__name__: model for model in map(answer_model, gives)}
+    assert models.keys() - EXAMPLES.keys() == {"Shown"}
     for name, example in EXAMPLES.items():
-        models[name].model_validate(example)
+        models[name].model_validate(json.loads(json.dumps(example)))
 
 
 def test_examples_of_bodies_can_be_sent() -> None:

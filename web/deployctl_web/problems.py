@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Annotated
 
 from flask import Response, request
 from werkzeug.exceptions import HTTPException
 
-from deployctl.errors import ConfirmationNeeded, DeployctlError
+from deployctl.dataclass import dataclass
+from deployctl.errors import ConfirmationNeeded, DeployctlError, Serving
+from deployctl.usecases.views import as_json
+
+if TYPE_CHECKING:
+    from deployctl.domain.change.diagnosis import FailureCause
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = "5"  # seconds after which to try again, if nothing better is known
@@ -49,20 +54,32 @@ def answer_status(error: DeployctlError) -> int:
     return 412 if error.code == "state_changed" and "If-Match" in request.headers else status_of(error)
 
 
-def problem_json(error: DeployctlError, status: int) -> dict[str, Any]:
-    """Return the members of the problem; `type` leads to where the code is explained."""
-    return {
-        "type": f"/api/docs#{error.code}", "title": error.code.replace("_", " ").capitalize(), "status": status,
-        "detail": error.message, "code": error.code, "cause": error.cause,
-        "remedy": _remedy(error, status), "serving": error.serving,
-        "details": list(error.details), "revision": getattr(error, "revision", None),
-    }
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A refusal (RFC 9457). `code` is the same word as on the command line."""
+
+    type: str  # leads to where the code is explained
+    title: str
+    status: int
+    detail: Annotated[str, "What happened, for people."]
+    code: str
+    cause: Annotated[Annotated[str, FailureCause] | None, "Why a candidate failed, as far as that is known."]
+    remedy: Annotated[tuple[str, ...], "Suggested next steps."]
+    serving: Annotated[Serving | None, "The live version, if known."]
+    details: Annotated[tuple[str, ...], "Evidence: invalid fields, last log lines, probe results."]
+    revision: Annotated[int | None, "The revision at which confirmation was requested."]
+
+
+def problem_of(error: DeployctlError, status: int) -> Problem:
+    return Problem(
+        f"/api/docs#{error.code}", error.code.replace("_", " ").capitalize(), status, error.message, error.code, error.cause,
+        tuple(_remedy(error, status)), error.serving, tuple(error.details), getattr(error, "revision", None))
 
 
 def problem(error: DeployctlError) -> Response:
     """Return the error as this request's response."""
     status = answer_status(error)
-    return _answer(problem_json(error, status), status, _headers(error, status))
+    return _answer(problem_of(error, status), _headers(error, status))
 
 
 def plain_problem(error: HTTPException) -> Response:
@@ -70,7 +87,7 @@ def plain_problem(error: HTTPException) -> Response:
     status = error.code or 500
     told = DeployctlError(_sentence(error), code=_PLAIN.get(status, error.name.lower().replace(" ", "_")))
     headers = {name: text for name, text in error.get_headers(request.environ) if name in {"Allow", "Retry-After"}}
-    return _answer(problem_json(told, status), status, _headers(told, status) | headers)
+    return _answer(problem_of(told, status), _headers(told, status) | headers)
 
 
 def _sentence(error: HTTPException) -> str:
@@ -110,5 +127,5 @@ def when_again(error: DeployctlError, status: int) -> dict[str, str]:
     return {"Retry-After": RETRY_AFTER_SECONDS} if status in {423, 429, 503} or error.code == "still_running" else {}
 
 
-def _answer(members: Mapping[str, Any], status: int, headers: Mapping[str, str]) -> Response:
-    return Response(json.dumps(members) + "\n", status, headers, content_type=MEDIA_TYPE)
+def _answer(problem: Problem, headers: Mapping[str, str]) -> Response:
+    return Response(json.dumps(as_json(problem)) + "\n", problem.status, headers, content_type=MEDIA_TYPE)

@@ -12,6 +12,7 @@ from deployctl import __version__
 from deployctl.dataclass import dataclass
 from deployctl.memory import Store
 from deployctl.ports import Services
+from deployctl.usecases.listings import Findings
 from deployctl_web.http.admission import CONNECTION
 from deployctl_web.live.stores import stores
 from deployctl_web.state import web_state
@@ -40,6 +41,12 @@ class DashboardFacts:
     containers_reached_by: str  # address, published_port
     connections: Connections | None  # None: another server carries the request
     memory: tuple[Store, ...]  # estimates
+
+
+@dataclass(frozen=True, slots=True)
+class ServerChecks:
+    checks: Findings
+    dashboard: DashboardFacts
 
 
 def dashboard_facts(s: Services) -> DashboardFacts:

@@ -22,7 +22,7 @@ def app_list_command(session: CommandCall) -> int:
     table = TextTable((Column("APP"), Column("ADDRESS")), rows)
     told = Done("Apps", "", f"{len(rows)} apps", extra={"apps": [{"app": a, "address": where} for a, where in rows]})
     none = [f"No apps yet in {session.place}."]
-    session.answer(lambda: views.done_json(told), lambda look: lay_out(table, look) if rows else none,
+    session.answer(lambda: views.as_json(told), lambda look: lay_out(table, look) if rows else none,
                    table=lambda _look: table, many="apps")
     return 0
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from deployctl.cli.session import CommandCall
 from deployctl.domain.inputs.names import parse_app
-from deployctl.usecases import views
+from deployctl.usecases.listings import AuditLog
+from deployctl.usecases.views import as_json
 
 
 def audit_command(session: CommandCall, app: str | None, user: str | None, kind: str | None, limit: int,
@@ -15,6 +16,6 @@ def audit_command(session: CommandCall, app: str | None, user: str | None, kind:
     name = None if app is None else parse_app(app)
     with session.services() as s:
         lines = audit(s, app=name, user=user, kind=kind, limit=limit, before=before)
-    session.answer(lambda: views.audit_json(lines), lambda look: audit_text(lines, look),
+    session.answer(lambda: as_json(AuditLog(lines)), lambda look: audit_text(lines, look),
                    table=lambda look: audit_table(lines, look), many="entries")
     return 0

@@ -23,7 +23,7 @@ def emergency_flip_command(session: CommandCall, app: str, version: str, force: 
                 extra={"from": flipped.source, "to": flipped.version, "release": flipped.release, "confirmed": True,
                        "image_checked": False,
                        "switch_ms": flipped.ms, "started": flipped.started, "warnings": list(flipped.warnings)})
-    session.answer(lambda: views.done_json(done), lambda look: _text(done, flipped, look))
+    session.answer(lambda: views.as_json(done), lambda look: _text(done, flipped, look))
     return 0
 
 

@@ -12,8 +12,8 @@ from deployctl.cli.session import CommandCall
 from deployctl.cli.terminal import TerminalStyle
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import Invalid
-from deployctl.usecases import views
-from deployctl.usecases.views import printed_json
+from deployctl.usecases.listings import LogLines
+from deployctl.usecases.views import as_json, json_pieces
 
 if TYPE_CHECKING:
     from deployctl.usecases.view.logs import Printed
@@ -57,8 +57,7 @@ def _print_lines(session: CommandCall, app: AppName, lines: Iterator[Printed]) -
     """Write each line as it arrives, since followed logs are read live. With -o json all lines form one object."""
     look = session.look(session.out)
     if session.output == "json":
-        head = {"schema": views.SCHEMA, "kind": "Logs", "app": app}
-        texts = views.json_pieces(head, "lines", map(printed_json, lines), lambda told: json_line(told, look)[:-1])
+        texts = json_pieces(as_json(LogLines(app, ())), "lines", map(as_json, lines), lambda told: json_line(told, look)[:-1])
     else:
         texts = (_written(one, session.output, look) for one in lines)
     for text in texts:
@@ -70,7 +69,7 @@ def _print_lines(session: CommandCall, app: AppName, lines: Iterator[Printed]) -
 def _written(one: Printed, output: str, look: TerminalStyle) -> str:
     line = one.line
     if output == "jsonl":
-        return json_line(printed_json(one), look)
+        return json_line(as_json(one), look)
     if output == "tsv":
         return "\t".join(map(look.say, (one.name, line.at, line.stream, line.text))) + "\n"
     return f"{look.say(one.name):<8} {_clock(line.at, look)} {look.say(line.text)}\n"

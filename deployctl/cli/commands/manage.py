@@ -33,7 +33,7 @@ def first_words(session: CommandCall) -> int:
             show_status(session, s, None)
     else:
         place = session.place = str(session.settings.home)
-        session.answer(lambda: views.status_json(StatusView((), None, None)), lambda _look: [*FIRST_STEPS])
+        session.answer(lambda: views.as_json(StatusView((), None, None)), lambda _look: [*FIRST_STEPS])
         session.note(f"No deployctl home in {place} yet.")
     return 0
 
@@ -51,7 +51,7 @@ def demo_command(session: CommandCall, stop: bool) -> int:
     code = run_demo(folder, stop=stop, out=out)
     if session.machine and code == 0:
         done = Done("Demo", "demo", "the demo is removed" if stop else "the demo is running")
-        session.answer(lambda: views.done_json(done), lambda _look: [])
+        session.answer(lambda: views.as_json(done), lambda _look: [])
     elif session.machine:
         raise DeployctlError("the demo failed; see stderr", remedy=["deployctl doctor"])
     return code
@@ -69,6 +69,7 @@ def _demo_folder(session: CommandCall) -> Path:
 
 def doctor_command(session: CommandCall) -> int:
     from deployctl.cli.rendering.change import findings_table, findings_text
+    from deployctl.usecases.listings import Findings
     from deployctl.usecases.setup.doctor import doctor
     from deployctl.watch.lock import check_watcher
 
@@ -76,7 +77,7 @@ def doctor_command(session: CommandCall) -> int:
         findings = doctor(session.settings, exists=session.has_ledger(),
                           build=lambda: opened.enter_context(closing(session.open(session.settings, progress))))
     findings += check_watcher(session.settings.state_dir)
-    session.answer(lambda: views.findings_json(findings), lambda look: findings_text(findings, look),
+    session.answer(lambda: views.as_json(Findings(tuple(findings))), lambda look: findings_text(findings, look),
                    table=lambda _look: findings_table(findings), many="findings")
     return 1 if any(not found.ok and found.fatal for found in findings) else 0
 

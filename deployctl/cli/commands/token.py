@@ -8,8 +8,9 @@ from deployctl.cli.prompts import require_sure
 from deployctl.cli.run_change import answer
 from deployctl.cli.session import CommandCall
 from deployctl.domain.host.access import given, parse_days, parse_scope, roles_text
-from deployctl.usecases import views
+from deployctl.usecases.listings import created, with_state
 from deployctl.usecases.results import Done
+from deployctl.usecases.views import as_json
 
 
 def token_create_command(session: CommandCall, name: str, scope: str, apps: Sequence[str], expires: str) -> int:
@@ -20,7 +21,7 @@ def token_create_command(session: CommandCall, name: str, scope: str, apps: Sequ
     roles, days = given(parse_scope(scope), apps), parse_days(expires)
     with session.services(make=True) as s:
         made = create_token(name, roles, s, days=days)
-        told = views.token_json(made.token, now=s.clock.utc(), secret=made.secret)
+        told = as_json(created(made.token, made.secret, now=s.clock.utc()))
     until = made.token.expires_at
     session.answer(lambda: told, lambda look: [made.secret] if look.quiet else [
         f"{look.good} token {name} created: {roles_text(roles)}, "
@@ -35,7 +36,7 @@ def token_list_command(session: CommandCall) -> int:
     from deployctl.usecases.access.tokens import list_tokens
 
     with session.services() as s:
-        told = views.tokens_json(list_tokens(s), now=s.clock.utc())
+        told = as_json(with_state(list_tokens(s), now=s.clock.utc()))
     session.answer(lambda: told, lambda look: tokens_text(told, look), table=lambda look: tokens_table(told, look),
                    many="tokens")
     return 0

@@ -10,8 +10,9 @@ from deployctl.cli.run_change import answer
 from deployctl.cli.session import CommandCall
 from deployctl.domain.host.access import ALL, User, WentAlong, given, parse_role, roles_text, rules_server
 from deployctl.domain.inputs.names import parse_app
-from deployctl.usecases import views
+from deployctl.usecases.listings import Link, SessionList, UserLink, count_sessions
 from deployctl.usecases.results import Done
+from deployctl.usecases.views import as_json
 
 if TYPE_CHECKING:
     from deployctl.ports import Services
@@ -43,7 +44,7 @@ def _tell_link(session: CommandCall, user: User, sentence: str, s: Services) -> 
     until = later(s.clock.utc(), LINK_MINUTES * 60)
     url = link_url(make_link(user.name, s), s)
     session.answer(
-        lambda: views.user_json(user, sentence=sentence, link=url, until=until),
+        lambda: as_json(UserLink(user, sentence, Link(url, until))),
         lambda look: [url] if look.quiet else [
             f"{look.good} {sentence}", f"  Valid once, for {LINK_MINUTES} minutes:", f"  {url}"])
     if s.spec.web.enabled and not s.guard.port_taken(*s.spec.web.listen):
@@ -57,7 +58,7 @@ def user_list_command(session: CommandCall) -> int:
 
     with session.services() as s:
         users, sessions = list_users(s), list_sessions(None, s)
-    told = views.users_json(users, sessions)
+    told = as_json(count_sessions(users, sessions))
     session.answer(lambda: told, lambda look: users_text(told, look), table=lambda look: users_table(told, look),
                    many="users")
     return 0
@@ -92,7 +93,7 @@ def user_sessions_command(session: CommandCall, name: str) -> int:
 
     with session.services() as s:
         require_user(name, s)
-        told = views.sessions_json(name, list_sessions(name, s))
+        told = as_json(SessionList(name, list_sessions(name, s)))
     session.answer(lambda: told, lambda look: sessions_text(told, look), table=lambda look: sessions_table(told, look),
                    many="sessions")
     return 0
@@ -146,4 +147,4 @@ def _ask_heir(session: CommandCall, name: str, s: Services) -> str | None:
 
 def _tell(session: CommandCall, user: User, sentence: str, *, changed: bool = True, went: WentAlong | None = None) -> None:
     answer(session, Done("User", "", sentence, went.lines if went else (), changed=changed,
-                         extra={**views.user_fields(user), **(went.fields if went else {})}))
+                         extra={**as_json(user), **(went.fields if went else {})}))

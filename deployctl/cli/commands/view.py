@@ -39,7 +39,7 @@ def show_status(session: CommandCall, s: Services, app: AppName | None, *, clear
     if clear:
         session.write("\x1b[H\x1b[2J")
     session.answer(
-        lambda: {**views.status_json(view), **({} if view.apps else {"other_homes": [asdict(home) for home in view.others]})},
+        lambda: {**views.as_json(view), **({} if view.apps else {"other_homes": [asdict(home) for home in view.others]})},
         lambda look: status_text(view, look, one=app is not None, home=str(s.home)),
         table=lambda look: instances_table(view.apps[0], look) if app else apps_table(view, look), many="apps")
 
@@ -64,7 +64,7 @@ def history_command(session: CommandCall, words: CliArguments, limit: int) -> in
 
     with session.services() as s:
         view = history(words.resolve(s, session)[0], s, limit=limit)
-    session.answer(lambda: views.history_json(view), lambda look: history_text(view, look),
+    session.answer(lambda: views.as_json(view), lambda look: history_text(view, look),
                    table=lambda look: history_table(view, look), many="changes")
     return 0
 
@@ -77,7 +77,7 @@ def show_command(session: CommandCall, words: CliArguments) -> int:
     with session.services() as s:
         app, (named, *_) = words.resolve(s, session)
         view = show(app, named.version, s, release=named.release)
-    session.answer(lambda: views.show_json(view), lambda look: show_text(view, look))
+    session.answer(lambda: views.as_json(view), lambda look: show_text(view, look))
     return 0
 
 
@@ -92,6 +92,6 @@ def diff_command(session: CommandCall, words: CliArguments, exit_code: bool, sho
         after, number = (more[0].version, more[0].release) if more else (None, None)
         view = diff(app, before.version, after, s, before_release=before.release, after_release=number)
     shown = view if show_secrets else replace(view, lines=tuple(redact_lines(view.lines)))
-    session.answer(lambda: views.diff_json(shown), lambda look: diff_text(shown, look),
+    session.answer(lambda: views.as_json(shown), lambda look: diff_text(shown, look),
                    table=lambda _look: diff_table(shown), many="differences")
     return 10 if exit_code and view.lines else 0

@@ -12,13 +12,14 @@ from deployctl.cli.session import CommandCall
 from deployctl.domain.host.actor import Via
 from deployctl.errors import Invalid
 from deployctl.usecases import views
-from deployctl.usecases.results import Done, Reconciled
+from deployctl.usecases.results import Done
 from deployctl.verbs.table import VERBS
 
 if TYPE_CHECKING:
     from deployctl.domain.host.server import WebSpec
     from deployctl.domain.inputs.names import AppName
     from deployctl.ports import Services
+    from deployctl.usecases.change.reconcile import Reconciled
 
 
 def serve_command(session: CommandCall, no_web: bool, listen: tuple[str, int] | None) -> int:
@@ -81,7 +82,7 @@ def reconcile_command(session: CommandCall, app: str | None, dry_run: bool, exit
         if not dry_run:
             confirmed(session, lambda sure, _revision: take_engine(s, confirmed=sure))
         found = preview_reconcile(s, app=name) if dry_run else reconcile(s, app=name)
-    session.answer(lambda: views.reconciled_json(found), lambda look: reconciled_text(found, look),
+    session.answer(lambda: views.as_json(found), lambda look: reconciled_text(found, look),
                    table=lambda _look: reconciled_table(found), many="lines")
     session.warn_of_watcher()
     return _code(found, exit_code=exit_code)

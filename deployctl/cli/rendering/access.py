@@ -9,7 +9,7 @@ from deployctl.cli.rendering.tables import NONE, Column, TextTable, lay_out
 from deployctl.cli.rendering.times import ago, when
 from deployctl.cli.terminal import TerminalStyle
 from deployctl.domain.host.access import roles_text
-from deployctl.usecases.results import AuditLine
+from deployctl.usecases.listings import AuditLine
 
 JsonObject = Mapping[str, Any]
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from deployctl.cli.terminal import TerminalStyle
-from deployctl.errors import AttentionNeeded, DeployctlError, RevertedAfterSwitch
+from deployctl.errors import AttentionNeeded, DeployctlError, RevertedAfterSwitch, Serving
 from deployctl.pattern import pattern
 
 _LABELS = {
@@ -33,14 +30,10 @@ def _state_word(error: DeployctlError) -> str:
     return "Reverted" if isinstance(error, RevertedAfterSwitch) else "Nothing changed"
 
 
-def serving_sentence(serving: Mapping[str, Any]) -> str:
+def serving_sentence(serving: Serving) -> str:
     """Return which version is live, as text."""
-    version, address = serving.get("version"), serving.get("address")
-    if not version:
-        return "no live version."
-    where = f" on {address}" if address else ""
-    return (f"{serving['app']} {version} is live with 100 % of traffic{where}." if serving.get("app")
-            else f"{version} is live{where}.")
+    where = f" on {serving.address}" if serving.address else ""
+    return f"{serving.app} {serving.version} is live with 100 % of traffic{where}."
 
 
 def _remedy(line: str) -> str:

@@ -10,15 +10,14 @@ from deployctl.cli.session import CommandCall
 from deployctl.cli.terminal import TerminalStyle
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.rejections import Rejection
-from deployctl.usecases import views
-from deployctl.usecases.view.rejections import refusal_json
+from deployctl.usecases.listings import RejectionList
+from deployctl.usecases.views import as_json
 
 
 def print_refusals(session: CommandCall, app: AppName, found: Sequence[Rejection]) -> None:
     look = session.look(session.out)
     if session.output == "json":
-        lines = [refusal_json(one) for one in found]
-        session.write(json_line({"schema": views.SCHEMA, "kind": "Refusals", "app": app, "lines": lines}, look))
+        session.write(json_line(as_json(RejectionList(app, found)), look))
         return
     for one in found:
         session.write(_line(session, one, look))
@@ -28,7 +27,7 @@ def print_refusals(session: CommandCall, app: AppName, found: Sequence[Rejection
 
 def _line(session: CommandCall, one: Rejection, look: TerminalStyle) -> str:
     if session.output == "jsonl":
-        return json_line(refusal_json(one), look)
+        return json_line(as_json(one), look)
     if session.output == "tsv":
         return "\t".join(map(look.say, (one.at, str(one.status), one.cause, one.client, one.sentence))) + "\n"
     return f"{one.at[11:19] if look.relative else iso(one.at)} {look.say(one.sentence)}\n"

@@ -112,7 +112,7 @@ def _running(view: ReleaseView, look: TerminalStyle) -> str:
     if one is None:
         return "no container"
     sign = look.bad + " " if one.health == "failing" else ""
-    said = f" ({one.said})" if one.said else ""
+    said = f" ({one.probe_message})" if one.probe_message else ""
     container = (one.container or NONE)[:12]
     return f"{sign}{one.health}{said}, {one.weight} % of traffic, 127.0.0.1:{one.port}, container {container}"
 
@@ -156,7 +156,7 @@ def diff_text(view: DiffView, look: TerminalStyle) -> list[str]:
 def _named(view: DiffView) -> str:
     before, after = view.before, view.after
     if before.version == after.version:
-        return f"{before.version} (release {before.number}) → {after.version} (release {after.number})"
+        return f"{before.version} (release {before.release}) → {after.version} (release {after.release})"
     return f"{before.version} → {after.version}"
 
 

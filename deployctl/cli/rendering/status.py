@@ -7,7 +7,7 @@ from deployctl.cli.rendering.times import ago, took
 from deployctl.cli.terminal import TerminalStyle
 from deployctl.domain.change.readiness import Readiness
 from deployctl.domain.images.same_image import short_digest
-from deployctl.usecases.results import AppView, ConfigCode, InstanceView, StatusView
+from deployctl.usecases.results import AppView, ConfigCode, InstanceView, StatusView, UnderWay
 
 
 def status_text(view: StatusView, look: TerminalStyle, *, one: bool, home: str = "this home") -> list[str]:
@@ -160,7 +160,7 @@ def _page(app: AppView, look: TerminalStyle) -> list[str]:
     where = app.address or ", ".join(app.hosts) or "no address"
     lines = [f"{app.app}   {where}   revision {app.revision}   {state_words(app.state, look)}"]
     if app.deployment:
-        lines += ["", f"  {_deploying(app, look)}"]
+        lines += ["", f"  {_deploying(app.deployment, look)}"]
     if app.instances:
         lines += ["", *lay_out(instances_table(app, look), look, indent=2)]
     elif not app.deployment:
@@ -168,11 +168,9 @@ def _page(app: AppView, look: TerminalStyle) -> list[str]:
     return lines
 
 
-def _deploying(app: AppView, look: TerminalStyle) -> str:
-    told = app.deployment or {}
-    parts = [f"{told.get('kind', 'deployment')} {told.get('to') or ''}".rstrip(), f"phase {told.get('phase')}",
-             f"by {told.get('by')}", f"since {ago(str(told.get('since')), look)}"]
-    return "→ " + ", ".join(parts) + (", interrupted" if told.get("interrupted") else "")
+def _deploying(one: UnderWay, look: TerminalStyle) -> str:
+    parts = [f"{one.kind} {one.to or ''}".rstrip(), f"phase {one.phase}", f"by {one.by}", f"since {ago(one.since, look)}"]
+    return "→ " + ", ".join(parts) + (", interrupted" if one.interrupted else "")
 
 
 def instances_table(app: AppView, look: TerminalStyle) -> TextTable:
@@ -207,7 +205,7 @@ def _instance_row(one: InstanceView, name: str, look: TerminalStyle) -> tuple[st
         one.address,
         short_digest(one.digest),
         (one.container or NONE)[:12],
-        one.said,
+        one.probe_message,
     )
 
 

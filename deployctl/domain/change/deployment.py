@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from deployctl.dataclass import dataclass
 from deployctl.domain.change.plan import StepKind
 
 if TYPE_CHECKING:
+    from deployctl.domain.change.diagnosis import FailureCause
     from deployctl.domain.images.release import App
     from deployctl.domain.inputs.names import AppName
+    from deployctl.domain.inputs.units import At
 
 
 class Phase(StrEnum):
@@ -90,7 +92,7 @@ class EndReason:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """One deployment as the ledger records it. `outcome` is None while it is open."""
+    """One attempt to change an app."""
 
     id: int
     app: AppName
@@ -100,15 +102,16 @@ class Deployment:
     phase: Phase
     actor: str
     note: str
-    started_at: str
+    started_at: At
     token: int
-    finished_at: str | None = None
-    outcome: str | None = None
+    finished_at: At | None = None
+    outcome: str | None = None  # None: it is open
     error: str | None = None
     evidence: tuple[str, ...] = ()
     abort_by: str | None = None
-    error_code: str | None = None  # an EndCode or an error code; None for rows written by older builds
-    cause: str | None = None  # a FailureCause
+    # None for rows written by older builds
+    error_code: Annotated[str | None, "The same for programs: the code of an error, or how else it ended."] = None
+    cause: Annotated[Annotated[str, FailureCause] | None, "Why its candidate failed, as far as that is known."] = None
     why: str = ""  # `error` without what a page already says in its title
     before: App | None = None  # the app before this deployment began: recovery restores its address
 

@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """One contradiction. Without a `repair` it takes a person to decide. `message` does not name the app."""
+    """One contradiction between the ledger and what runs."""
 
     kind: DriftKind
-    message: str
-    mend: Repair | None = None
+    message: str  # does not name the app
+    mend: Repair | None = None  # None: a person has to decide
     app: AppName | None = None  # None: concerns the whole home
     release: int | None = None  # number
     container: str | None = None  # full id, network name, or image tag

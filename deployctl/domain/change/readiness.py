@@ -73,7 +73,8 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Whether one release can be rolled back to. `why` says why not, or what to note."""
+    """Whether it can be rolled back to: `how` says what that takes, `why` what prevents it or should be known first, and
+    `code` the same for programs."""
 
     release: int  # number
     version: str

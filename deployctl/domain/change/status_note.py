@@ -19,14 +19,14 @@ class NoteCode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StatusNote:
-    """`message` is about `version` if there is one; `more` continues it. Neither names the app."""
+    """What a person should know of an app beside its state."""
 
     code: NoteCode
     app: str
-    message: str
+    message: str  # about `version` where there is one; does not name the app
     version: str | None = None
     release: int | None = None
-    more: str = ""
+    more: str = ""  # goes on from `message`
 
     @property
     def line(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from deployctl.dataclass import dataclass, field
 from deployctl.domain.host.actor import Actor
@@ -15,6 +15,7 @@ from deployctl.errors import Invalid
 
 if TYPE_CHECKING:
     from deployctl.domain.inputs.names import AppName
+    from deployctl.domain.inputs.units import At
 
 ALL = "*"  # every app, and what belongs to no app
 
@@ -47,6 +48,7 @@ class Role(StrEnum):
         return _ORDER[self] >= _ORDER[asked]
 
 
+Roles = Annotated[Mapping[str, Role], "App, or * for all, → role."]
 _ORDER = {Role.VIEWER: 0, Role.DEPLOYER: 1, Role.ADMIN: 2}
 SCOPE_ROLES: dict[str, Role] = {"read": Role.VIEWER, "deploy": Role.DEPLOYER, "admin": Role.ADMIN}
 
@@ -89,10 +91,14 @@ class User:
     """`password` is an argon2id hash, None if only a one-time link signs in. Times are ISO 8601, UTC."""
 
     name: str
-    roles: Mapping[str, Role]
+    roles: Roles
     password: str | None
-    created_at: str
+    created_at: At
     created_by: str
+
+    @property
+    def has_password(self) -> Annotated[bool, "Whether a password is set."]:
+        return self.password is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +107,8 @@ class SignIn:
 
     id: int
     user: str
-    created_at: str
-    seen_at: str
+    created_at: At
+    seen_at: At
     address: str
     agent: str
     ended_at: str | None = None
@@ -115,14 +121,14 @@ class Token:
 
     id: int
     name: str
-    roles: Mapping[str, Role]
-    created_at: str
+    roles: Roles
+    created_at: At
     created_by: str
-    expires_at: str | None
-    used_at: str | None = None
+    expires_at: At | None
+    used_at: At | None = None
     used_from: str | None = None
-    revoked_at: str | None = None
-    owner: str | None = None
+    revoked_at: At | None = None
+    owner: Annotated[str | None, "The user whose admin role it depends on; null: created on the command line."] = None
 
     def state(self, now: str) -> str:
         """Return in_use, expired or revoked."""

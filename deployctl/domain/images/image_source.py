@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from deployctl.dataclass import dataclass
 from deployctl.domain.images.image_ref import DOCKER_HUB, parse_image
@@ -36,13 +36,21 @@ class ImageCode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ImageNews:
-    """What is known of the image beyond its name. Digests are a registry's (sha256:…), not image ids."""
+    """What a registry said of the image. Digests are the registry's own (sha256:…), not image ids."""
 
     code: ImageCode
     reference: str
-    before: str | None = None  # None: this server never pulled it
+    before: Annotated[str | None, "The digest this server had; null: never pulled."] = None
     after: str | None = None
     why: str = ""
+
+    @property
+    def reason(self) -> Annotated[str | None, "Why the registry could not be checked."]:
+        return self.why or None
+
+    @property
+    def message(self) -> str:
+        return image_sentence(self)
 
 
 def own_digests(ref: ImageRef, repo_digests: Iterable[str]) -> tuple[str, ...]:

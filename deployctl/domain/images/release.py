@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from deployctl.dataclass import asdict, dataclass, field, replace
 from deployctl.digest import sha256
@@ -18,6 +18,7 @@ from deployctl.domain.proxy.trust import ProxyTrust
 if TYPE_CHECKING:
     from deployctl.domain.inputs.app_spec import AppFile
     from deployctl.domain.inputs.names import AppName, Version
+    from deployctl.domain.inputs.units import At, Ms
 
 
 class Colour(StrEnum):
@@ -154,7 +155,7 @@ OVERTAKEN, SET_ASIDE = "overtaken", "its upgrade was superseded by a rollback"
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    at: str  # ISO 8601, UTC
+    at: At
     actor: str
     reason: str
     revision: int = 0  # the app's when it was recorded, set by the ledger: orders it among changes where clocks disagree
@@ -169,18 +170,22 @@ class Release:
     number: int  # counts per app from 1
     version: Version
     bundle: Bundle
-    created_at: str
-    proven_at: str | None = None  # when it first passed its health check
+    created_at: At
+    proven_at: At | None = None  # when it first passed its health check
     colour: Colour | None = None  # None until promoted
     hold: Hold | None = None
     failure: str | None = None  # why its last deployment failed, in one line
     failure_code: str | None = None  # a FailureCause, OVERTAKEN, or an error code; None for rows written by older builds
-    cap_drop: tuple[str, ...] = ()  # capabilities that its containers are created without; sorted. Not in the release spec:
-    # a release created before they were dropped keeps its hash and its capabilities
+    # Sorted. Not in the release spec: a release created before they were dropped keeps its hash and its capabilities.
+    cap_drop: Annotated[tuple[str, ...], "Linux capabilities that its containers run without."] = ()
 
     @property
     def digest(self) -> str:
         return self.bundle.digest
+
+    @property
+    def bundle_hash(self) -> str:
+        return self.bundle.hash()
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,10 +267,10 @@ class Change:
     kind: str  # upgrade, rollback, undo, stop, start
     source: int | None  # number of the release that was live before
     target: int | None  # number of the release that is live since
-    at: str
+    at: At
     actor: str
     note: str = ""
-    switch_ms: float = 0.0
+    switch_ms: Ms = 0.0
     held: int | None = None  # release that this change put on hold
     lifted: int | None = None  # release that this change released from hold
     chain: tuple[int, ...] = ()  # releases to roll back to from here, see domain/change/serving.py

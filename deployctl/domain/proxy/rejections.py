@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from deployctl.dataclass import dataclass
 
 if TYPE_CHECKING:
     from deployctl.domain.inputs.names import AppName
+    from deployctl.domain.inputs.units import At
 
 
 class Cause(StrEnum):
@@ -72,19 +73,19 @@ def cause_of(status: int, ending: str = "") -> Cause:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """One of HAProxy's own error responses."""
+    """One request that HAProxy answered itself."""
 
-    at: str  # ISO 8601, UTC, to the millisecond
-    app: AppName | None  # None: the shared address, and no app's host name could be read
-    release: int | None  # number; None if no release was reached
+    at: At  # to the millisecond
+    app: Annotated[AppName | None, "null: the host name belongs to no app, or could not be read."]
+    release: Annotated[int | None, "null: no release was contacted."]
     status: int
     cause: Cause
-    client: str  # the client's address and port
-    method: str = ""  # empty if no request could be read
-    path: str = ""  # without its query, which may hold secrets
-    host: str = ""  # only of an unknown one
-    detail: str = ""  # where HAProxy stopped parsing; known of the last rejected request only
-    gate: bool = False  # sent by deployctl for an upgrade, not by a client
+    client: Annotated[str, "Address and port."]
+    method: Annotated[str, "Empty if no request could be read; then so are host and path."] = ""
+    path: Annotated[str, "Without its query."] = ""  # which may hold secrets
+    host: Annotated[str, "Only for unknown_host."] = ""
+    detail: Annotated[str, "Where HAProxy stopped reading; known for the last one only."] = ""
+    gate: Annotated[bool, "Sent by an upgrade, not by a client."] = False
 
     @property
     def sentence(self) -> str:

@@ -55,4 +55,4 @@ def _ended(app: AppName, opened: Deployment | None, s: Services) -> str:
         taken_back = last.outcome == Phase.REVERTED
         what = f"the {last.kind} of {app} was stopped" if taken_back else f"the {last.kind} of {app} had already {last.outcome}"
     serving = find_serving(app, s)
-    return f"{what}; {serving['version']} is live" if serving else f"{what}; {app} has no live version"
+    return f"{what}; {serving.version} is live" if serving else f"{what}; {app} has no live version"

@@ -21,7 +21,6 @@ from deployctl.execution.health_gate import HealthGate
 from deployctl.execution.runner import Walk, run
 from deployctl.usecases.drift import look_at_home, look_outside, sight_of
 from deployctl.usecases.read_facts import require_app
-from deployctl.usecases.results import Reconciled, RepairDone
 from deployctl.usecases.steps.lease import fenced_by, lease
 from deployctl.usecases.steps.options import ChangeOptions
 from deployctl.usecases.steps.recover import recover
@@ -34,6 +33,46 @@ if TYPE_CHECKING:
     from deployctl.usecases.drift import DriftReading
 
 ROUNDS = 50  # readings of one app in one pass; no drift is tried twice, so this only matters if the state never settles
+
+
+@dataclass(frozen=True, slots=True)
+class RepairDone:
+    """One contradiction between ledger and actual state, and what became of it."""
+
+    app: str | None  # None: concerns the whole home
+    kind: str
+    summary: str
+    mend: str | None  # how it is repaired, as text; None: a person has to decide
+    done: bool = False
+    why: str = ""  # why it was not repaired
+    release: int | None = None  # number
+    repair: Repair | None = None  # the code of `mend`
+    why_code: str | None = None  # the code of the error that prevented it
+
+    @property
+    def says_more(self) -> bool:
+        """Return whether `why` adds something: if checking itself failed, the message is the reason."""
+        return bool(self.why) and (self.mend is not None or self.why_code is None)
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """What `reconcile` found and did; with `dry_run` what it would do."""
+
+    lines: tuple[RepairDone, ...] = ()
+    dry_run: bool = False
+
+    @property
+    def ok(self) -> bool:
+        return self.dry_run or not self.left
+
+    @property
+    def changed(self) -> bool:
+        return any(line.done for line in self.lines)
+
+    @property
+    def left(self) -> tuple[RepairDone, ...]:
+        return tuple(line for line in self.lines if not line.done)
 
 
 def reconcile(s: Services, *, app: AppName | None = None, options: ChangeOptions = ChangeOptions()) -> Reconciled:
@@ -212,7 +251,7 @@ def _told(lines: list[RepairDone], s: Services) -> list[RepairDone]:
     """Record the repairs as events in the ledger, as far as it can be written."""
     for line in lines:
         if line.done and (failed := _try(lambda line=line: s.ledger.event(  # type: ignore[misc]
-                "reconciled", f"{line.sentence}: {line.mend}", at=s.clock.utc(), actor=s.actor,
+                "reconciled", f"{line.summary}: {line.mend}", at=s.clock.utc(), actor=s.actor,
                 app=AppName(line.app) if line.app else None,
                 data={"drift": line.kind, "repair": line.repair, "release": line.release}))):
             s.report.warn(failed.message)

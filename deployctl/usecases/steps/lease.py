@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from deployctl.errors import DeployctlError, LeaseHeld
+from deployctl.errors import DeployctlError, LeaseHeld, Serving
 from deployctl.execution.fence import fenced, taken_over
 
 if TYPE_CHECKING:
@@ -83,8 +83,8 @@ def _busy(app: AppName, verb: str, lease: LeaseFacts, s: Services) -> LeaseHeld:
     return error
 
 
-def find_serving(app: AppName, s: Services) -> dict[str, object] | None:
-    """Return the app's live release: HAProxy's, or the ledger's if HAProxy has none."""
+def find_serving(app: AppName, s: Services) -> Serving | None:
+    """Return who answers the app's visitors now: HAProxy's word, the ledger's where HAProxy has none."""
     try:
         row = s.ledger.find_app(app)
         number = _served_by_proxy(row, s) if row else None
@@ -93,8 +93,7 @@ def find_serving(app: AppName, s: Services) -> dict[str, object] | None:
         return None
     if row is None or release is None:
         return None
-    return {"app": app, "version": release.version, "release": release.number, "revision": row.revision,
-            "address": row.address}
+    return Serving(app, release.version, release.number, row.revision, row.address)
 
 
 def _served_by_proxy(row: App, s: Services) -> int | None:

@@ -9,8 +9,8 @@ from deployctl.domain.change.deployment import Phase
 from deployctl.domain.host.actor import Actor
 from deployctl.domain.host.denied_changes import DENIED_KINDS as REFUSED
 from deployctl.domain.inputs.names import AppName
+from deployctl.usecases.listings import AuditLine
 from deployctl.usecases.read_facts import not_known
-from deployctl.usecases.results import AuditLine
 
 if TYPE_CHECKING:
     from deployctl.ports import Services

@@ -11,7 +11,7 @@ from deployctl.domain.images.capabilities import to_drop
 from deployctl.domain.images.same_image import short_digest
 from deployctl.errors import NotFound
 from deployctl.usecases.read_facts import observe, require_release
-from deployctl.usecases.results import DiffLine, DiffView
+from deployctl.usecases.results import DiffLine, DiffView, Side
 
 if TYPE_CHECKING:
     from deployctl.domain.images.release import Bundle, Release
@@ -32,7 +32,11 @@ def diff(app: AppName, before: Version, after: Version | None, s: Services, *, b
     else:
         raise NotFound(f"{app} has no active release to compare {before} with",
                        remedy=[f"deployctl diff {app} {before} VERSION"])
-    return DiffView(app, left, right, tuple(compare_releases(left, right)))
+    return DiffView(app, _side(left), _side(right), tuple(compare_releases(left, right)))
+
+
+def _side(release: Release) -> Side:
+    return Side(release.version, release.number)
 
 
 def compare(before: Bundle, after: Bundle) -> list[DiffLine]:

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Printed:
-    """One line of a log. `name` is the version, or VERSION@RELEASE if it has several releases."""
+    """One line of a log."""
 
     release: int
     version: str
-    name: str
+    name: str  # the version, or VERSION@RELEASE where it has several releases
     line: LogLine
 
 

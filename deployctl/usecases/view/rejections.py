@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from deployctl.usecases.clock_math import later
 from deployctl.usecases.read_facts import require_app
@@ -24,9 +24,3 @@ def refusals(app: AppName, s: Services, *, tail: int = 100, since: float | None 
     earliest = "" if since is None else later(s.clock.utc(), -since)
     found = [one for one in s.traffic.refusals() if one.app in owners and one.at >= earliest]
     return [one for one in found if grep is None or grep in one.sentence][-tail:] if tail else []
-
-
-def refusal_json(one: Rejection) -> dict[str, Any]:
-    return {"at": one.at, "app": one.app, "release": one.release, "status": one.status, "cause": str(one.cause),
-            "client": one.client, "method": one.method, "host": one.host, "path": one.path, "detail": one.detail,
-            "gate": one.gate, "text": one.sentence}

@@ -18,7 +18,7 @@ from deployctl.domain.proxy.traffic import Counters
 from deployctl.errors import DeployctlError
 from deployctl.usecases.drift import Outside, closer_drift, listed_drift, store_now
 from deployctl.usecases.read_facts import Containers, at_home, require_app
-from deployctl.usecases.results import AppView, InstanceView, StatusView
+from deployctl.usecases.results import AppView, InstanceView, StatusView, UnderWay
 from deployctl.usecases.view.config_state import config_state
 from deployctl.usecases.view.health_now import ask_once, may_ask
 from deployctl.usecases.view.quality import find_trouble
@@ -195,9 +195,8 @@ def _view(app: App, instances: Sequence[Instance], releases: Mapping[tuple[AppNa
     drift = () if lease else listed_drift(app, instances, releases, changes, outside, s)
     if opened:
         to = None if opened.target is None else s.ledger.find_release(app.name, opened.target)
-        deployment = {"id": opened.id, "kind": opened.kind, "phase": str(opened.phase), "by": opened.actor,
-                      "since": opened.started_at, "interrupted": lease is None,
-                      "to": to.version if to else None}
+        deployment = UnderWay(opened.id, opened.kind, str(opened.phase), opened.actor, opened.started_at,
+                              interrupted=lease is None, to=to.version if to else None)
     state = _state(active, serving, changes=bool(changes), deploying=bool(lease and opened), seen=seen)
     quality = find_trouble(app.name, active.release, active.version, changes, s) if active and state == "healthy" else None
     notes = [*_trouble_notes(app, active, quality), *_notes(app, serving, views, opened is not None and lease is None)]
@@ -236,7 +235,8 @@ def _instance_view(instance: Instance, release: Release, role: ReleaseRole, cont
         health=health, weight=100 if release.number == serving else 0, container=instance.container,
         colour=release.colour, digest=release.digest, held=release.hold is not None,
         warm=role is ReleaseRole.STANDBY and health == "passing", health_reason=reason,
-        said=_said(answer, counted, reason, _other_mac(instance, container, seen)) or _in_its_place(instance, release, seen),
+        probe_message=_said(answer, counted, reason, _other_mac(instance, container, seen))
+        or _in_its_place(instance, release, seen),
         probe_ms=round(answer.ms, 1) if answer else None, status=container.status if container else "",
         requests=counted.requests, in_flight=counted.in_flight, failed_requests=counted.failed,
         failed_precision=counted.precision, closed_connections=counted.closed,
@@ -323,7 +323,7 @@ def _trouble_notes(app: App, active: InstanceView | None, quality: Trouble | Non
         yield StatusNote(NoteCode.LIVE_FAILS_REQUESTS, app.name, quality.message, active.version, active.release,
                          more=quality.compared)
     if active and active.health != "passing":
-        message = trouble_text(active.version, active.health_reason, active.said)
+        message = trouble_text(active.version, active.health_reason, active.probe_message)
         yield StatusNote(NoteCode.LIVE_NOT_PASSING, app.name, message, active.version, active.release)
 
 

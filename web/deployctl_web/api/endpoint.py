@@ -15,7 +15,7 @@ from deployctl.dataclass import dataclass, field
 from deployctl.domain.host.access import parse_person, parse_token_name
 from deployctl.domain.inputs.names import parse_version
 from deployctl.errors import Invalid, NotFound
-from deployctl.usecases.views import Json as Json
+from deployctl.usecases.views import as_json
 from deployctl_web.api.headers import asked_revision
 from deployctl_web.api.idempotency import once
 from deployctl_web.api.strict_json import JSON, read_object, written
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 M = TypeVar("M", bound="BaseModel")
+Given = TypeVar("Given")
 CALL = "deployctl_call"
 MAX_NUMBER_DIGITS = 15  # of a number in a path: SQLite counts no further than 18
 
@@ -67,22 +68,21 @@ EMPTY = Model("deployctl.config.fields", "ConfigTable")
 
 @dataclass(frozen=True, slots=True)
 class EndpointAnswer:
-    """A response: its JSON, and a status other than 200."""
+    """A response: its body, and a status other than 200."""
 
-    body: Mapping[str, Any]
+    body: object
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-RouteFunction = Callable[..., EndpointAnswer | Json | Response]
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call as the document shows it. `gives` is the body of a 200."""
+    """One call as the document shows it. `gives` is the body of a 200: a result of a use case, or one of the API."""
 
     summary: str
-    gives: Model | None
+    gives: type | None
     more: str = ""
     body: Model | None = None
     query: Model | None = None
@@ -94,11 +94,13 @@ class Call:
     unlimited: bool = False  # not rate limited
 
 
-def documented(summary: str, gives: Model | None, **said: Any) -> Callable[[RouteFunction], Callable[..., Response]]:
-    """Call the view with parsed input, and document it: `query`, `body` and `revision` as it takes them."""
+def documented(summary: str, gives: type[Given] | None, **said: Any,
+               ) -> Callable[[Callable[..., Given | EndpointAnswer | Response]], Callable[..., Response]]:
+    """Call the view with parsed input, and document it: `query`, `body` and `revision` as it takes them. What it returns is
+    written as JSON."""
     one = Call(summary, gives, **said)
 
-    def mark(view: RouteFunction) -> Callable[..., Response]:
+    def mark(view: Callable[..., Given | EndpointAnswer | Response]) -> Callable[..., Response]:
         @wraps(view)
         def answer(**path: str) -> Response:
             words = _path(path)
@@ -124,11 +126,11 @@ def calls_of(app: Flask) -> dict[str, Call]:
     return {name: one for name, one in found.items() if one is not None}
 
 
-def _response(told: EndpointAnswer | Json | Response) -> Response:
+def _response(told: object) -> Response:
     if isinstance(told, Response):
         return told
     told = told if isinstance(told, EndpointAnswer) else EndpointAnswer(told)
-    return Response(json.dumps(told.body, allow_nan=False) + "\n", told.status, told.headers, content_type=JSON)
+    return Response(json.dumps(as_json(told.body), allow_nan=False) + "\n", told.status, told.headers, content_type=JSON)
 
 
 # -- parsing input ----------------------------------------------------------------------------------------------------

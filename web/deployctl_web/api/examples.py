@@ -1,106 +1,83 @@
-"""One example of each response, and the meaning of each error status. A test parses them with the models."""
+"""One example of each response, built of the types that responses are built of; and the meaning of each error status."""
 
 from __future__ import annotations
 
-from typing import Any
+from deployctl.dataclass import replace
+from deployctl.domain.change.deployment import Deployment, Phase
+from deployctl.domain.change.plan import StepKind
+from deployctl.domain.change.readiness import How, Readiness
+from deployctl.domain.host.access import Role, SignIn, Token, User
+from deployctl.domain.images.release import Change
+from deployctl.domain.inputs.names import AppName
+from deployctl.domain.proxy.rejections import Cause, Rejection
+from deployctl.errors import Serving
+from deployctl.memory import Store
+from deployctl.ports import LogLine
+from deployctl.usecases import listings as lists
+from deployctl.usecases import results
+from deployctl.usecases.view.logs import Printed
+from deployctl.usecases.views import Json, as_json
+from deployctl_web.api.answer_schemas import schema_name
+from deployctl_web.api.routes_read import Operation
+from deployctl_web.problems import Problem
+from deployctl_web.server_facts import Connections, DashboardFacts, ServerChecks
 
-from deployctl.usecases.views import SCHEMA, Json
-
+SHOP = AppName("shop")
 AT, LATER = "2026-01-01T12:00:00.000Z", "2026-01-01T12:15:00.000Z"
-_DIGEST = "sha256:" + "4f" * 32
+_ROLES = {"shop": Role.DEPLOYER}
 
+_READY = Readiness(1, "v1", ready=True, how=How.WARM, seconds=0.0)
+_ACTIVE = results.InstanceView(
+    "v2", 2, "active", 20002, "172.30.0.3", "passing", 100, "c0" * 32, "green", "sha256:" + "4f" * 32,
+    probe_message="GET /healthz gave 200", probe_ms=1.9, status="running", requests=51234, in_flight=3, answers_5xx=1,
+    response_ms=12.4, since=AT)
+_STANDBY = replace(_ACTIVE, version="v1", release=1, role="standby", port=20001, address="172.30.0.2", weight=0, colour="blue",
+                   warm=True, in_flight=0, since=None, readiness=_READY)
+_APP = results.AppView(
+    "shop", "127.0.0.1:8000", 118, "healthy", _ACTIVE, _STANDBY, (_ACTIVE, _STANDBY), None, since=AT, back="v1", back_release=1,
+    back_name="v1", back_warm=True, way_back=_READY, brings_back=("image acme/shop:v1 (1f2e3d4c5b6a)",),
+    config=results.ConfigState(results.ConfigCode.CHANGED, (results.DiffLine("env", "~", "WORKERS", "2", "4"),)))
+_DEPLOYMENT = Deployment(7, SHOP, "upgrade", 1, 2, Phase.SUCCEEDED, "ci-shop (token)", "faster search", AT, 3,
+                         finished_at=LATER)
+_CHANGE = Change(118, SHOP, "upgrade", 1, 2, AT, "ci-shop (token)", "faster search", 14.2)
+_PERSON = User("mara", _ROLES, None, AT, "root (cli)")
+_TOKEN = lists.TokenListed(
+    Token(4, "ci-shop", _ROLES, AT, "mara (web)", "2026-04-01T12:00:00.000Z", owner="mara"), "in_use")
 
-def _instance(version: str, release: int, **more: Any) -> Json:
-    return {
-        "version": version, "release": release, "role": "active", "port": 20000 + release,
-        "address": f"172.30.0.{release + 1}", "health": "passing", "health_reason": None, "weight": 100,
-        "container": "c0" * 32, "colour": "green", "digest": _DIGEST,
-        "held": False, "warm": False, "probe_message": "GET /healthz gave 200", "probe_ms": 1.9, "status": "running",
-        "requests": 51234, "in_flight": 3, "failed_requests": 0, "failed_precision": "exact",
-        "closed_connections": 0, "answers_5xx": 1,
-        "response_ms": 12.4, "since": AT, "readiness": None, **more,
-    }  # fmt: skip
-
-
-_READY: Json = {"ready": True, "how": "warm", "why": None, "code": None, "seconds": 0.0}
-_ACTIVE = _instance("v2", 2)
-_STANDBY = _instance("v1", 1, role="standby", weight=0, colour="blue", warm=True, in_flight=0, since=None, readiness=_READY)
-_DEPLOYMENT: Json = {
-    "id": 7, "action": "upgrade", "from_release": 1, "to_release": 2, "phase": "succeeded", "actor": "ci-shop (token)",
-    "note": "faster search", "started_at": AT, "finished_at": LATER, "error": None, "error_code": None,
-    "cause": None, "evidence": [],
-}  # fmt: skip
-_PERSON: Json = {"name": "mara", "roles": {"shop": "deployer"}, "password": False, "created_at": AT, "created_by": "root (cli)"}
-_TOKEN: Json = {
-    "id": 4, "name": "ci-shop", "roles": {"shop": "deployer"}, "created_at": AT, "created_by": "mara (web)", "owner": "mara",
-    "expires_at": "2026-04-01T12:00:00.000Z", "used_at": None, "used_from": None, "revoked_at": None, "state": "in_use",
-}  # fmt: skip
-
-
-def _of(kind: str, **members: Any) -> Json:
-    return {"schema": SCHEMA, "kind": kind, **members}
-
-
-_MOVED = _of("Rollback", ok=True, app="shop", **{"from": "v2"}, to="v1", from_release=2, to_release=1, revision=119,
-             switch_ms=14.2, total_ms=88.0,
-             confirmed=True, failed_requests=0, failed_precision="exact", changed=True, colour="blue", held=["v2"], lifted=[],
-             standby="v2", image_checked=True, warnings=[], steps=[
-                 {"kind": "switch", "sentence": "switch traffic of shop to v1", "ms": 14.2, "message": ""}], image=None,
-             taken_over=[])
-
-EXAMPLES: dict[str, Json] = {
-    "Status": _of("Status", engine=None, engine_code=None, proxy=None, proxy_code=None, apps=[{
-        "app": "shop", "address": "127.0.0.1:8000", "hosts": [], "revision": 118, "state": "healthy", "active": _ACTIVE,
-        "standby": _STANDBY, "instances": [_ACTIVE, _STANDBY], "deployment": None, "since": AT, "notes": [], "notices": [],
-        "drift": [],
-        "drifts": [], "quality": None, "rollback": {
-            "version": "v1", "release": 1, "name": "v1", "warm": True, **_READY,
-            "brings_back": ["image acme/shop:v1 (1f2e3d4c5b6a)"]},
-        "config": {"code": "changed_not_deployed", "why": None, "differences": [
-            {"group": "env", "sign": "~", "name": "WORKERS", "before": "2", "after": "4"}]}}]),
-    "History": _of("History", app="shop", changes=[{
-        "revision": 118, "at": AT, "action": "upgrade", "from_version": "v1", "to_version": "v2",
-        "from_release": 1, "to_release": 2, "actor": "ci-shop (token)", "switch_ms": 14.2, "note": "faster search"}],
-        attempts=[],
-        releases=[{"version": "v1", "release": 1, "readiness": _READY}]),
-    "Diff": _of("Diff", app="shop", **{"from": {"version": "v1", "release": 1}}, to={"version": "v2", "release": 2},
-                differences=[{"group": "env", "sign": "~", "name": "WORKERS", "before": "2", "after": "4"}]),
-    "Logs": _of("Logs", app="shop", lines=[{
-        "version": "v2", "release": 2, "at": AT, "stream": "stdout", "message": "listening on 8080"}]),
-    "Refusals": _of("Refusals", app="shop", lines=[{
-        "at": AT, "app": "shop", "release": None, "status": 400, "cause": "bad_request", "client": "192.0.2.7:41822",
-        "method": "", "host": "", "path": "", "detail": "HAProxy stopped at byte 6 of “GET /k\\xC3\\xBCche”",
-        "gate": False, "text": "400 bad_request  a request that could not be read: not a valid HTTP/1.1 request"}]),
-    "Deployments": _of("Deployments", app="shop", deployments=[_DEPLOYMENT]),
-    "DeploymentShown": _of("Deployment", app="shop", deployment=_DEPLOYMENT, steps=[{
-        "kind": "start", "release": 2, "summary": "start shop v2 on port 20002", "begun_at": AT, "finished_at": AT,
-        "ok": True, "duration_ms": 310.0, "message": ""}]),
-    "Moved": _MOVED,
-    "Done": _of("Hold", ok=True, app="shop", changed=True, summary="shop v3 is on hold: it will not be deployed again",
-                details=["Release it: deployctl unhold shop v3"]),
-    "Operation": _of("Operation", id="9f2c1a7be0d34c55", app="shop", action="upgrade", actor="ci-shop (token)", started_at=AT,
-                     ended_at=None, deployment=7, done=False, step="wait until shop v3 is healthy",
-                     detail="1 of 3 probes passed", result=None, error=None),
-    "ServerChecks": _of("Doctor", ok=True, findings=[{
-        "name": "engine", "ok": True, "message": "Docker 27.3, API 1.47, amd64", "fix": None, "fatal": True, "code": None}],
-        dashboard={
-            "version": "0.2.0", "process": 4711, "home": "/srv/deploy", "address": "http://127.0.0.1:8900",
-            "listens": "127.0.0.1:8900", "apps": 3, "network_pool": "172.30.0.0/16", "host_ports": [20000, 27999],
-            "containers_reached_by": "address", "connections": {
-                "open": {"signed_in": 2, "others": 1}, "refused": {"no_room": 0, "ambiguous_request": 1},
-                "streams_displaced": 0},
-            "memory": [{"name": "status cache", "most": 33554432, "bytes": 51200}]}),
-    "Audit": _of("Audit", entries=[{
-        "id": 311, "at": AT, "who": "mara", "how": "web", "address": "127.0.0.1", "app": "shop", "what": "rollback",
-        "summary": "rollback: v2 → v1", "before": 118, "after": 119, "note": "the cart page fails", "result": "done"}]),
-    "Users": _of("Users", users=[{**_PERSON, "sessions": 1}]),
-    "User": _of("User", ok=True, **_PERSON, summary="mara can sign in as deployer of shop",
-                link={"url": "http://127.0.0.1:8900/start/7hQ2", "expires_at": LATER}),
-    "Sessions": _of("Sessions", user="mara", sessions=[{
-        "id": 3, "created_at": AT, "seen_at": LATER, "address": "127.0.0.1", "agent": "Firefox"}]),
-    "Tokens": _of("Tokens", tokens=[_TOKEN]),
-    "Token": _of("Token", ok=True, **_TOKEN, secret="dctl_shown-this-once"),  # noqa: S106  an example
-}
+EXAMPLES: dict[str, Json] = {schema_name(type(one)): as_json(one) for one in (
+    results.StatusView((_APP,), engine=None, proxy=None),
+    results.HistoryView("shop", (results.HistoryLine(_CHANGE, "v1", "v2"),), (), {}, (_READY,)),
+    results.DiffView("shop", results.Side("v1", 1), results.Side("v2", 2),
+                     (results.DiffLine("env", "~", "WORKERS", "2", "4"),)),
+    lists.LogLines("shop", [Printed(2, "v2", "v2", LogLine(AT, "stdout", "listening on 8080"))]),
+    lists.RejectionList("shop", [Rejection(
+        AT, SHOP, None, 400, Cause.BAD_REQUEST, "192.0.2.7:41822",
+        detail="HAProxy stopped at byte 6 of “GET /k\\xC3\\xBCche”")]),
+    lists.DeploymentList("shop", (_DEPLOYMENT,)),
+    lists.DeploymentSteps(_DEPLOYMENT, (
+        lists.StepRow(StepKind.START, 2, "start shop v2 on port 20002", AT, AT, ok=True, duration_ms=310.0, message=""),)),
+    results.Moved("Rollback", "shop", "v2", "v1", 119, 14.2, 88.0, confirmed=True, failed_requests=0, source_release=2,
+                  target_release=1, steps=(results.StepDone(StepKind.SWITCH, "switch traffic of shop to v1", 14.2),),
+                  colour="blue", held=("v2",), standby="v2"),
+    results.Done("Hold", "shop", "shop v3 is on hold: it will not be deployed again",
+                 ("Release it: deployctl unhold shop v3",)),
+    Operation("9f2c1a7be0d34c55", "shop", "upgrade", "ci-shop (token)", AT, 7, done=False,
+              step="wait until shop v3 is healthy", detail="1 of 3 probes passed", ended_at=None, result=None, error=None),
+    ServerChecks(
+        lists.Findings((results.Finding("engine", ok=True, message="Docker 27.3, API 1.47, amd64"),)),
+        DashboardFacts(
+            "0.2.0", 4711, "/srv/deploy", "http://127.0.0.1:8900", "127.0.0.1:8900", 3, "172.30.0.0/16", (20000, 27999),
+            "address", Connections({"signed_in": 2, "others": 1}, {"no_room": 0, "ambiguous_request": 1}, 0),
+            (Store("status cache", 33554432, 51200),))),
+    lists.AuditLog([lists.AuditLine(
+        311, AT, "mara", "web", "127.0.0.1", "shop", "rollback", "rollback: v2 → v1", 118, 119, "the cart page fails",
+        "done")]),
+    lists.UserList((lists.PersonListed(_PERSON, 1),)),
+    lists.UserLink(_PERSON, "mara can sign in as deployer of shop", lists.Link("http://127.0.0.1:8900/start/7hQ2", LATER)),
+    lists.SessionList("mara", [SignIn(3, "mara", AT, LATER, "127.0.0.1", "Firefox")]),
+    lists.TokenList((_TOKEN,)),
+    lists.TokenCreated(_TOKEN, "dctl_shown-this-once"),
+)}
 
 # The meaning of each error status, for people.
 STATUS_MEANINGS = {
@@ -120,8 +97,8 @@ STATUS_MEANINGS = {
 
 def problem_example(code: str, status: int) -> Json:
     """Return a problem with that code."""
-    title = code.replace("_", " ").capitalize()
-    serving = {"app": "shop", "version": "v2", "release": 2, "revision": 118, "address": "127.0.0.1:8000"}
-    return {"type": f"/api/docs#{code}", "title": title, "status": status, "detail": STATUS_MEANINGS[status], "code": code,
-            "cause": None, "remedy": ["deployctl status shop"], "serving": serving if status in {409, 412, 423, 502} else None,
-            "details": [], "revision": None}
+    serving = Serving("shop", "v2", 2, 118, "127.0.0.1:8000") if status in {409, 412, 423, 502} else None
+    made: Json = as_json(Problem(
+        f"/api/docs#{code}", code.replace("_", " ").capitalize(), status, STATUS_MEANINGS[status], code, None,
+        ("deployctl status shop",), serving, (), None))
+    return made

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import cast
 
 from flask import Flask, current_app
-from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from werkzeug.routing import Rule
 
@@ -14,16 +13,19 @@ from deployctl import __version__
 from deployctl.config.fields import ConfigTable
 from deployctl.domain.host.access import PERSON, TOKEN_NAME, Role
 from deployctl.domain.inputs.names import APP, VERSION
+from deployctl.usecases.results import Moved
 from deployctl.usecases.views import Json
 from deployctl.verbs.table import routes
 from deployctl_web import problems
 from deployctl_web.api import examples as api_examples
-from deployctl_web.api import request_models, response_models, response_people, response_proxy
+from deployctl_web.api import request_models
+from deployctl_web.api.answer_schemas import answer_model, schema_name
 from deployctl_web.api.endpoint import MAX_NUMBER_DIGITS, Call, calls_of
 from deployctl_web.api.headers import IF_MATCH, LONGEST_WAIT
 from deployctl_web.api.idempotency import HEADER, KEY_PATTERN, REPLAY
 from deployctl_web.api.request_bodies import BODIES
 from deployctl_web.api.request_fields import ecma, text_like
+from deployctl_web.api.routes_read import Operation
 from deployctl_web.api.strict_json import JSON
 from deployctl_web.security.authorization import SIGNED_IN, rule_of
 from deployctl_web.security.request_checks import SAFE
@@ -80,7 +82,7 @@ def describe(app: Flask) -> Json:
         "servers": [{"url": "/"}],
         "tags": [{"name": name} for name in TAGS.values()],
         "paths": paths,
-        "components": {"schemas": {**_answers(), **_bodies()}, "responses": _problem_answers(),
+        "components": {"schemas": {**_answers(calls.values()), **_bodies()}, "responses": _problem_answers(),
                        "securitySchemes": _security_schemes(app)},
     }
 
@@ -151,20 +153,17 @@ def _good(call: Call) -> Json:
     if call.gives is None:
         return {"200": {"description": "The document.", "content": {JSON: {"schema": {"type": "object"}}}}}
     headers: Json = {}
-    if call.tag or call.gives.name == "Moved":
+    if call.tag or call.gives is Moved:
         headers["ETag"] = {"description": "The revision, for If-Match.", "schema": {"type": "string"}}
-    made = {"200": _answer(call.gives.load(), "Done." if call.job else "The result.", headers)}
+    made = {"200": _answer(call.gives, "Done." if call.job else "The result.", headers)}
     if call.job:
         location = {"Location": {"description": "The address of the operation.", "schema": {"type": "string"}}}
-        made["202"] = _answer_of("Operation", "In progress; poll the operation.", location)
+        made["202"] = _answer(Operation, "In progress; poll the operation.", location)
     return made
 
 
-def _answer(model: type[BaseModel], description: str, headers: Json) -> Json:
-    return _answer_of(model.__name__, description, headers)
-
-
-def _answer_of(name: str, description: str, headers: Json) -> Json:
+def _answer(kind: type, description: str, headers: Json) -> Json:
+    name = schema_name(kind)
     content: Json = {"schema": {"$ref": REF.format(model=name)}}
     if name in api_examples.EXAMPLES:
         content["example"] = api_examples.EXAMPLES[name]
@@ -199,11 +198,11 @@ def _problem_answer(status: int) -> Json:
     }
 
 
-def _answers() -> Json:
+def _answers(calls: Iterable[Call]) -> Json:
     """Return the schemas of responses, and of their parts."""
-    every = {**vars(response_models), **vars(response_people), **vars(response_proxy)}.values()
-    mine = [one for one in every if isinstance(one, type) and issubclass(one, response_models.Answer)]
-    _, made = models_json_schema([(one, "serialization") for one in mine], ref_template=REF)
+    kinds = {one.gives for one in calls if one.gives is not None} | {Operation, problems.Problem}
+    _, made = models_json_schema([(answer_model(one), "serialization") for one in sorted(kinds, key=schema_name)],
+                                 ref_template=REF)
     return dict(made["$defs"])
 
 

@@ -15,7 +15,7 @@ from deployctl.verbs.row import Route, Verb
 from deployctl.verbs.table import routes
 from deployctl_web.api.endpoint import EndpointAnswer, Models, documented
 from deployctl_web.api.headers import wait_for
-from deployctl_web.api.routes_read import operation_json, outcome_json
+from deployctl_web.api.routes_read import operation_of
 from deployctl_web.live.jobs import Job
 from deployctl_web.operations import perform
 from deployctl_web.security.authorization import needs
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from deployctl.config.fields import ConfigTable
 
 move = Blueprint("api_move", __name__, url_prefix="/api/v1")
-answers, bodies = Models("response_models"), Models("request_bodies", "BODIES")
+GIVES: dict[str, type] = {one.__name__: one for one in (Moved, Done)}
+bodies = Models("request_bodies", "BODIES")
 
 
 def _view(verb: Verb, route: Route) -> Callable[..., Any]:
@@ -34,7 +35,7 @@ def _view(verb: Verb, route: Route) -> Callable[..., Any]:
         return _do(verb, app, body, revision)
 
     view.__name__ = verb.name
-    call = documented(route.summary, answers[route.gives], more=route.more, body=bodies[route.body], moves=route.moves,
+    call = documented(route.summary, GIVES[route.gives], more=route.more, body=bodies[route.body], moves=route.moves,
                       at_revision=route.at_revision, job=True, unlimited=verb.goes_back)
     return needs(Role(route.role))(call(view))
 
@@ -54,9 +55,9 @@ def _do(verb: Verb, app: AppName, body: ConfigTable, revision: int | None) -> En
         return _done(outcome)
     if wait_for(outcome):
         return _done(outcome.outcome())
-    return EndpointAnswer(operation_json(outcome), 202, {"Location": f"/api/v1/operations/{outcome.id}"})
+    return EndpointAnswer(operation_of(outcome), 202, {"Location": f"/api/v1/operations/{outcome.id}"})
 
 
 def _done(outcome: Moved | Done) -> EndpointAnswer:
     tag = {"ETag": f'"{outcome.revision}"'} if isinstance(outcome, Moved) else {}
-    return EndpointAnswer(outcome_json(outcome), headers=tag)
+    return EndpointAnswer(outcome, headers=tag)

@@ -9,7 +9,6 @@ from flask import Blueprint, g
 from deployctl.domain.host.access import SCOPE_ROLES, Principal, Role, User, WentAlong, given, parse_role, roles_text
 from deployctl.errors import NotFound, NotPermitted
 from deployctl.ports import Services
-from deployctl.usecases import views
 from deployctl.usecases.access.change_password import change_own_password
 from deployctl.usecases.access.sign_in import end_session, end_sessions, list_sessions, require_recent
 from deployctl.usecases.access.tokens import create_token, go_on, list_tokens, made_with, revoke_token
@@ -24,8 +23,20 @@ from deployctl.usecases.access.users import (
     set_role,
 )
 from deployctl.usecases.clock_math import later
+from deployctl.usecases.listings import (
+    Link,
+    SessionList,
+    TokenCreated,
+    TokenList,
+    UserLink,
+    UserList,
+    count_sessions,
+    created,
+    with_state,
+)
 from deployctl.usecases.results import Done
-from deployctl_web.api.endpoint import Json, Models, documented
+from deployctl.usecases.views import as_json
+from deployctl_web.api.endpoint import Models, documented
 from deployctl_web.security.authorization import SIGNED_IN, needs
 from deployctl_web.security.recent_sign_in import count_own_password
 from deployctl_web.state import web_state
@@ -42,8 +53,7 @@ if TYPE_CHECKING:
     )
 
 people = Blueprint("api_people", __name__, url_prefix="/api/v1")
-asked, answers = Models("request_models"), Models("response_models")
-told = Models("response_people")
+asked = Models("request_models")
 ADMIN, CHANGE = needs(Role.ADMIN), needs(Role.ADMIN, recent=True)
 ALONG = ("If the user is then no longer a server admin, their tokens end unless `hand_over` names another admin; their "
          "operations on apps they may no longer change are aborted.")
@@ -52,17 +62,17 @@ ALONG = ("If the user is then no longer a server admin, their tokens end unless 
 # -- users --------------------------------------------------------------------------------------------------------------
 @people.get("/users")
 @ADMIN
-@documented("List users", told.Users, more="As `deployctl user list -o json`.")
-def users() -> Json:
+@documented("List users", UserList, more="As `deployctl user list -o json`.")
+def users() -> UserList:
     with web_state().pool.lend(g.who.actor) as s:
-        return views.users_json(list_users(s), list_sessions(None, s))
+        return count_sessions(list_users(s), list_sessions(None, s))
 
 
 @people.post("/users")
 @CHANGE
-@documented("Add a user", told.User, body=asked.UserBody, secret=True,
+@documented("Add a user", UserLink, body=asked.UserBody, secret=True,
       more="The response contains a one-time sign-in link, shown only once.")
-def user_add(body: UserBody) -> Json:
+def user_add(body: UserBody) -> UserLink:
     with web_state().pool.lend(g.who.actor) as s:
         user = add_user(body.name, given(parse_role(body.role), body.apps), s)
         return _with_link(user.name, f"{body.name} can sign in as {roles_text(user.roles)}", s)
@@ -70,24 +80,24 @@ def user_add(body: UserBody) -> Json:
 
 @people.post("/users/<user>/link")
 @CHANGE
-@documented("Create a one-time sign-in link", told.User, body=asked.LinkBody, secret=True,
+@documented("Create a one-time sign-in link", UserLink, body=asked.LinkBody, secret=True,
       more="It is shown only once.")
-def user_link(user: str, body: LinkBody) -> Json:
+def user_link(user: str, body: LinkBody) -> UserLink:
     with web_state().pool.lend(g.who.actor) as s:
         require_user(user, s)
         return _with_link(user, f"one-time sign-in link for {user}", s, minutes=body.minutes)
 
 
-def _with_link(name: str, sentence: str, s: Services, **minutes: float) -> Json:
+def _with_link(name: str, sentence: str, s: Services, **minutes: float) -> UserLink:
     until = later(s.clock.utc(), minutes.get("minutes", 15.0) * 60)
     url = link_url(make_link(name, s, **minutes), s)
-    return views.user_json(require_user(name, s), sentence=sentence, link=url, until=until)
+    return UserLink(require_user(name, s), sentence, Link(url, until))
 
 
 @people.post("/users/<user>/role")
 @CHANGE
-@documented("Set the role of a user", answers.Done, body=asked.RoleBody, more=ALONG)
-def user_role(user: str, body: RoleBody) -> Json:
+@documented("Set the role of a user", Done, body=asked.RoleBody, more=ALONG)
+def user_role(user: str, body: RoleBody) -> Done:
     role = None if body.role is None else parse_role(body.role)
     with web_state().pool.lend(g.who.actor) as s:
         changed, went = set_role(user, role, body.app, s, hand_over=body.hand_over)
@@ -96,9 +106,9 @@ def user_role(user: str, body: RoleBody) -> Json:
 
 @people.post("/users/<user>/password")
 @needs(SIGNED_IN)
-@documented("Change a password", answers.Done, body=asked.PasswordBody,
+@documented("Change a password", Done, body=asked.PasswordBody,
       more="Your own, with `current_password`; server admins may change any user's. The user's other sessions end.")
-def user_password(user: str, body: PasswordBody) -> Json:
+def user_password(user: str, body: PasswordBody) -> Done:
     with web_state().pool.lend(g.who.actor) as s:
         if is_own(user):
             count_own_password()
@@ -113,8 +123,8 @@ def user_password(user: str, body: PasswordBody) -> Json:
 
 @people.post("/users/<user>/end")
 @needs(SIGNED_IN)
-@documented("Sign a user out everywhere", answers.Done, more="Your own; server admins may end any user's.")
-def user_end(user: str) -> Json:
+@documented("Sign a user out everywhere", Done, more="Your own; server admins may end any user's.")
+def user_end(user: str) -> Done:
     _require_own_or_admin(user)
     with web_state().pool.lend(g.who.actor) as s:
         require_user(user, s)
@@ -125,70 +135,70 @@ def user_end(user: str) -> Json:
 
 @people.delete("/users/<user>")
 @CHANGE
-@documented("Delete a user and end their sessions", answers.Done, query=asked.RemoveQuery, more=f"{ALONG}")
-def user_remove(user: str, query: RemoveQuery) -> Json:
+@documented("Delete a user and end their sessions", Done, query=asked.RemoveQuery, more=f"{ALONG}")
+def user_remove(user: str, query: RemoveQuery) -> Done:
     with web_state().pool.lend(g.who.actor) as s:
         gone = require_user(user, s)
         went = remove_user(user, s, hand_over=query.hand_over)
     return _done(gone, f"{user} is removed and signed out everywhere", went=went)
 
 
-def _told(name: str, sentence: str, s: Services, *, changed: bool = True, went: WentAlong | None = None) -> Json:
+def _told(name: str, sentence: str, s: Services, *, changed: bool = True, went: WentAlong | None = None) -> Done:
     return _done(require_user(name, s), sentence, changed=changed, went=went)
 
 
-def _done(user: User, sentence: str, *, changed: bool = True, went: WentAlong | None = None) -> Json:
-    return views.done_json(Done("User", "", sentence, went.lines if went else (), changed=changed,
-                                extra={**views.user_fields(user), **(went.fields if went else {})}))
+def _done(user: User, sentence: str, *, changed: bool = True, went: WentAlong | None = None) -> Done:
+    return Done("User", "", sentence, went.lines if went else (), changed=changed,
+                                extra={**as_json(user), **(went.fields if went else {})})
 
 
 # -- tokens -------------------------------------------------------------------------------------------------------------
 @people.get("/tokens")
 @ADMIN
-@documented("List API tokens", told.Tokens, more="As `deployctl token list -o json`: never their secrets.")
-def tokens() -> Json:
+@documented("List API tokens", TokenList, more="As `deployctl token list -o json`: never their secrets.")
+def tokens() -> TokenList:
     with web_state().pool.lend(g.who.actor) as s:
-        return views.tokens_json(list_tokens(s), now=s.clock.utc())
+        return with_state(list_tokens(s), now=s.clock.utc())
 
 
 @people.post("/tokens")
 @CHANGE
-@documented("Create an API token", told.Token, body=asked.TokenBody, secret=True, more="The secret is shown only once.")
-def token_create(body: TokenBody) -> Json:
+@documented("Create an API token", TokenCreated, body=asked.TokenBody, secret=True, more="The secret is shown only once.")
+def token_create(body: TokenBody) -> TokenCreated:
     with web_state().pool.lend(g.who.actor) as s:
         made = create_token(body.name, given(SCOPE_ROLES[body.scope], body.apps), s, days=body.days, owner=g.who.owner)
-        return views.token_json(made.token, now=s.clock.utc(), secret=made.secret)
+        return created(made.token, made.secret, now=s.clock.utc())
 
 
 @people.delete("/tokens/<token>")
 @CHANGE
-@documented("Revoke an API token immediately", answers.Done)
-def token_revoke(token: str) -> Json:
+@documented("Revoke an API token immediately", Done)
+def token_revoke(token: str) -> Done:
     with web_state().pool.lend(g.who.actor) as s:
         went, others = revoke_token(token, s), made_with(token, s)
-    return views.done_json(Done("Token", "", f"the token {token} is revoked", (*went.lines, *go_on(others)),
-                                extra={"name": token, "made_with_it": others, "changes_stopped": list(went.stopped)}))
+    return Done("Token", "", f"the token {token} is revoked", (*went.lines, *go_on(others)),
+                                extra={"name": token, "made_with_it": others, "changes_stopped": list(went.stopped)})
 
 
 # -- sessions -----------------------------------------------------------------------------------------------------------
 @people.get("/sessions")
 @needs(SIGNED_IN)
-@documented("List the sessions of a user", told.Sessions, query=asked.SessionsQuery,
+@documented("List the sessions of a user", SessionList, query=asked.SessionsQuery,
       more="As `deployctl user sessions NAME -o json`: your own; server admins may list any user's.")
-def sessions(query: SessionsQuery) -> Json:
+def sessions(query: SessionsQuery) -> SessionList:
     if query.user is None and g.who.via != "web":
         raise NotPermitted("A token has no sessions of its own.", remedy=["name a user: ?user=NAME"])
     name = query.user or g.who.name
     _require_own_or_admin(name)
     with web_state().pool.lend(g.who.actor) as s:
         require_user(name, s)
-        return views.sessions_json(name, list_sessions(name, s))
+        return SessionList(name, list_sessions(name, s))
 
 
 @people.delete("/sessions/<session>")
 @needs(SIGNED_IN)
-@documented("End a session", answers.Done, more="Your own; server admins may end any user's.")
-def session_end(session: int) -> Json:
+@documented("End a session", Done, more="Your own; server admins may end any user's.")
+def session_end(session: int) -> Done:
     with web_state().pool.lend(g.who.actor) as s:
         found = next((one for one in list_sessions(None, s) if one.id == session), None)
         if found is None or not (is_own(found.user) or g.who.may(Role.ADMIN, None)):

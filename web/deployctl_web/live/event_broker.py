@@ -15,7 +15,7 @@ from deployctl.domain.inputs.names import AppName
 from deployctl.errors import NotFound
 from deployctl.memory import Bounded, size_of
 from deployctl.usecases.results import AppView
-from deployctl.usecases.views import app_json
+from deployctl.usecases.views import as_json
 from deployctl_web.live.event_messages import EventMessage, Stream
 from deployctl_web.live.jobs import Job
 from deployctl_web.live.status_cache import StatusCache
@@ -96,7 +96,7 @@ class EventBroker:
         number = self._number  # what happens while this is read is sent again
         views = self._status_cache.home().value.apps if stream.apps is None else self._still_there(stream.apps)
         seen = [view for view in views if stream.who.may(Role.VIEWER, AppName(view.app))]
-        return EventMessage(number, "snapshot", None, {"apps": [app_json(view) for view in seen]})
+        return EventMessage(number, "snapshot", None, {"apps": [as_json(view) for view in seen]})
 
     def _still_there(self, apps: Iterable[AppName]) -> list[AppView]:
         found = []

@@ -15,7 +15,7 @@ from deployctl.errors import DeployctlError
 from deployctl.ports import Clock, Services
 from deployctl.ports.metrics import LiveMetrics
 from deployctl.usecases.results import AppView
-from deployctl.usecases.views import app_json
+from deployctl.usecases.views import as_json
 from deployctl_web.live.event_broker import EventBroker
 from deployctl_web.live.status_cache import StatusCache
 from deployctl_web.services_pool import ServicesPool
@@ -126,7 +126,7 @@ class Poller:
         seen = _without_counters(view)
         if anyway or self._views.get(AppName(view.app)) != seen:
             self._views[AppName(view.app)] = seen
-            self._broker.publish("state", AppName(view.app), app_json(view))
+            self._broker.publish("state", AppName(view.app), as_json(view))
 
     def _tell_metrics(self) -> None:
         """Publish the counters of the apps that have a page of their own: the list of all is read again as a whole."""
@@ -140,7 +140,7 @@ _COUNTERS = frozenset({"requests", "in_flight", "failed_requests", "closed_conne
 
 
 def _without_counters(view: AppView) -> int:
-    data = app_json(view)
+    data = as_json(view)
     for one in (data["active"], data["standby"], *data["instances"]):
         for name in _COUNTERS if one else ():
             one.pop(name, None)

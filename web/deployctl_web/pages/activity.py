@@ -18,7 +18,7 @@ from deployctl.domain.inputs.names import AppName, parse_app
 from deployctl.domain.inputs.plain_text import visible
 from deployctl.errors import Invalid, NotFound
 from deployctl.ports import Services
-from deployctl.usecases.results import AuditLine
+from deployctl.usecases.listings import AuditLine
 from deployctl.usecases.view.audit import MAX_AUDIT_LINES, audit
 from deployctl_web.http.downloads import send
 from deployctl_web.security.authorization import SIGNED_IN, needs

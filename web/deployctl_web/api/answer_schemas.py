@@ -1,0 +1,125 @@
+"""The schemas of answers, made of the types that the use cases give back: their annotations, and how JSON has them."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import import_module
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, create_model
+
+from deployctl.domain.host.access import Role, Roles
+from deployctl.domain.inputs.names import AppName, Version
+from deployctl.domain.inputs.units import At, Ms, Percent
+from deployctl.usecases.views import AnswerKey, object_of
+from deployctl_web.api.request_fields import AppText, VersionText
+
+# Where the names in the annotations come from: commands load these modules only when they need them, so that the modules
+# that name them do not import them.
+_NAMED_IN = (
+    "deployctl.domain.change.deployment", "deployctl.domain.change.diagnosis", "deployctl.domain.change.drift",
+    "deployctl.domain.change.plan", "deployctl.domain.change.probes", "deployctl.domain.change.readiness",
+    "deployctl.domain.change.status_note", "deployctl.domain.host.access", "deployctl.domain.host.home",
+    "deployctl.domain.images.image_source", "deployctl.domain.images.release", "deployctl.domain.inputs.names",
+    "deployctl.domain.inputs.units", "deployctl.domain.proxy.rejections", "deployctl.domain.proxy.traffic",
+    "deployctl.errors", "deployctl.ports.logs", "deployctl.usecases.listings", "deployctl.usecases.results",
+    "deployctl.usecases.view.logs", "collections.abc", "typing",
+)  # fmt: skip
+_SCHEMAS: Mapping[Any, Any] = {
+    AppName: AppText, Version: VersionText,
+    At: Annotated[str, WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-01-01T12:00:00.000Z"]})],
+    Ms: Annotated[float, Field(ge=0, description=get_args(Ms)[1])],
+    Percent: Annotated[int, Field(ge=0, le=100, description=get_args(Percent)[1])],
+    Roles: Annotated[dict[str, Role], Field(description=get_args(Roles)[1], examples=[{"shop": "deployer"}])],
+}  # fmt: skip
+_FURTHER = "further keys"  # of an object whose spread is a plain mapping
+
+
+def schema_name(kind: type) -> str:
+    """Return the name that the document has for an answer of that type."""
+    return object_of(kind).name
+
+
+@cache
+def answer_model(kind: type) -> type[BaseModel]:
+    """Return the model of what `as_json` writes of that dataclass: every key is always there, and mostly no other one is."""
+    found = keys_of(kind)
+    extra: Any = "allow" if found.pop(_FURTHER, None) else "forbid"
+    # a key like `from` is no name in Python
+    held: dict[str, Any] = {f"{name}_": (annotation, Field(alias=name)) for name, annotation in found.items()}
+    return create_model(schema_name(kind), __config__=ConfigDict(extra=extra), __doc__=kind.__doc__, **held)
+
+
+def keys_of(kind: type) -> dict[str, Any]:
+    """Return the keys of that type's JSON object, each with what it holds."""
+    found: dict[str, Any] = {}
+    for key in object_of(kind).keys:
+        if key.name:
+            found[key.name] = _held(kind, key)
+        elif (spread := _without_null(_attribute(kind, key.attribute))) and hasattr(spread, "__all_fields__"):
+            found |= keys_of(spread)
+        else:
+            found[_FURTHER] = spread
+    return found
+
+
+def _held(kind: type, key: AnswerKey) -> Any:
+    return _schema_of(_attribute(kind, key.attribute)) if key.attribute else Literal[key.always]
+
+
+def _attribute(kind: type, path: str) -> Any:
+    """Return the annotation of an attribute, which may be that of an attribute's attribute."""
+    for name in path.split("."):
+        hints = _hints(kind)
+        kind = hints[name] if name in hints else _hints(getattr(kind, name).fget)["return"]
+    return kind
+
+
+def _hints(of: Any) -> dict[str, Any]:
+    return typing.get_type_hints(of, localns=_names(), include_extras=True)
+
+
+@cache
+def _names() -> dict[str, Any]:
+    return {name: value for module in _NAMED_IN for name, value in vars(import_module(module)).items() if name[:1].isupper()}
+
+
+def _without_null(annotation: Any) -> Any:
+    if not _is_union(annotation):
+        return annotation
+    return next(one for one in get_args(annotation) if one is not type(None))
+
+
+def _is_union(annotation: Any) -> bool:
+    return get_origin(annotation) in {Union, UnionType}
+
+
+def _schema_of(annotation: Any) -> Any:
+    """Return what pydantic shall make a schema of: models instead of dataclasses, and what JSON has instead of tuples."""
+    if annotation in _SCHEMAS:
+        return _SCHEMAS[annotation]
+    if hasattr(annotation, "__all_fields__"):
+        return answer_model(annotation)
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _described(*inner)
+    if _is_union(annotation):
+        return Union[tuple(map(_schema_of, inner))]  # noqa: UP007  of as many as there are
+    if origin is Sequence or (origin is tuple and inner[-1:] == (...,)):
+        return list[_schema_of(inner[0])]  # type: ignore[misc]
+    if origin is tuple:
+        return tuple[tuple(map(_schema_of, inner))]  # type: ignore[misc]
+    if origin in {dict, Mapping}:
+        return dict[_schema_of(inner[0]), _schema_of(inner[1])]  # type: ignore[misc]
+    return annotation
+
+
+def _described(base: Any, *marks: Any) -> Any:
+    """Return the schema of what is said more of: in words, or by the type whose values a text has."""
+    kinds = [one for one in marks if not isinstance(one, str)]
+    words = [one for one in marks if isinstance(one, str)]
+    held = _schema_of(kinds[0] if kinds else base)
+    return Annotated[held, Field(description=words[0])] if words else held
