@@ -101,7 +101,7 @@ def _over_time(session: CommandCall, error: DeployctlError) -> DeployctlError:
     """Return the error for a command that its time limit interrupted; any other error is returned unchanged."""
     if not isinstance(error, Interrupted):
         return error
-    from deployctl.cli.rendering.times import took
+    from deployctl.domain.durations import took
 
     limit = took((session.timeout or 0) * 1000)
     message = f"The time limit of {limit} (--timeout) was reached. {error.message}"

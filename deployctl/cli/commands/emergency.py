@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from deployctl.actor import who
-from deployctl.cli.rendering.times import took
 from deployctl.cli.session import CommandCall
 from deployctl.cli.terminal import TerminalStyle
+from deployctl.domain.durations import took
 from deployctl.domain.host.actor import Via
 from deployctl.domain.inputs.names import parse_app, parse_release_name
 from deployctl.domain.proxy.emergency import Flipped

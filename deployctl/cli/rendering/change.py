@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from deployctl.cli.rendering.times import took
 from deployctl.cli.terminal import TerminalStyle
+from deployctl.domain.durations import took
 from deployctl.domain.images.image_source import ImageCode, ImageNews, image_sentence
 from deployctl.domain.proxy.traffic import Precision
 from deployctl.usecases.results import DiffLine, Done, Finding, Moved, Preview

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 from deployctl.cli.rendering.tables import NONE, Column, TextTable
-from deployctl.cli.rendering.times import took
 from deployctl.cli.terminal import TerminalStyle
 from deployctl.domain.change.readiness import How, Readiness
+from deployctl.domain.durations import took
 
 
 def ready_cell(one: Readiness | None) -> str:

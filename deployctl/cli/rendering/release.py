@@ -5,10 +5,11 @@ from __future__ import annotations
 from deployctl.cli.rendering.change import difference_words
 from deployctl.cli.rendering.ready import ready_table, ready_words
 from deployctl.cli.rendering.tables import NONE, Column, TextTable, lay_out
-from deployctl.cli.rendering.times import span, took, when
+from deployctl.cli.rendering.times import span, when
 from deployctl.cli.terminal import TerminalStyle
 from deployctl.domain.change.deployment import Deployment, Phase
 from deployctl.domain.change.planner import spoken
+from deployctl.domain.durations import took
 from deployctl.domain.images.capabilities import given_back, kept_text
 from deployctl.domain.images.release import Bundle
 from deployctl.domain.images.same_image import short_digest

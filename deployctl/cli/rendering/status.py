@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from deployctl.cli.rendering.tables import NONE, Column, TextTable, lay_out
-from deployctl.cli.rendering.times import ago, took
+from deployctl.cli.rendering.times import ago
 from deployctl.cli.terminal import TerminalStyle
 from deployctl.domain.change.readiness import Readiness
+from deployctl.domain.durations import took
 from deployctl.domain.images.same_image import short_digest
 from deployctl.usecases.results import AppView, ConfigCode, InstanceView, StatusView, UnderWay
 

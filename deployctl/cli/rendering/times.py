@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from deployctl.cli.terminal import TerminalStyle
+from deployctl.domain import durations
 
 
 def iso(text: str) -> str:
@@ -18,11 +19,7 @@ def ago(text: str, look: TerminalStyle) -> str:
     at = _parsed(text)
     if at is None or not look.relative:
         return iso(text)
-    seconds = (look.now - at).total_seconds()
-    for limit, unit, word in ((60, 1, "s"), (3600, 60, "min"), (86400, 3600, "h"), (172800, 86400, "day")):
-        if seconds < limit:
-            return "just now" if seconds < 10 else f"{seconds // unit:.0f} {word} ago"
-    return f"{seconds // 86400:.0f} days ago"
+    return durations.ago((look.now - at).total_seconds())
 
 
 def when(text: str, look: TerminalStyle) -> str:
@@ -39,20 +36,10 @@ def when(text: str, look: TerminalStyle) -> str:
     return f"{local.day} {local:%b %H:%M}" if local.year == look.now.year else f"{local.day} {local:%b %Y}"
 
 
-def took(ms: float) -> str:
-    """Return a duration in milliseconds with a fitting unit: 131 ms, 18.4 s, 2 min 5 s."""
-    if ms < 999.5:
-        return f"{ms:.0f} ms" if ms >= 9.95 or ms == 0 else f"{ms:.1f} ms"
-    if ms < 59_950:
-        return f"{ms / 1000:.1f} s"
-    minutes, seconds = divmod(round(ms / 1000), 60)
-    return f"{minutes} min {seconds} s"
-
-
 def span(start: str, end: str | None) -> str | None:
     """Return the duration between two times."""
     first, last = _parsed(start), _parsed(end or "")
-    return took((last - first).total_seconds() * 1000) if first and last else None
+    return durations.took((last - first).total_seconds() * 1000) if first and last else None
 
 
 def _parsed(text: str) -> datetime | None:

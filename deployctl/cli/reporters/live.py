@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
-from deployctl.cli.rendering.times import took
 from deployctl.cli.reporters.reporter import ReporterLines, Ticker, result_of
 from deployctl.domain.change.plan import Plan, Step
+from deployctl.domain.durations import took
 
 if TYPE_CHECKING:
     from rich.live import Live as RichLive

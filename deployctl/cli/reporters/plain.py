@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 import time
 
-from deployctl.cli.rendering.times import took
 from deployctl.cli.reporters.reporter import ReporterLines, Ticker, result_of
 from deployctl.domain.change.plan import Plan, Step
+from deployctl.domain.durations import took
 
 HEARTBEAT = 15.0  # seconds of silence in a phase that are too many in a log
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
-from deployctl.cli.rendering.times import took
 from deployctl.cli.reporters.reporter import ReporterLines, result_of
 from deployctl.domain.change.plan import Plan, Step
+from deployctl.domain.durations import took
 
 
 class Journal:

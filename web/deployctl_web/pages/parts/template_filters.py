@@ -12,6 +12,7 @@ from flask import Flask, has_request_context, request
 from flask.templating import Environment
 
 from deployctl.domain.change.planner import spoken
+from deployctl.domain.durations import stopwatch, took
 from deployctl.domain.host.access import roles_text
 from deployctl.domain.host.actor import UNKNOWN, Actor, Via
 from deployctl.domain.images.same_image import short_digest
@@ -26,8 +27,6 @@ from deployctl_web.pages.parts.times import (
     fine_clock,
     is_recent,
     lasting,
-    minutes,
-    took,
     when,
 )
 from deployctl_web.state import web_state
@@ -123,7 +122,7 @@ def lower_first(text: str) -> str:
 
 
 FILTERS: tuple[Callable[..., Any], ...] = (
-    state_word, role_word, health_word, when, is_recent, ago, lasting, exact, clock, fine_clock, took, minutes, rate, memory,
+    state_word, role_word, health_word, when, is_recent, ago, lasting, exact, clock, fine_clock, took, stopwatch, rate, memory,
     short_digest, short_image, public_url, preview_url, tag_beside, by, browser, sentence, lower_first, spoken, roles_text)
 
 

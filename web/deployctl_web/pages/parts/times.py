@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
+from deployctl.domain import durations
 from deployctl.usecases.view.serving_periods import DEFAULT_PERIOD_DAYS
 
 RELATIVE_SECONDS = 86_400  # seconds for which a time is shown as how long ago it was
+LEAST_SECONDS = 60  # seconds below which a page says `just now`: it is renewed every few seconds, and would flicker
 MAX_MOMENTS = 1024  # that are cached
 
 
@@ -41,12 +43,7 @@ def ago(text: str | None) -> str:
     """Return how long ago that was, as text."""
     if not text:
         return "–"
-    seconds = _age(text)
-    for size, word in ((86_400, "day"), (3600, "hour"), (60, "min")):
-        if seconds >= size:
-            count = int(seconds // size)
-            return f"{count} {word}{'s' if count != 1 and word != 'min' else ''} ago"
-    return "just now"
+    return durations.ago(_age(text), least=LEAST_SECONDS)
 
 
 def lasting(text: str | None) -> str:
@@ -68,21 +65,6 @@ def clock(text: str) -> str:
 def fine_clock(text: str) -> str:
     at = _here(text)
     return f"{at:%H:%M:%S}.{at.microsecond // 1000:03d}"
-
-
-def took(ms: float) -> str:
-    """Return a duration with a fitting unit: 131 ms, 18.4 s, 2 min 5 s."""
-    if ms < 999.5:
-        return f"{ms:.0f} ms"
-    if ms < 59_950:
-        return f"{ms / 1000:.1f} s"
-    minutes, seconds = divmod(round(ms / 1000), 60)
-    return f"{minutes} min {seconds} s"
-
-
-def minutes(seconds: float) -> str:
-    """Return it like a stopwatch: 0:14."""
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
 def day_marks() -> list[tuple[str, float]]:

@@ -17,17 +17,20 @@ export function el(tag, attributes = {}, ...children) {
 
 export const clock = (at = new Date()) => at.toLocaleTimeString([], {hour: '2-digit', minute: '2-digit', second: '2-digit'});
 
-// Returns how long ago that was, in the words that the server uses.
+// Returns how long ago that was, as pages/parts/times.py has it: tests/web/test_durations.py compares the two.
 export function ago(text) {
   const seconds = (Date.now() - Date.parse(text)) / 1000;
-  for (const [size, word] of [[86400, 'day'], [3600, 'hour'], [60, 'min']]) {
+  for (const [size, unit] of [[86400, 'day'], [3600, 'h'], [60, 'min']]) {
     if (seconds >= size) {
       const count = Math.floor(seconds / size);
-      return `${count} ${word}${count !== 1 && word !== 'min' ? 's' : ''} ago`;
+      return `${count} ${unit}${unit === 'day' && count !== 1 ? 's' : ''} ago`;
     }
   }
   return 'just now';
 }
+
+// Returns a duration that still runs: 0:14.
+export const stopwatch = seconds => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, '0')}`;
 
 // Fetches a piece of a page. Resolves with null when nobody is signed in any more: then the page is loaded anew.
 export async function piece(url, headers = {'X-Fragment': '1'}) {

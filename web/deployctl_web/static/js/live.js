@@ -1,5 +1,5 @@
 // Keeps the server's own pieces fresh: each is asked for again when something changed, and swapped as a whole.
-import {$, $$, ago, pathTo, piece} from './dom.js';
+import {$, $$, ago, pathTo, piece, stopwatch} from './dom.js';
 
 const pending = new Map();  // element → promise of the refresh under way
 const again = new Set();    // elements for which something changed meanwhile
@@ -105,12 +105,11 @@ setInterval(() => {
   }
 }, 5000);
 
-// How long something is under way already, in the words that the server uses.
+// How long something has been in progress.
 setInterval(() => {
   for (const place of $$('[data-running]')) {
     place.since ??= performance.now() - 1000 * place.dataset.running;
-    const seconds = Math.floor((performance.now() - place.since) / 1000);
-    place.textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`;
+    place.textContent = stopwatch((performance.now() - place.since) / 1000);
   }
 }, 1000);
 
