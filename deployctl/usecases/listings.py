@@ -44,7 +44,7 @@ class StepRow:
     kind: str
     release: int | None
     summary: str
-    begun_at: At
+    started_at: At
     finished_at: At | None
     ok: bool | None
     duration_ms: Ms | None
@@ -109,13 +109,13 @@ class AuditLine:
     how: str  # cli, web, token, watcher
     address: Annotated[str | None, "Where it came from, as far as that is known."]
     app: Annotated[str | None, "null: it concerns the whole server."]
-    what: str  # upgrade, rollback, user_added, refused…
+    what: str  # upgrade, rollback, user_added, denied…
     summary: str
     before: int | None
     after: int | None
     note: str
-    result: str  # done, refused, failed
-    count: Annotated[int, "Attempts that this line stands for: rejected ones within a minute."] = 1
+    result: str  # done, denied, failed
+    count: Annotated[int, "Attempts that this line stands for: denied ones within a minute."] = 1
 
 
 @dataclass(frozen=True, slots=True)

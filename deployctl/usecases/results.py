@@ -56,7 +56,7 @@ class Moved:
     changed: Annotated[bool, "false: the version was already live."] = True
     colour: Annotated[str, Colour] | None = None
     held: tuple[str, ...] = ()
-    lifted: tuple[str, ...] = ()
+    released: tuple[str, ...] = ()
     standby: str | None = None  # version that stays warm
     warnings: tuple[str, ...] = ()
     image_checked: Annotated[bool, "false: Docker was not responding, so the live version's image was not checked."] = True
@@ -122,16 +122,16 @@ class InstanceView:
 
 
 @dataclass(frozen=True, slots=True)
-class UnderWay:
-    """A deployment that is not finished. `interrupted`: the process that ran it is gone."""
+class OpenDeployment:
+    """A deployment in progress. `interrupted`: its process is gone."""
 
     id: int
-    kind: str
+    action: str
     phase: str
-    by: str
+    actor: str
     since: At
     interrupted: bool
-    to: str | None
+    to_version: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +157,7 @@ class AppView:
     active: InstanceView | None
     standby: InstanceView | None
     instances: tuple[InstanceView, ...]
-    deployment: UnderWay | None
+    deployment: OpenDeployment | None
     notes: Annotated[tuple[StatusNote, ...], "What a person should know of it, with codes."] = ()
     since: At | None = None
     hosts: tuple[str, ...] = ()

@@ -35,7 +35,7 @@ _OBJECTS: Mapping[str, tuple[str, str]] = {
     "Readiness": ("Ready", "ready how why code seconds"),
     "Moved": ("Moved", f"schema:{SCHEMA} kind ok:True app from=source to=target from_release=source_release "
                        "to_release=target_release revision switch_ms total_ms confirmed failed_requests failed_precision "
-                       "changed colour image_checked held lifted standby warnings steps image taken_over"),
+                       "changed colour image_checked held released standby warnings steps image taken_over"),
     "Done": ("Done", f"schema:{SCHEMA} kind ok:True app changed summary=sentence details *more"),
     "ImageNews": ("ImageNews", "code reference from_digest=before to_digest=after why=reason message"),
     "HistoryView": ("History", f"{_WHOLE}History app changes=lines attempts releases=ready"),
@@ -45,13 +45,13 @@ _OBJECTS: Mapping[str, tuple[str, str]] = {
     "Deployment": ("Deployment", "id action=kind from_release=source to_release=target phase actor note started_at finished_at "
                                  "error error_code cause evidence"),
     "ReleaseView": ("Shown", f"{_WHOLE}Release app *release role instance last_deployment=last siblings readiness"),
-    "Release": ("Release", "version release=number digest colour created_at proven_at failure failure_code hold bundle "
-                           "bundle_hash cap_drop"),
+    "Release": ("Release", "version release=number digest colour created_at health_checked_at=proven_at failure failure_code "
+                           "hold bundle bundle_hash cap_drop"),
     "DiffView": ("Diff", f"{_WHOLE}Diff app from=before to=after differences=lines"),
     "LogLines": ("Logs", f"{_WHOLE}Logs app lines"),
     "Printed": ("Line", "version release at=line.at stream=line.stream message=line.text"),
     "RejectionList": ("Refusals", f"{_WHOLE}Refusals app lines"),
-    "Rejection": ("Refusal", "at app release status cause client method host path detail gate text=sentence"),
+    "Rejection": ("Refusal", "at app release status cause client method host path detail gate message=sentence"),
     "DeploymentList": ("Deployments", f"{_WHOLE}Deployments app deployments"),
     "DeploymentSteps": ("DeploymentShown", f"{_WHOLE}Deployment app deployment steps"),
     "StepRow": ("Step", ""),

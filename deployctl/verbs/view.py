@@ -73,9 +73,9 @@ LOOK = (
                  Param("user", ParamKind.NAMED, "--user", metavar="NAME", offers="complete_people",
                        about="Only what this user or token did."),
                  Param("kind", ParamKind.NAMED, "--kind", metavar="KIND",
-                       about="Only events of this kind: rollback, upgrade, signed_in, token_made, refused …"),
+                       about="Only events of this kind: rollback, upgrade, signed_in, token_created, denied …"),
                  limit(1000),
                  Param("before", ParamKind.COUNT, "--before", metavar="ID", low=1, about="Only lines before this one.")),
-         examples=("audit", "audit shop --user mara -n 20", "audit --kind sign_in_refused -o jsonl"),
+         examples=("audit", "audit shop --user mara -n 20", "audit --kind sign_in_denied -o jsonl"),
          see=("history", "user list")),
 )

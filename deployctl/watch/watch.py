@@ -157,11 +157,11 @@ class Watch:
         """Report what was repaired, and back off from what was not."""
         for line in lines:
             if line.done:
-                self.s.report.warn(f"{line.summary}. Repaired: {line.mend}")
-        failed = {line.app: line for line in lines if not line.done and line.mend and line.kind != DriftKind.BUSY}
+                self.s.report.warn(f"{line.summary}. Repaired: {line.repair}")
+        failed = {line.app: line for line in lines if not line.done and line.repair and line.kind != DriftKind.BUSY}
         failed |= {line.app: line for line in lines if line.kind == DriftKind.FAILED}
         for app, line in failed.items():
-            self._failed(app, f"{line.summary}: {line.why}" if line.mend else line.summary)
+            self._failed(app, f"{line.summary}: {line.why}" if line.repair else line.summary)
         for app in {line.app for line in lines} - failed.keys():
             self._well(app)
 

@@ -27,7 +27,7 @@ class Case:
 
 
 CASES = [
-    Case("neverhealthy", ("did not get healthy", "GET /healthz gave 503"), evidence="× GET /healthz gave 503"),
+    Case("neverhealthy", ("did not become healthy", "GET /healthz gave 503"), evidence="× GET /healthz gave 503"),
     Case("crash", ("exited with code 139", "segmentation fault"), health={"rise": 100, "deadline": "15s"}),
     Case("exitone", ("exited with code 3",), evidence="fatal: cannot read /etc/shop.conf"),
     Case("exitzero", ("ended by itself with exit code 0", "foreground"), evidence="nothing to do"),
@@ -36,7 +36,7 @@ CASES = [
     Case("loopback", ("127.0.0.1:8080", "0.0.0.0"), evidence="× connection refused"),
     Case("memhog", ("ran out of memory", "32 MiB", "137"), health={"rise": 100, "deadline": "15s"},
          keys={"resources": {"memory": "32m"}}),
-    Case("flaky", ("did not get healthy", "gave 500 between good answers", "never 5 in a row"), health={"rise": 5},
+    Case("flaky", ("did not become healthy", "gave 500 between good answers", "never 5 in a row"), health={"rise": 5},
          evidence="GET /healthz gave 500"),
     Case("redirect", ("was redirected (302)", "redirected to https://", "health.path"), health={"status": 200}),
     Case("badentry", ("bad-badentry did not start", "the program /no/such/program does not exist in the image")),
@@ -101,7 +101,7 @@ def require_remembered(shop: Cli, case: Case, after: dict[str, Any]) -> None:
     assert [i["version"] for i in after["instances"] if i["role"] == "failed"] == [version]
     attempt, shown = shop.attempts("shop")[0], shop.do("show", "shop", version)
     assert attempt == shown["last_deployment"]
-    assert (attempt["phase"], shown["proven_at"]) == ("reverted", None)
+    assert (attempt["phase"], shown["health_checked_at"]) == ("reverted", None)
     assert all(word in attempt["error"] for word in case.says)
     assert case.evidence in "\n".join(attempt["evidence"])
     containers = [c for c in shop.containers("shop") if c["State"] != "running"]

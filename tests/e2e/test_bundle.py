@@ -121,8 +121,8 @@ def test_what_serves_after_a_rollback_is_what_served_before(cli: Cli, repository
         assert made_of(cli, app, "v1") == before
     assert visitors.count.lost == 0
     after = cli.do("show", app, "v1")
-    assert {key: after[key] for key in ("release", "digest", "bundle", "bundle_hash", "proven_at")} == {
-        key: shown[key] for key in ("release", "digest", "bundle", "bundle_hash", "proven_at")}
+    assert {key: after[key] for key in ("release", "digest", "bundle", "bundle_hash", "health_checked_at")} == {
+        key: shown[key] for key in ("release", "digest", "bundle", "bundle_hash", "health_checked_at")}
     assert_seen_from_inside(cli, app)
 
 

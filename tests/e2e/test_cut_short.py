@@ -67,7 +67,7 @@ def untouched(shop: Cli) -> Iterator[Cli]:
 def test_another_process_aborts_it_and_both_tell(untouched: Cli) -> None:
     with slow_upgrade(untouched) as process:
         seen = untouched.app("shop")
-        assert (seen["state"], seen["deployment"]["to"], seen["active"]["version"]) == ("deploying", "slow", "v2")
+        assert (seen["state"], seen["deployment"]["to_version"], seen["active"]["version"]) == ("deploying", "slow", "v2")
         assert [i["version"] for i in seen["instances"] if i["role"] == "candidate"] == ["slow"]
         told = untouched.do("abort", "shop")
         ended = untouched.ended(process)

@@ -102,7 +102,7 @@ def test_status_still_tells_who_serves(town: Cli, without: dict[str, str]) -> No
 @pytest.mark.parametrize("without", ["hanging"], indirect=True)
 def test_what_the_ledger_knows_needs_no_engine(town: Cli, without: dict[str, str]) -> None:
     assert town.do("history", "shop", env=without)["changes"]
-    assert town.do("show", "shop", "v2", env=without)["proven_at"]
+    assert town.do("show", "shop", "v2", env=without)["health_checked_at"]
     assert town.do("diff", "shop", "v1", "v2", env=without)["differences"]
     assert town.do("app", "list", env=without)["apps"]
     town.refused(7, "logs", "shop", env=without)

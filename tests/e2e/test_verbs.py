@@ -69,7 +69,7 @@ def test_rollback_and_undo_tell_what_they_did_in_the_shape_that_others_rely_on(a
         for step in told["steps"]:
             require_shape(step, STEP)
             assert step["kind"].islower()
-    assert (back["held"], again["lifted"]) == (["v2"], ["v2"])
+    assert (back["held"], again["released"]) == (["v2"], ["v2"])
 
 
 def test_a_first_upgrade_tells_that_nothing_served_before(shop: Cli) -> None:

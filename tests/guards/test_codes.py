@@ -174,8 +174,8 @@ def drawn() -> str:
     for title, where, kind in SECTIONS:
         lines += [f"## {title}", "", where, "", *_table("| code | meaning |", (
             (f"`{code}`", text) for code, text in meanings(kind)))]
-    lines += ["## Repairs", "", "`repair` in `reconcile`.", "", *_table("| code | meaning |", (
-        (f"`{mend}`", text) for mend, text in REPAIR_TEXT.items()))]
+    lines += ["## Repairs", "", "`repair_code` in `reconcile`.", "", *_table("| code | meaning |", (
+        (f"`{repair}`", text) for repair, text in REPAIR_TEXT.items()))]
     lines += ["## HAProxy's own responses", "", "`cause` in `logs --proxy`; the health check through HAProxy fails with "
               "`gate_` before it.", "", *_table("| code | meaning |", (
                   (f"`{cause}`", text) for cause, text in CAUSE_MEANINGS.items()))]

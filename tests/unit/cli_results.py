@@ -102,7 +102,7 @@ HISTORY = HistoryView(
         HistoryLine(change(116, "upgrade", None, 5, "2026-11-21T19:52:00Z"), None, "v40"),
     ),
     (Deployment(9, SHOP, "upgrade", 7, 8, Phase.REVERTED, "ci (cli)", "", "2026-11-23T14:40:00.000Z", 3,
-                finished_at="2026-11-23T14:41:00.500Z", error="v43 did not get healthy"),),
+                finished_at="2026-11-23T14:41:00.500Z", error="v43 did not become healthy"),),
     {5: "v40", 6: "v41", 7: "v42", 8: "v43"},
     (AT_ONCE, HELD, BOOTS, PULLED, GONE),
 )  # fmt: skip
@@ -145,9 +145,9 @@ AUDIT = (
     AuditLine(41, "2026-11-23T14:43:58.000Z", "mara", "web", None, "shop-api", "rollback", "rollback: v42 → v41", 118, 119,
               "checkout 500s\nsee ticket", "done"),
     AuditLine(40, "2026-11-23T14:41:00.000Z", "ci", "token", None, "shop-api", "upgrade",
-              "upgrade: v42 → v43 was reverted: v43 did not get healthy", None, None, "", "failed"),
-    AuditLine(39, "2026-11-23T14:40:00.000Z", "jonas", "web", "10.0.0.7", "shop-api", "refused",
-              "go back was refused: That needs the deployer role for shop-api.", None, None, "", "refused"),
+              "upgrade: v42 → v43 was reverted: v43 did not become healthy", None, None, "", "failed"),
+    AuditLine(39, "2026-11-23T14:40:00.000Z", "jonas", "web", "10.0.0.7", "shop-api", "denied",
+              "rollback was denied: That needs the deployer role for shop-api.", None, None, "", "denied"),
     AuditLine(38, "2026-11-22T17:05:00.000Z", "mara", "cli", None, None, "user_added", "jonas may sign in as viewer", None,
               None, "", "done"),
 )  # fmt: skip

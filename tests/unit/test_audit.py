@@ -52,7 +52,7 @@ def test_a_hold_and_a_reason_told_later_are_sentences(w: World) -> None:
     hold(SHOP, V1, w.s, options=ChangeOptions("loses orders"))
     assert (last(w).summary, last(w).note) == ("v1 was put on hold", "loses orders")
     unhold(SHOP, V1, w.s)
-    assert last(w).summary == "the hold of v1 was lifted"
+    assert last(w).summary == "the hold of v1 was released"
     annotate(SHOP, w.s, options=ChangeOptions("new checkout"))
     assert (last(w).summary, last(w).note) == ("the reason of revision 2", "new checkout")
 
@@ -101,8 +101,8 @@ def test_every_filter_takes_only_what_it_names(w: World) -> None:
     assert {line.who for line in audit(w.s, user="mar")} == {"mar"}
     assert audit(w.s, user="mar%") == audit(w.s, user="m' or 1=1 --") == ()
     assert [line.what for line in audit(w.s, kind="upgrade")] == ["upgrade", "upgrade"]
-    refused = last(w, kind="sign_in_refused")
-    assert (refused.result, refused.address, refused.who, refused.app) == ("refused", "10.0.0.7", "nobody", None)
+    refused = last(w, kind="sign_in_denied")
+    assert (refused.result, refused.address, refused.who, refused.app) == ("denied", "10.0.0.7", "nobody", None)
     assert {line.app for line in audit(w.s, app=SHOP)} == {"shop"}
     assert {line.app for line in audit(w.s, among=[SHOP, BLOG])} == {"shop"}
     assert audit(w.s, among=[]) == audit(w.s, among=[BLOG]) == ()

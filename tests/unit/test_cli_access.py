@@ -243,7 +243,7 @@ def test_no_secret_is_in_the_home_but_as_a_hash(mara: World) -> None:
 def test_the_audit_tells_who_did_what_in_every_form(mara: World) -> None:
     mara.deployctl("rollback", "shop", "-m", "checkout 500s")
     entries = [json.loads(line) for line in mara.deployctl("audit", "-o", "jsonl").out.splitlines()]
-    assert [entry["what"] for entry in entries] == ["rollback", "link_made", "user_added", "upgrade", "upgrade"]
+    assert [entry["what"] for entry in entries] == ["rollback", "link_created", "user_added", "upgrade", "upgrade"]
     newest = entries[0]
     assert (newest["who"], newest["how"], newest["before"], newest["after"]) == ("mara", "cli", 2, 3)
     assert (newest["result"], newest["note"]) == ("done", "checkout 500s")

@@ -115,7 +115,7 @@ def test_rollback_and_undo_tell_the_way_on(two: World) -> None:
     assert "v2 is on hold" in back.out
     assert "Undo: deployctl undo shop" in back.out
     undone = two.deployctl("undo", "shop", "--json").json
-    assert (undone["from"], undone["to"], undone["lifted"]) == ("v1", "v2", ["v2"])
+    assert (undone["from"], undone["to"], undone["released"]) == ("v1", "v2", ["v2"])
 
 
 def test_progress_is_on_stderr_and_the_answer_on_stdout(home: World) -> None:

@@ -43,7 +43,7 @@ from deployctl.errors import (
     Serving,
 )
 from deployctl.usecases.listings import SessionList, count_sessions, with_state
-from deployctl.usecases.results import Done, Finding, StatusView, UnderWay
+from deployctl.usecases.results import Done, Finding, OpenDeployment, StatusView
 from deployctl.usecases.views import as_json
 from tests.unit import cli_results as r
 
@@ -66,7 +66,7 @@ PAGES: dict[str, Lines] = {
 NOW = "2026-11-23T14:44:00.000Z"
 USERS = as_json(count_sessions([r.JONAS, r.MARA], r.SESSIONS))
 TOKENS = as_json(with_state(r.TOKENS, now=NOW))
-DEPLOYING = UnderWay(9, "upgrade", "probing", "ci (cli)", "2026-11-23T14:43:39Z", interrupted=False, to="v43")
+DEPLOYING = OpenDeployment(9, "upgrade", "probing", "ci (cli)", "2026-11-23T14:43:39Z", interrupted=False, to_version="v43")
 SERVING = Serving("shop-api", "v42", 7, 118, "127.0.0.1:8000")
 
 
@@ -90,7 +90,7 @@ ONCE: dict[str, Lines] = {
     "upgrade": lambda look: moved_text(r.UPGRADED, look),
     "upgrade, the first": lambda look: moved_text(replace(r.UPGRADED, source=None, standby=None, warnings=()), look),
     "upgrade, nothing to do": lambda look: moved_text(replace(r.UPGRADED, changed=False), look),
-    "undo": lambda look: moved_text(replace(r.ROLLED_BACK, kind="Undo", target="v42", held=(), lifted=("v42",)), look),
+    "undo": lambda look: moved_text(replace(r.ROLLED_BACK, kind="Undo", target="v42", held=(), released=("v42",)), look),
     "rollback, not confirmed": lambda look: moved_text(replace(r.ROLLED_BACK, confirmed=False, held=()), look),
     "rollback --dry-run": lambda look: preview_text(r.PREVIEW, look),
     "prune --dry-run, nothing to do": lambda look: preview_text(

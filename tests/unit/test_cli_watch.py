@@ -46,7 +46,7 @@ def test_a_dry_run_tells_what_would_be_mended_and_the_verb_does_just_that(two: W
     done = two.deployctl("reconcile", "-o", "json")
     [line] = done.json["lines"]
     assert (done.code, done.json["kind"], done.json["ok"], done.json["changed"]) == (0, "Reconcile", True, True)
-    assert (line["app"], line["summary"], line["mend"], line["done"]) == ("shop", sentence, "start it", True)
+    assert (line["app"], line["summary"], line["repair"], line["done"]) == ("shop", sentence, "start it", True)
     assert two.deployctl("reconcile", "--dry-run", "--exit-code").code == 0
 
 

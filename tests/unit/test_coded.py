@@ -89,7 +89,7 @@ def test_a_failure_is_told_without_what_its_title_says(w: World) -> None:
     with pytest.raises(NotHealthy):
         w.upgrade("v2")
     (told,) = notices(state="healthy", notes=(), failure=find_failure(SHOP, w.s))
-    assert told.title == "v2 did not get healthy. v42 is still live."
+    assert told.title == "v2 did not become healthy. v42 is still live."
     assert told.text.startswith("GET / gave 503 for ")
 
 
@@ -129,9 +129,9 @@ def test_a_hold_is_told_by_its_version_and_one_of_an_older_build_by_its_text(w: 
     w.use(unhold, Version("v1"))
     w.ledger.event("held", "shop v2", at=NOW, actor="mara (cli)", app=SHOP, data={"note": ""})
     assert [line.summary for line in audit(w.s, app=SHOP)[:3]] == [
-        "shop v2 was put on hold", "the hold of v1 was lifted", "v1 was put on hold"]
+        "shop v2 was put on hold", "the hold of v1 was released", "v1 was put on hold"]
     told = {deed.kind: (deed.before, deed.version, deed.after) for deed in recent(SHOP, w.s) if deed.at != NOW}
-    assert (told["held"], told["released"]) == (("", "v1", " was put on hold"), ("Hold of ", "v1", " lifted"))
+    assert (told["held"], told["released"]) == (("", "v1", " was put on hold"), ("Hold of ", "v1", " released"))
     (old,) = [deed for deed in recent(SHOP, w.s) if deed.at == NOW]
     assert (old.version, old.after) == ("shop v2", " was put on hold")
 
@@ -144,7 +144,7 @@ def test_the_one_failure_that_was_told_by_its_text_gets_its_code(tmp_path: Path)
         names = own_schema.migration_names()
         schema.schema.apply(Database(db, execute_plugins=False), stop_before="m019_codes")
         assert "m019_codes" in names
-        for number, failure in ((1, "its upgrade was overtaken by a rollback"), (2, "v2 did not get healthy"), (3, None)):
+        for number, failure in ((1, "its upgrade was overtaken by a rollback"), (2, "v2 did not become healthy"), (3, None)):
             db.execute("insert into releases(app, number, version, digest, bundle, bundle_hash, created_at, cap_drop, failure) "
                        "values ('shop', ?, 'v', 'd', '{}', ?, 'now', '[]', ?)", [number, f"hash {number}", failure])
         schema.schema.apply(Database(db, execute_plugins=False))

@@ -112,7 +112,7 @@ def test_other_lines_name_no_variable(line: str) -> None:
 
 # -- it runs, and nobody reaches it -------------------------------------------------------------------------------
 def test_the_headline_counts_the_checks_and_the_time() -> None:
-    assert diagnose(REFUSED).headline == "v2 did not get healthy: connection refused for 60 s (30 of 30 checks)"
+    assert diagnose(REFUSED).headline == "v2 did not become healthy: connection refused for 60 s (30 of 30 checks)"
 
 
 def test_one_that_was_never_asked_says_so() -> None:

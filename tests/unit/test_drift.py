@@ -33,7 +33,7 @@ def two() -> Past:
 
 
 def told(drifts: list[Drift]) -> list[tuple[DriftKind, Repair | None, int | None]]:
-    return [(drift.kind, drift.mend, drift.release) for drift in drifts]
+    return [(drift.kind, drift.repair, drift.release) for drift in drifts]
 
 
 def test_a_world_as_the_ledger_says_has_no_drift(two: Past) -> None:
@@ -131,7 +131,7 @@ def test_what_the_ledger_does_not_know_goes_only_when_it_is_ours_and_needed_by_n
     two: Past, stray: ActualState, drift: tuple[DriftKind, Repair | None]
 ) -> None:
     [found] = find_drift(sight(two, seen(1), seen(2), stray))
-    assert (found.kind, found.mend, found.container) == (*drift, "x")
+    assert (found.kind, found.repair, found.container) == (*drift, "x")
 
 
 def test_what_lies_around_the_containers_is_named(two: Past) -> None:
@@ -201,5 +201,5 @@ def test_what_was_connected_by_hand_is_told_with_the_line_that_keeps_it(two: Pas
     joining(two, "backend")
     everything = frozenset({"backend", "metrics"})
     [found] = find_drift(sight(two, seen(1), seen(2, networks=everything), networks=everything))
-    assert (found.kind, found.mend) == (DriftKind.CONNECTED, None)
+    assert (found.kind, found.repair) == (DriftKind.CONNECTED, None)
     assert 'networks = ["backend", "metrics"] to config/shop.toml' in found.sentence

@@ -67,7 +67,7 @@ def vault(w: World) -> Vault:
 
 # -- what is folded ---------------------------------------------------------------------------------------------------
 def test_old_refusals_become_one_line_that_tells_how_many_and_the_chain_verifies(w: World) -> None:
-    before, told = w.ledger.count_events(), [line for line in audit(w.s, limit=500) if line.what != "refused"]
+    before, told = w.ledger.count_events(), [line for line in audit(w.s, limit=500) if line.what != "denied"]
     w.clock.sleep(REFUSALS_AFTER + 2 * DAY)
     folded = fold(w.s)
     assert (folded.refusals, folded.plans) == (15, 0)

@@ -47,7 +47,7 @@ def test_the_status_says_it_in_one_sentence_with_both_ways_out(w: World, named: 
 def test_reconcile_makes_nothing_anew_and_removes_nothing(w: World) -> None:
     switch(w)
     before = w.everything()
-    assert [(line.kind, line.done, line.mend) for line in reconcile(w.s).lines] == [("image_store_switched", False, None)]
+    assert [(line.kind, line.done, line.repair) for line in reconcile(w.s).lines] == [("image_store_switched", False, None)]
     assert w.everything() == before
 
 

@@ -241,7 +241,7 @@ def test_a_proof_is_dated_once_and_clears_a_failure(ledger: SqliteLedger) -> Non
     number = release(ledger, 1)
     ledger.mark_proven(SHOP, number, at="first")
     promote(ledger, number)
-    ledger.mark_failed(SHOP, number, why="it did not get healthy", code="not_healthy")
+    ledger.mark_failed(SHOP, number, why="it did not become healthy", code="not_healthy")
     ledger.mark_proven(SHOP, number, at="second")
     found = ledger.find_release(SHOP, number)
     assert found is not None
@@ -408,11 +408,11 @@ def test_a_deployment_ends_once(ledger: SqliteLedger) -> None:
     opened_one = ledger.open_deployment(plan(), actor="mara (cli)", note="why", at=NOW, token=1)
     assert ledger.find_open(SHOP) == opened_one
     ledger.close_deployment(opened_one.id, Phase.REVERTED, at=NOW, evidence=["log"],
-                            error=EndReason("not_healthy", "it did not get healthy", "not_listening", "connection refused"))
+                            error=EndReason("not_healthy", "it did not become healthy", "not_listening", "connection refused"))
     ledger.close_deployment(opened_one.id, Phase.SUCCEEDED, at="later")
     ended = ledger.deployments(SHOP)[0]
     assert (ended.phase, ended.outcome, ended.finished_at) == (Phase.REVERTED, "reverted", NOW)
-    assert (ended.error, ended.evidence, ended.note) == ("it did not get healthy", ("log",), "why")
+    assert (ended.error, ended.evidence, ended.note) == ("it did not become healthy", ("log",), "why")
     assert (ended.error_code, ended.cause, ended.why) == ("not_healthy", "not_listening", "connection refused")
     assert ledger.find_open(SHOP) is None
 

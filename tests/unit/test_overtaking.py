@@ -74,7 +74,7 @@ def test_a_candidate_that_still_runs_is_stopped_by_reconcile(w: World) -> None:
     w.sick["v3"] = 503
     overtaken(w, "v3", after=1)
     assert "v3" in w.running()
-    assert [(line.mend, line.done) for line in reconcile(w.s).lines] == [("stop it", True)]
+    assert [(line.repair, line.done) for line in reconcile(w.s).lines] == [("stop it", True)]
     assert w.running() == {"v1", "v2"}
 
 

@@ -136,7 +136,7 @@ def test_a_holder_whose_lease_was_taken_over_pins_nothing_and_hears_it(w: World)
 
 # -- what drifted -------------------------------------------------------------------------------------------------------
 def kinds(w: World) -> list[tuple[str, object, int | None]]:
-    return [(line.kind, line.repair, line.release) for line in preview_reconcile(w.s).lines]
+    return [(line.kind, line.repair_code, line.release) for line in preview_reconcile(w.s).lines]
 
 
 def test_a_pin_that_is_gone_is_told_and_put_back(w: World) -> None:

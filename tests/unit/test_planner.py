@@ -78,7 +78,7 @@ def test_an_upgrade_to_a_warm_release_still_renews_its_address_at_haproxy() -> N
 
 
 def test_a_retry_of_a_failed_one_gets_a_fresh_container() -> None:
-    past = Past(2).upgrade(1).edit(2, proven_at=None, failure="it did not get healthy")
+    past = Past(2).upgrade(1).edit(2, proven_at=None, failure="it did not become healthy")
     past.failed = past.stopped = {2}
     assert kinds(move(past, PlanKind.UPGRADE, 2)) == [*BOOT, S.SWITCH, S.PROMOTE]
 

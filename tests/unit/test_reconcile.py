@@ -121,7 +121,7 @@ def test_what_a_frozen_upgrade_made_for_a_removed_app_goes(w: World) -> None:
     remove_app(SHOP, w.s, options=YES)
     w.engine.ensure_network(NetworkSpec(app.network, app.bridge, app.subnet, app.gateway, common_labels(w.s, SHOP)))
     [line] = preview_reconcile(w.s).lines
-    assert (line.kind, line.mend) == ("empty", "remove its network and guard route")
+    assert (line.kind, line.repair) == ("empty", "remove its network and guard route")
     assert [line.done for line in reconcile(w.s).lines] == [True]
     assert app.network not in {network.name for network in w.engine.networks()}
     assert reconcile(w.s) == Reconciled()
@@ -179,7 +179,7 @@ def test_nothing_that_is_not_ours_is_touched(w: World) -> None:
     labels = {"deployctl.home": str(w.home), "deployctl.app": "shop", "deployctl.release": "9"}
     spoof = w.engine.add_stranger("spoof", image="sha256:" + "0" * 64, labels=labels)
     left = reconcile(w.s).left
-    assert [(line.kind, line.mend) for line in left] == [("stranger", None)]
+    assert [(line.kind, line.repair) for line in left] == [("stranger", None)]
     assert w.engine.find_container(plain.id) == plain
     assert w.engine.find_container(spoof.id) == spoof
 
@@ -196,7 +196,7 @@ def test_a_container_of_ours_that_the_ledger_does_not_know_goes_only_when_that_i
     assert (w.engine.find_container(stray.id) is None) is goes
     if not goes:
         w.engine.die(stray.id)
-        assert [line.mend for line in reconcile(w.s).left] == [None]  # perhaps the ledger is a copy from before
+        assert [line.repair for line in reconcile(w.s).left] == [None]  # perhaps the ledger is a copy from before
         w.engine.meddle(stray.id, status="created")
         assert reconcile(w.s).left == ()
         assert w.engine.find_container(stray.id) is None

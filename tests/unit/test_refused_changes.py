@@ -53,8 +53,8 @@ def test_two_hundred_changes_that_a_reader_may_not_make_are_one_line_with_a_coun
     codes = tried(reader, 200)
     assert codes == [403] * MAX_DENIED_A_MINUTE + [429] * (200 - MAX_DENIED_A_MINUTE)
     assert rows(shop) == 1
-    (line,) = audit(shop.w.s, kind="refused")
-    assert (line.who, line.app, line.result, line.count) == ("reader", "shop", "refused", 200)
+    (line,) = audit(shop.w.s, kind="denied")
+    assert (line.who, line.app, line.result, line.count) == ("reader", "shop", "denied", 200)
     assert line.summary.endswith("Nothing was done. (200 times)")
 
 
@@ -65,10 +65,10 @@ def test_another_minute_and_another_route_are_lines_of_their_own_and_the_chain_h
     tried(reader, 2, "/apps/shop/stop")
     shop.w.clock.sleep(61)
     tried(reader, 4)
-    assert [line.count for line in audit(shop.w.s, kind="refused")] == [4, 2, 3]
+    assert [line.count for line in audit(shop.w.s, kind="denied")] == [4, 2, 3]
     assert [event["data"]["count"] for event in shop.w.ledger.events() if event["kind"] == REFUSED] == [2, 3]
     shop.w.ledger.record_refusals(at="2030-01-01T00:00:00.000Z")
-    assert [line.count for line in audit(shop.w.s, kind="refused")] == [4, 2, 3]
+    assert [line.count for line in audit(shop.w.s, kind="denied")] == [4, 2, 3]
     assert shop.w.ledger.find_faults() == []
 
 
@@ -99,7 +99,7 @@ def test_attempts_at_several_apps_are_told_as_of_the_server(shop: Site) -> None:
     reader.get("/")
     tried(reader, 1)
     tried(reader, 1, "/apps/elsewhere/hold")
-    assert [(line.app, line.count) for line in audit(shop.w.s, kind="refused")] == [(None, 2)]
+    assert [(line.app, line.count) for line in audit(shop.w.s, kind="denied")] == [(None, 2)]
 
 
 # -- too many ---------------------------------------------------------------------------------------------------------
@@ -161,7 +161,7 @@ def test_strangers_share_one_line_a_minute_and_a_user_who_is_tried_has_one(shop:
         with pytest.raises(WrongSignIn):
             sign_in("mara", "wrong", Origin("10.0.0.7"), shop.w.s)
     assert rows(shop) == 2
-    mara, others = audit(shop.w.s, kind="sign_in_refused")
+    mara, others = audit(shop.w.s, kind="sign_in_denied")
     assert (mara.count, mara.summary) == (3, "an attempt to sign in as mara was denied (3 times)")
     assert (others.count, others.who) == (300, "nobody")
     assert others.summary == ("an attempt to sign in as an unknown user was denied "
@@ -215,9 +215,9 @@ def test_the_count_is_on_the_page_in_the_table_and_in_json(shop: Site) -> None:
     reader.get("/")
     tried(reader, 7)
     mara = shop.signed_in("mara")
-    assert "(7 times)" in mara.get("/activity?kind=refused").text
+    assert "(7 times)" in mara.get("/activity?kind=denied").text
     (row,) = csv.DictReader(io.StringIO(mara.get("/activity.csv?kind=refused").text))
     assert (row["count"], row["who"]) == ("7", "reader")
-    assert mara.get("/api/v1/audit?kind=refused").get_json()["entries"][0]["count"] == 7
+    assert mara.get("/api/v1/audit?kind=denied").get_json()["entries"][0]["count"] == 7
     told = Program(shop).get("audit?kind=refused").get_json()
     assert told["entries"][0]["count"] == 7

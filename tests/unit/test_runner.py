@@ -226,7 +226,7 @@ def test_a_candidate_that_never_gets_healthy_is_kept_stopped_with_the_evidence(w
     w.upgraded("v1")
     w.sick["v2"] = 503
     w.engine.behaviours[digest(w, "v2")] = Behaviour(prints=("cannot reach the database",))
-    with pytest.raises(NotHealthy, match=r"v2 did not get healthy: GET / gave 503 for 5 s") as raised:
+    with pytest.raises(NotHealthy, match=r"v2 did not become healthy: GET / gave 503 for 5 s") as raised:
         w.upgrade("v2")
     assert "  cannot reach the database" in raised.value.details
     assert w.containers() == {"v1": "running", "v2": "stopped"}

@@ -95,7 +95,7 @@ def test_a_release_that_was_forgotten_with_its_app_is_skipped() -> None:
 
 
 def test_one_that_failed_when_it_was_last_tried_is_the_last_choice() -> None:
-    past = Past(3).upgrade(1, 2, 3).edit(2, failure="it did not get healthy")
+    past = Past(3).upgrade(1, 2, 3).edit(2, failure="it did not become healthy")
     assert goes_to(past) == 1
     assert goes_to(past.hold(1)) == 2, "its health gate judges anew; better than nothing to go back to"
 

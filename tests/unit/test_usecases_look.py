@@ -202,7 +202,8 @@ def test_a_deployment_under_way_is_shown_with_its_phase_and_candidate(w: World) 
     view = shop(w)
     assert view.state == "deploying"
     assert view.deployment is not None
-    assert (view.deployment.by, view.deployment.to, view.deployment.interrupted) == ("ci (cli)", "v2", False)
+    assert (view.deployment.actor, view.deployment.to_version) == ("ci (cli)", "v2")
+    assert not view.deployment.interrupted
     assert roles(view) == {"v1": "active", "v2": "candidate"}
 
 
@@ -351,7 +352,7 @@ def test_every_result_can_be_written_as_json(w: World) -> None:
         "from_release": 2, "to_release": 1, "revision": 3,
         "switch_ms": 0.1, "total_ms": results[0]["total_ms"], "confirmed": True, "failed_requests": 0,
             "failed_precision": "exact", "changed": True,
-        "image_checked": True, "colour": "blue", "held": ["v2"], "lifted": [], "standby": "v2", "warnings": [], "steps": [],
+        "image_checked": True, "colour": "blue", "held": ["v2"], "released": [], "standby": "v2", "warnings": [], "steps": [],
         "image": None, "taken_over": []}
     assert [step["kind"] for step in results[0]["steps"]] == ["health", "switch", "promote"]
 

@@ -94,7 +94,7 @@ def test_the_first_start_of_an_app_makes_it_and_serves_nobody(w: World) -> None:
 def test_a_bad_version_does_not_start(w: World) -> None:
     w.upgraded("v1")
     w.sick["v2"] = 503
-    with pytest.raises(DeployctlError, match="v2 did not get healthy"):
+    with pytest.raises(DeployctlError, match="v2 did not become healthy"):
         w.use(start, V2)
     assert w.running() == {"v1"}
 

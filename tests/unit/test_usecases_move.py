@@ -566,7 +566,7 @@ def test_undo_reverses_the_last_change_and_its_hold_and_twice_is_back_again(w: W
     w.upgraded("v1", "v2").rollback()
     assert (w.serving, w.held()) == ("v1", {"v2"})
     moved = w.undo()
-    assert (moved.kind, moved.target, moved.lifted, w.held()) == ("Undo", "v2", ("v2",), set())
+    assert (moved.kind, moved.target, moved.released, w.held()) == ("Undo", "v2", ("v2",), set())
     moved = w.undo()
     assert (moved.target, moved.held, w.serving, w.held()) == ("v1", ("v2",), "v1", {"v2"})
 

@@ -232,10 +232,10 @@ def test_what_was_turned_away_is_told_on_the_server_page_and_in_metrics(tmp_path
 
         counted = json.loads(told("/api/v1/server", "all").partition("\r\n\r\n")[2])["dashboard"]["connections"]
         assert counted["open"]["signed_in"] == 1
-        assert counted["refused"] | {"displaced": 0} == {
+        assert counted["rejected"] | {"displaced": 0} == {
             "displaced": 0, "too_many_of_one_address": 0, "too_many_of_one_visitor": 0, "no_room": 0, "slow_request": 0,
             "slow_reader": 0, "too_many_at_once": 0, "ambiguous_request": 1}
-        assert counted["refused"]["displaced"] >= 36
+        assert counted["rejected"]["displaced"] >= 36
         assert "closed to make room" in told("/server", "all")
         metrics = told("/metrics", "all")
         assert 'deployctl_dashboard_turned_away_total{why="ambiguous_request"} 1.0' in metrics

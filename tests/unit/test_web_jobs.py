@@ -287,7 +287,7 @@ def test_a_warm_rollback_is_answered_when_it_is_done(shop: Site) -> None:
     assert (moved.source, moved.target, moved.confirmed, shop.w.serving) == ("v2", "v1", True, "v1")
     back = asked(shop, "undo", options=ChangeOptions(if_revision=3, confirmed=True))
     assert isinstance(back, Moved)
-    assert (back.target, back.lifted) == ("v2", ("v2",))
+    assert (back.target, back.released) == ("v2", ("v2",))
 
 
 def test_a_refusal_comes_at_once_and_not_as_a_job(shop: Site) -> None:

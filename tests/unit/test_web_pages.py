@@ -228,7 +228,7 @@ def test_not_deployed_draws_empty_slots_and_deploying_is_the_one_thing_to_do(tmp
         mara = made.signed_in("mara")
         page = mara.get("/apps/shop").text
         told = text_of(page)
-        for words in ("Not deployed", "Empty", "The first version goes here", "Deploy a version", "v1 did not get healthy.",
+        for words in ("Not deployed", "Empty", "The first version goes here", "Deploy a version", "v1 did not become healthy.",
                       "Nothing changed.", "GET / gave 503", "Never went live"):
             assert words in told, words
         assert 'class="btn pri"' in page
@@ -240,14 +240,14 @@ def test_a_failed_deploy_keeps_what_serves_and_can_be_tried_again_or_dismissed(s
     with pytest.raises(NotHealthy):
         shop.w.upgrade("v3")
     told = fresh(shop, mara)
-    for words in ("Healthy", "v3 did not get healthy. v2 is still live.", "gave 503", "Try again", "Dismiss",
+    for words in ("Healthy", "v3 did not become healthy. v2 is still live.", "gave 503", "Try again", "Dismiss",
                   "Details", "Why it failed"):
         assert words in told, words
     last = shop.w.ledger.deployments(SHOP, limit=1)[0].id
     assert mara.post("/apps/shop/dismiss", deployment=str(last)).status_code == 303
     assert "nothing changed" not in fresh(shop, mara)
     assert "stopped before going live" in fresh(shop, mara)
-    assert "v3 did not get healthy" in fresh(shop, shop.signed_in("jonas")), "dismissed for one browser only"
+    assert "v3 did not become healthy" in fresh(shop, shop.signed_in("jonas")), "dismissed for one browser only"
 
 
 def test_what_went_back_by_itself_says_so(shop: Site, mara: Browser) -> None:

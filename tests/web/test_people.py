@@ -150,7 +150,7 @@ def test_the_theme_follows_the_system_until_somebody_chooses_and_never_flashes(s
 def test_what_was_done_and_refused_stands_in_the_activity(served: Served, visit: Visit) -> None:
     page = visit("/activity")
     expect(page.locator("main")).to_contain_text("signed in")
-    expect(page.locator("main")).to_contain_text("refused")
+    expect(page.locator("main")).to_contain_text("denied")
     with page.expect_download() as got:
         page.get_by_role("link", name=re.compile("CSV")).click()
     assert "signed in" in got.value.path().read_text()

@@ -116,7 +116,7 @@ def families(known: KnownApps) -> Iterator[Metric]:
 def _of_connections(told: Connections) -> Iterator[Metric]:
     yield _gauge("deployctl_dashboard_connections", "Open connections to the dashboard.", ("of",),
                  {(whose,): count for whose, count in told.open.items()})
-    ended = {**told.refused, "stream_displaced": told.streams_displaced}
+    ended = {**told.rejected, "stream_displaced": told.streams_displaced}
     yield _counter("deployctl_dashboard_turned_away", "Connections that the dashboard rejected or closed.", ("why",),
                    {(why,): count for why, count in ended.items()})
 

@@ -24,7 +24,7 @@ class Connections:
     for newer ones."""
 
     open: Mapping[str, int]
-    refused: Mapping[str, int]
+    rejected: Mapping[str, int]
     streams_displaced: int
 
 

@@ -79,7 +79,7 @@ def _happened(line: AuditLine, look: TerminalStyle) -> str:
     sentence = _first_line(line.summary)
     if not look.signs:
         return sentence
-    sign = {"refused": f"{look.warn} ", "failed": f"{look.bad} "}.get(line.result, "")
+    sign = {"denied": f"{look.warn} ", "failed": f"{look.bad} "}.get(line.result, "")
     return f"{sign}{sentence}{f' ({_first_line(line.note)})' if line.note and not look.wide else ''}"
 
 

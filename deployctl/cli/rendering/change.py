@@ -68,7 +68,7 @@ def _holds(moved: Moved) -> list[str]:
     left = moved.names[0]
     held = [f"{left if v == moved.source else v} is on hold: it cannot be deployed again until "
             f"deployctl unhold {moved.app} {v}. Newer versions can." for v in moved.held]
-    return held + [f"{v} is no longer on hold." for v in moved.lifted]
+    return held + [f"{v} is no longer on hold." for v in moved.released]
 
 
 def _next(moved: Moved) -> str | None:

@@ -8,7 +8,7 @@ from deployctl.cli.terminal import TerminalStyle
 from deployctl.domain.change.readiness import Readiness
 from deployctl.domain.durations import took
 from deployctl.domain.images.same_image import short_digest
-from deployctl.usecases.results import AppView, ConfigCode, InstanceView, StatusView, UnderWay
+from deployctl.usecases.results import AppView, ConfigCode, InstanceView, OpenDeployment, StatusView
 
 
 def status_text(view: StatusView, look: TerminalStyle, *, one: bool, home: str = "this home") -> list[str]:
@@ -36,7 +36,7 @@ def _troubles(view: StatusView, look: TerminalStyle) -> list[str]:
 def _notes(app: AppView, look: TerminalStyle) -> list[str]:
     drift = app.untold_drifts
     lines = [f"{look.warn} {line}" for line in (*(note.line for note in app.notes), *(one.sentence for one in drift))]
-    if any(one.mend for one in drift) and not look.quiet:
+    if any(one.repair for one in drift) and not look.quiet:
         lines.append(f"  Fix: deployctl reconcile {app.app}")
     lines += _config(app, look)
     if app.state in {"degraded", "down"} and app.back and not look.quiet:
@@ -169,8 +169,9 @@ def _page(app: AppView, look: TerminalStyle) -> list[str]:
     return lines
 
 
-def _deploying(one: UnderWay, look: TerminalStyle) -> str:
-    parts = [f"{one.kind} {one.to or ''}".rstrip(), f"phase {one.phase}", f"by {one.by}", f"since {ago(one.since, look)}"]
+def _deploying(one: OpenDeployment, look: TerminalStyle) -> str:
+    parts = [f"{one.action} {one.to_version or ''}".rstrip(), f"phase {one.phase}", f"by {one.actor}",
+             f"since {ago(one.since, look)}"]
     return "→ " + ", ".join(parts) + (", interrupted" if one.interrupted else "")
 
 

@@ -25,14 +25,14 @@ def reconciled_text(found: Reconciled, look: TerminalStyle) -> list[str]:
 
 def _line(line: RepairDone, look: TerminalStyle, *, dry_run: bool) -> list[str]:
     if dry_run:
-        return [f"{look.warn} {line.summary}", f"    {f'Would {line.mend}' if line.mend else line.why}"]
+        return [f"{look.warn} {line.summary}", f"    {f'Would {line.repair}' if line.repair else line.why}"]
     if line.done:
-        return [f"{look.good} {line.summary}", f"    Done: {line.mend}"]
-    return [f"{look.bad if line.mend else look.warn} {line.summary}",
-            *([f"    Not done ({line.mend or 'no repair'}): {line.why}"] if line.says_more else [])]
+        return [f"{look.good} {line.summary}", f"    Done: {line.repair}"]
+    return [f"{look.bad if line.repair else look.warn} {line.summary}",
+            *([f"    Not done ({line.repair or 'no repair'}): {line.why}"] if line.says_more else [])]
 
 
 def reconciled_table(found: Reconciled) -> TextTable:
     columns = (Column("APP"), Column("KIND"), Column("DONE"), Column("REPAIR"), Column("SENTENCE"), Column("WHY"))
-    return TextTable(columns, tuple((line.app or "", line.kind, "yes" if line.done else "no", line.mend or "", line.summary,
+    return TextTable(columns, tuple((line.app or "", line.kind, "yes" if line.done else "no", line.repair or "", line.summary,
                                  line.why) for line in found.lines))

@@ -101,7 +101,7 @@ def diagnose(e: Evidence) -> Diagnosis:
                     "through HAProxy")
         return Diagnosis(FailureCause.NOT_HTTP, headline, headline, "its answers are not valid HTTP/1.1")
     why = _unhealthy(e)
-    headline = f"{e.version} {'is no longer' if e.proven else 'did not get'} healthy: {why}"
+    headline = f"{e.version} {'is no longer' if e.proven else 'did not become'} healthy: {why}"
     return _with_cause(e, headline, why, _why_unhealthy(e), FailureCause.NOT_PASSING)
 
 

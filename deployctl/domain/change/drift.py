@@ -30,7 +30,7 @@ class Drift:
 
     kind: DriftKind
     message: str  # does not name the app
-    mend: Repair | None = None  # None: a person has to decide
+    repair: Repair | None = None  # None: a person has to decide
     app: AppName | None = None  # None: concerns the whole home
     release: int | None = None  # number
     container: str | None = None  # full id, network name, or image tag
@@ -136,7 +136,7 @@ def find_drift(sight: Sight) -> list[Drift]:
         found += _hidden(sight, hidden)
         numbers = sorted((sight.facts.instances.keys() | sight.actives) - hidden, key=lambda n: (n not in sight.actives, n))
         found += [drift for n in numbers for drift in _instance(sight, n)]
-        created = {drift.release for drift in found if drift.mend is Repair.CREATE}  # creating also tags the image
+        created = {drift.release for drift in found if drift.repair is Repair.CREATE}  # creating also tags the image
         found += [*_strays(sight), *(drift for drift in _images(sight) if drift.release not in {*hidden, *created})]
     return found
 
@@ -197,8 +197,8 @@ def _instance(sight: Sight, n: int) -> Iterator[Drift]:
     app, instance, seen = sight.facts.app.name, sight.facts.instances.get(n), sight.find(n)
     who = f"the container of {_version(sight, n)}{', which is live,' if n in sight.actives else ''}"
 
-    def drift(kind: DriftKind, said: str, mend: Repair | None) -> Drift:
-        return Drift(kind, f"{who} {said}", mend, app, n, seen.id if seen else None)
+    def drift(kind: DriftKind, message: str, repair: Repair | None) -> Drift:
+        return Drift(kind, f"{who} {message}", repair, app, n, seen.id if seen else None)
 
     if instance is None or seen is None:
         forgotten = instance is not None and instance.failed and n not in sight.needed

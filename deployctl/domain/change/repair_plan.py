@@ -19,7 +19,7 @@ def plan_repair(sight: Sight, drifts: Sequence[Drift]) -> Plan:
     """Return the plan for those drifts that need one. It contains no health check: what is started passed one before,
     and waiting for it must not hold the app's lease."""
     facts = sight.facts
-    wanted = {mend: [d.release for d in drifts if d.mend is mend and d.release is not None] for mend in BY_PLAN}
+    wanted = {repair: [d.release for d in drifts if d.repair is repair and d.release is not None] for repair in BY_PLAN}
     steps: list[Step] = []
     for n in [*wanted[Repair.CREATE], *wanted[Repair.START]]:
         steps += _bring_up(sight, n)

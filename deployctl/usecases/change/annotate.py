@@ -38,7 +38,7 @@ def annotate(app: AppName, s: Services, *, options: ChangeOptions) -> Done:
                            remedy=[f"deployctl history {app}"])
     s.ledger.event(KIND, f"{app} revision {last.revision}", at=s.clock.utc(), actor=s.actor, app=app,
                    data={"of": last.revision, "note": reason})
-    return Done("Remark", app, f"the note was added to revision {last.revision} of {app}")
+    return Done("Annotate", app, f"the note was added to revision {last.revision} of {app}")
 
 
 def notes_of_changes(app: AppName, s: Services) -> Mapping[int, str]:

@@ -42,17 +42,17 @@ class RepairDone:
     app: str | None  # None: concerns the whole home
     kind: str
     summary: str
-    mend: str | None  # how it is repaired, as text; None: a person has to decide
+    repair: str | None  # how it is repaired, as text; None: a person has to decide
     done: bool = False
     why: str = ""  # why it was not repaired
     release: int | None = None  # number
-    repair: Repair | None = None  # the code of `mend`
+    repair_code: Repair | None = None  # the code of `repair`
     why_code: str | None = None  # the code of the error that prevented it
 
     @property
     def says_more(self) -> bool:
         """Return whether `why` adds something: if checking itself failed, the message is the reason."""
-        return bool(self.why) and (self.mend is not None or self.why_code is None)
+        return bool(self.why) and (self.repair is not None or self.why_code is None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ def repair_drift(look: DriftReading, s: Services, *, options: ChangeOptions = Ch
     done = [] if skip(None) else _repair_home(look, s)
     if look.outside.engine:
         return done
-    due = [app for app, drifts in look.drifts.items() if any(d.mend for d in drifts) and not skip(app)]
+    due = [app for app, drifts in look.drifts.items() if any(d.repair for d in drifts) and not skip(app)]
     passes = {app: _Pass(app, s, options) for app in due}
     for first in (True, False):
         for one in passes.values():
@@ -115,7 +115,7 @@ def repair_drift(look: DriftReading, s: Services, *, options: ChangeOptions = Ch
     for app, drifts in look.drifts.items():
         repaired = passes[app].lines if app in passes else []
         told = {(line.kind, line.release) for line in repaired}
-        done += repaired + [_line(d) for d in drifts if not d.mend and (d.kind, d.release) not in told]
+        done += repaired + [_line(d) for d in drifts if not d.repair and (d.kind, d.release) not in told]
     return done
 
 
@@ -123,14 +123,14 @@ def repair_drift(look: DriftReading, s: Services, *, options: ChangeOptions = Ch
 def _repair_home(look: DriftReading, s: Services) -> list[RepairDone]:
     """Get HAProxy running with the ledger's table, and remove what belongs to no app in the ledger."""
     lines = []
-    proxy = [drift for drift in look.home if drift.mend is Repair.SYNC]
+    proxy = [drift for drift in look.home if drift.repair is Repair.SYNC]
     if proxy:
         failed = _try(lambda: ensure_guards(s)) or _try(s.traffic.sync)
         lines += [_ended(drift, failed) for drift in proxy]
     for drift in look.home:
-        if drift.mend in {Repair.REMOVE, Repair.UNTAG, Repair.CLEAR} and drift.app is not None and drift.container is not None:
+        if drift.repair in {Repair.REMOVE, Repair.UNTAG, Repair.CLEAR} and drift.app and drift.container is not None:
             lines.append(_removed(drift, drift.app, drift.container, s))
-        elif drift.mend is None:
+        elif drift.repair is None:
             lines.append(_line(drift))
     return _told(lines, s)
 
@@ -145,7 +145,7 @@ def _removed(drift: Drift, app: AppName, it: str, s: Services) -> RepairDone:
     def remove() -> None:
         with lease(app, "reconcile", s, ChangeOptions()):
             if s.ledger.find_app(app) is None:
-                gone[drift.mend](it)
+                gone[drift.repair](it)
 
     return _ended(drift, _try(remove))
 
@@ -179,14 +179,14 @@ class _Pass:
         if self.s.ledger.find_open(self.app):
             kind, way = DriftKind.INTERRUPTED, Repair.RECOVER
         if told := recover(self.app, self.s, token):
-            self.lines.append(RepairDone(self.app, kind, told, REPAIR_TEXT[way], done=True, repair=way))
+            self.lines.append(RepairDone(self.app, kind, told, REPAIR_TEXT[way], done=True, repair_code=way))
 
     def _rounds(self, token: int, *, actives_only: bool) -> None:
         for _ in range(ROUNDS if self.s.ledger.find_app(self.app) else 0):  # an interrupted removal is finished now
             sight, due = self._due(actives_only=actives_only)
             if not due:
                 return
-            acts = [drift for mend in ACTS for drift in due if drift.mend is mend]
+            acts = [drift for repair in ACTS for drift in due if drift.repair is repair]
             one = [drift for drift in due if drift.release == due[0].release]  # one failure does not delay the others
             self.tried |= {_key(drift) for drift in acts or one}
             if acts:
@@ -197,23 +197,23 @@ class _Pass:
     def _due(self, *, actives_only: bool) -> tuple[Sight, list[Drift]]:
         row = require_app(self.app, self.s)
         sight = sight_of(row, self.s, look_outside(self.s, tags=not actives_only), closely=True)
-        found = [drift for drift in find_drift(sight) if drift.mend and _key(drift) not in self.tried]
+        found = [drift for drift in find_drift(sight) if drift.repair and _key(drift) not in self.tried]
         for drift in found:
-            if drift.mend is Repair.FOLLOW:  # the ledger could not follow, and has said why
+            if drift.repair is Repair.FOLLOW:  # the ledger could not follow, and has said why
                 self.tried.add(_key(drift))
                 self._tell(replace(_line(drift), why="the ledger has no container of that release"))
-        due = [drift for drift in found if drift.mend is not Repair.FOLLOW]
-        acts = [drift for drift in due if drift.mend in ACTS]
+        due = [drift for drift in found if drift.repair is not Repair.FOLLOW]
+        acts = [drift for drift in due if drift.repair in ACTS]
         if actives_only:
             acts = [drift for drift in acts if drift.release is None or drift.release in sight.actives]
-            due = [drift for drift in due if drift.release in sight.actives and drift.mend is not Repair.STOP]
+            due = [drift for drift in due if drift.release in sight.actives and drift.repair is not Repair.STOP]
         return sight, acts or due  # one act may make another unnecessary: read again before planning
 
     def _act(self, acts: Sequence[Drift], sight: Sight, token: int) -> None:
         sure = fenced_by(self.app, token, self.s)
         for drift in acts:
-            if drift.mend is not None:
-                failed = _try(lambda act=ACTS[drift.mend], drift=drift: act(drift, sight, sure))  # type: ignore[misc]
+            if drift.repair is not None:
+                failed = _try(lambda act=ACTS[drift.repair], drift=drift: act(drift, sight, sure))  # type: ignore[misc]
                 self._tell(_ended(drift, failed))
 
     def _walk(self, drifts: Sequence[Drift], sight: Sight, token: int) -> None:
@@ -251,16 +251,16 @@ def _told(lines: list[RepairDone], s: Services) -> list[RepairDone]:
     """Record the repairs as events in the ledger, as far as it can be written."""
     for line in lines:
         if line.done and (failed := _try(lambda line=line: s.ledger.event(  # type: ignore[misc]
-                "reconciled", f"{line.summary}: {line.mend}", at=s.clock.utc(), actor=s.actor,
+                "reconciled", f"{line.summary}: {line.repair}", at=s.clock.utc(), actor=s.actor,
                 app=AppName(line.app) if line.app else None,
-                data={"drift": line.kind, "repair": line.repair, "release": line.release}))):
+                data={"drift": line.kind, "repair": line.repair_code, "release": line.release}))):
             s.report.warn(failed.message)
     return lines
 
 
 def _line(drift: Drift) -> RepairDone:
-    return RepairDone(drift.app, drift.kind, drift.sentence, REPAIR_TEXT[drift.mend] if drift.mend else None,
-                  why="" if drift.mend else "manual intervention needed", release=drift.release, repair=drift.mend)
+    return RepairDone(drift.app, drift.kind, drift.sentence, REPAIR_TEXT[drift.repair] if drift.repair else None,
+                  why="" if drift.repair else "manual intervention needed", release=drift.release, repair_code=drift.repair)
 
 
 def _ended(drift: Drift, failed: DeployctlError | None) -> RepairDone:
@@ -276,7 +276,7 @@ def _why(failed: DeployctlError | None) -> dict[str, Any]:
 def _only(look: DriftReading, app: AppName | None) -> DriftReading:
     if app is None:
         return look
-    home = [drift for drift in look.home if drift.mend is Repair.SYNC]
+    home = [drift for drift in look.home if drift.repair is Repair.SYNC]
     return replace(look, drifts={name: some for name, some in look.drifts.items() if name == app}, home=home)
 
 
@@ -291,7 +291,7 @@ def _busy(s: Services, app: AppName | None) -> Iterator[RepairDone]:
 def _proven(lines: Sequence[RepairDone], s: Services) -> Iterator[RepairDone]:
     """Yield the lines; what was started is probed until it is healthy, without holding the app's lease."""
     for line in lines:
-        started = line.done and line.repair in {Repair.START, Repair.CREATE, Repair.SWITCH}
+        started = line.done and line.repair_code in {Repair.START, Repair.CREATE, Repair.SWITCH}
         failed = _try(lambda line=line: _wait_for(line, s)) if started else None  # type: ignore[misc]
         yield replace(line, done=False, **_why(failed)) if failed else line
 

@@ -81,7 +81,7 @@ def move(plan: Plan, facts: AppFacts, s: Services, *, token: int, options: Chang
         failed_requests=None if lost is None else lost.failed, failed_precision=(lost or Counters()).precision,
         steps=(*before, *(StepDone(step.kind, step.sentence, round(ms, 3), text) for step, ms, text in walk.done)),
         colour=now.colour, warnings=(*remarks, *walk.warnings),
-        held=_versions(facts, walk.held), lifted=_versions(facts, walk.lifted),
+        held=_versions(facts, walk.held), released=_versions(facts, walk.lifted),
         standby=source if plan.source in facts.running and not _stops(plan) else None, image_checked=checked,
     )
 

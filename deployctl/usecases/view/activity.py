@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from deployctl.ports import Services
 
 MAX_ACTIVITY_SHOWN = 7
-HOLD_EVENTS = {"held": ("", " was put on hold"), "released": ("Hold of ", " lifted")}
+HOLD_EVENTS = {"held": ("", " was put on hold"), "released": ("Hold of ", " released")}
 OTHER_EVENTS = frozenset({"readiness", "recovered", "emergency", "reconcile", "drift"})
 TELLING = 4  # events read for each one shown; most belong to a switch of traffic, which has a line already
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from deployctl.domain.change.deployment import Phase
 from deployctl.domain.host.actor import Actor
-from deployctl.domain.host.denied_changes import DENIED_KINDS as REFUSED
+from deployctl.domain.host.denied_changes import DENIED_KINDS
 from deployctl.domain.inputs.names import AppName
 from deployctl.usecases.listings import AuditLine
 from deployctl.usecases.read_facts import not_known
@@ -16,7 +16,12 @@ if TYPE_CHECKING:
     from deployctl.ports import Services
 
 MAX_AUDIT_LINES = 1000  # lines in one response
-_TOLD_IN_DATA = frozenset({"promoted", "ended"})  # kinds of events about a deployment, whose kind is the action
+_DEPLOYMENT_KINDS = frozenset({"promoted", "ended"})  # kinds of events about a deployment, whose kind is the action
+
+# Kinds as the ledger has had them since 0.1, and as they are shown. `kind` may be either.
+_SHOWN = {"refused": "denied", "sign_in_refused": "sign_in_denied", "remark": "annotate", "token_made": "token_created",
+          "link_made": "link_created"}
+_STORED = {shown: stored for stored, shown in _SHOWN.items()}
 
 Versions = Callable[[str, int | None], str]
 
@@ -25,7 +30,7 @@ def audit(s: Services, *, app: AppName | None = None, user: str | None = None, k
           before: int | None = None, among: Collection[AppName] | None = None) -> tuple[AuditLine, ...]:
     """Return what was done and attempted, latest first. `before`: only lines before that id; `among`: only lines about
     one of these apps. Raises NotFound for an app that never existed here."""
-    found = s.ledger.find_events(app=app, among=among, who=user, what=kind, before=before,
+    found = s.ledger.find_events(app=app, among=among, who=user, what=_STORED.get(kind or "", kind), before=before,
                                  limit=max(1, min(limit, MAX_AUDIT_LINES)))
     if app is not None and not found:
         _require_once_known(app, s)
@@ -57,13 +62,17 @@ def _versions(s: Services) -> Versions:
 def _line(event: Mapping[str, Any], versions: Versions) -> AuditLine:
     data: Mapping[str, Any] = event["data"]
     who = Actor.of(event["actor"])
-    told = event["kind"] in _TOLD_IN_DATA
     revision = data.get("revision") if event["kind"] == "promoted" else None
     return AuditLine(
         id=event["id"], at=event["at"], who=who.name, how=who.via, address=data.get("address"), app=event["app"],
-        what=str(data.get("kind", event["kind"])) if told else event["kind"], summary=_sentence(event, versions),
+        what=_kind(event), summary=_sentence(event, versions),
         before=None if revision is None else revision - 1, after=revision,
         note=str(data.get("note") or data.get("reason") or ""), result=_result(event), count=int(data.get("count", 1)))
+
+
+def _kind(event: Mapping[str, Any]) -> str:
+    stored = str(event["kind"])
+    return str(event["data"].get("kind", stored)) if stored in _DEPLOYMENT_KINDS else _SHOWN.get(stored, stored)
 
 
 def _sentence(event: Mapping[str, Any], versions: Versions) -> str:
@@ -74,7 +83,7 @@ def _sentence(event: Mapping[str, Any], versions: Versions) -> str:
         case "held":  # older builds named the version only in the text, after the app
             return f"{data.get('version', text)} was put on hold"
         case "released":
-            return f"the hold of {data.get('version', text)} was lifted"
+            return f"the hold of {data.get('version', text)} was released"
         case "remark":
             return f"the reason of revision {data['of']}"
     return f"{text}{_how_often(data)}"
@@ -88,6 +97,6 @@ def _how_often(data: Mapping[str, Any]) -> str:
 
 
 def _result(event: Mapping[str, Any]) -> str:
-    if event["kind"] in REFUSED:
-        return "refused"
+    if event["kind"] in DENIED_KINDS:
+        return "denied"
     return "failed" if event["data"].get("outcome", Phase.SUCCEEDED) != Phase.SUCCEEDED else "done"

@@ -18,7 +18,7 @@ from deployctl.domain.proxy.traffic import Counters
 from deployctl.errors import DeployctlError
 from deployctl.usecases.drift import Outside, closer_drift, listed_drift, store_now
 from deployctl.usecases.read_facts import Containers, at_home, require_app
-from deployctl.usecases.results import AppView, InstanceView, StatusView, UnderWay
+from deployctl.usecases.results import AppView, InstanceView, OpenDeployment, StatusView
 from deployctl.usecases.view.config_state import config_state
 from deployctl.usecases.view.health_now import ask_once, may_ask
 from deployctl.usecases.view.quality import find_trouble
@@ -195,8 +195,8 @@ def _view(app: App, instances: Sequence[Instance], releases: Mapping[tuple[AppNa
     drift = () if lease else listed_drift(app, instances, releases, changes, outside, s)
     if opened:
         to = None if opened.target is None else s.ledger.find_release(app.name, opened.target)
-        deployment = UnderWay(opened.id, opened.kind, str(opened.phase), opened.actor, opened.started_at,
-                              interrupted=lease is None, to=to.version if to else None)
+        deployment = OpenDeployment(opened.id, opened.kind, str(opened.phase), opened.actor, opened.started_at,
+                                    interrupted=lease is None, to_version=to.version if to else None)
     state = _state(active, serving, changes=bool(changes), deploying=bool(lease and opened), seen=seen)
     quality = find_trouble(app.name, active.release, active.version, changes, s) if active and state == "healthy" else None
     notes = [*_trouble_notes(app, active, quality), *_notes(app, serving, views, opened is not None and lease is None)]

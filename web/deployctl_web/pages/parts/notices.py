@@ -75,7 +75,7 @@ def _others(view: AppView) -> Iterator[Notice]:
     drifts = view.untold_drifts
     if drifts:
         differ = f"{len(drifts)} things differ" if len(drifts) > 1 else "One thing differs"
-        repaired = any(one.mend for one in view.drifts)
+        repaired = any(one.repair for one in view.drifts)
         yield Notice("warn", f"{differ} from the ledger.", lines=tuple(sentence(one.message) for one in drifts),
                      command=f"deployctl reconcile {view.app}" if repaired else "")
 
@@ -96,13 +96,13 @@ def _failed(failure: Failure, view: AppView) -> Notice:
     why = sentence(failure.why)
     now = f"{serves} is still live." if serves else "Nothing changed."
     if failure.stuck:
-        return Notice("bad", f"The last {failure.verb} was left half-way: manual intervention needed.", why,
+        return Notice("bad", f"The last {failure.verb} was left incomplete: manual intervention needed.", why,
                       failure.evidence, f"deployctl status {view.app}", failure)
     if failure.switched:
         return Notice("warn", f"{version} failed under traffic and was rolled back automatically.",
                       f"{why} {serves or 'No version'} is live.",
                       failure.evidence, failure=failure)
-    verb = "get healthy" if failure.verb in MOVING else "work"
+    verb = "become healthy" if failure.verb in MOVING else "work"
     return Notice("warn", f"{version} did not {verb}. {now}", why, failure.evidence, failure=failure)
 
 

@@ -44,7 +44,7 @@ MAX_ADDRESSES = 1024  # that are cached, for all pages together
 
 def state_word(view: AppView) -> str:
     if view.deployment and view.state == "deploying":
-        return f"Deploying {view.deployment.to or ''}".strip()
+        return f"Deploying {view.deployment.to_version or ''}".strip()
     return STATE_NAMES.get(view.state, view.state.capitalize())
 
 
