@@ -115,7 +115,8 @@ class Dashboard:
         from deployctl_web.http.server import DashboardServer, open_socket
 
         app, web = self._ensure_made(), self._web
-        server = DashboardServer(app, open_socket(web.listen), web.proxies, Limits(each=web.connections, head=web.head_timeout))
+        limits = Limits(each=web.connections, head=web.head_timeout)
+        server = DashboardServer(app, open_socket(web.listen), self._wiring.clock, web.proxies, limits)
         try:
             with self._lock:
                 if self._ended.is_set():

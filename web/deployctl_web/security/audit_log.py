@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from flask import g, request
 
 from deployctl.domain.host.denied_changes import MAX_DENIED_A_MINUTE, REFUSED, RefusedChange
@@ -45,7 +43,7 @@ def note_refusal(error: DeployctlError) -> DeployctlError:
         error.details.append(f"the audit log could not be written: {e.message}")
     if status_of(error) not in NOT_ALLOWED:
         return error
-    wait = web_state().refusals.count(who.person, time.monotonic())
+    wait = web_state().refusals.count(who.person, web_state().clock.now())
     return TooManyRefusals(wait) if wait else error
 
 

@@ -6,8 +6,6 @@ again unchanged.
 
 from __future__ import annotations
 
-import time
-
 from flask import current_app, g, render_template, request
 
 from deployctl.errors import NotPermitted
@@ -25,7 +23,7 @@ OWN_FIELDS = frozenset({PROOF, FIELD})
 
 def count_own_password() -> None:
     """Count it for the requesting user. Raises TooManyTries."""
-    if wait := web_state().own_passwords.count(g.who.person, time.monotonic()):
+    if wait := web_state().own_passwords.count(g.who.person, web_state().clock.now()):
         raise TooManyTries(max(1.0, wait))
 
 
