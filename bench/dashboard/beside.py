@@ -19,44 +19,25 @@ from pathlib import Path
 from statistics import median
 
 from bench import former
+from bench.dashboard.many_site import VERSIONS
 from bench.growth.apps import filled, watching
 from bench.served import resident_mb
 from bench.table import Row
 
 FIRST_BYTE, MEMORY = 0.6, 0.75  # of the former build's, at most
 APART = 0.25  # seconds between two looks: some meet a kept reading, some have it taken anew
-VERSIONS = 10
 PORT = 20_999  # of the dashboard: below those of the apps
 
-# Run by each build in its own folder: its pages, until its standard input is closed.
-_SITE = """
-import json, sys
-sys.path.insert(0, sys.argv[1])
-from bench.dashboard.many_apps import site_of
-with site_of(int(sys.argv[2])) as told:
-    print(json.dumps(told), flush=True)
-    sys.stdin.read()
-"""
-# The same of 87d5f67, by its own names.
-_FORMER_SITE = """
-import json, sys
-sys.path.insert(0, sys.argv[1])
-from bench import many_apps
-from deployctl.domain import access
-with many_apps._many(int(sys.argv[2])) as site:
-    secret = many_apps.create_token("bench", access.given(access.Role.VIEWER, []), site.w.s).secret
-    print(json.dumps({"address": site.desk.place.listen, "secret": secret}), flush=True)
-    sys.stdin.read()
-"""
+SITE = Path(__file__).with_name("many_site.py")  # run by each build in its own folder
+WITH = "import sys; sys.path.insert(0, sys.argv[1]); exec(compile(sys.argv.pop(), 'many_site.py', 'exec'))"
 
 
 @dataclass(slots=True)
 class Build:
-    """One build: the folder of its packages, what serves its pages, and the milliseconds that each page took."""
+    """One build: the folder of its packages, and the milliseconds that each page took."""
 
     name: str
     folder: Path
-    site: str
     took: dict[str, list[float]] = field(default_factory=dict)
     cpu: dict[str, list[float]] = field(default_factory=dict)
 
@@ -74,7 +55,7 @@ def _builds() -> Iterator[tuple[Build, Build]]:
     with tempfile.TemporaryDirectory(prefix="dctl-former-") as folder:
         if why := former.unpack(Path(folder), "deployctl", "web", "tests", "bench"):
             raise RuntimeError(why)
-        yield Build(former.COMMIT[:7], Path(folder), _FORMER_SITE), Build("this build", former.ROOT, _SITE)
+        yield Build(former.COMMIT[:7], Path(folder)), Build("this build", former.ROOT)
 
 
 def measure(*, apps: int, looks: int, settled: float) -> list[Row]:
@@ -113,7 +94,8 @@ def _pair(what: str, unit: str, before: tuple[str, list[float]], now: tuple[str,
 
 @contextmanager
 def _serving_pages(build: Build, apps: int) -> Iterator[Site]:
-    command = [former.python(build.folder), "-I", "-c", build.site, str(build.folder), str(apps)]
+    command = [former.python(build.folder), "-I", "-c", WITH, str(build.folder), str(apps),
+               former.script(build.folder, SITE.read_text())]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=build.folder) as child:
         assert child.stdin is not None
         assert child.stdout is not None
@@ -127,7 +109,7 @@ def _serving_pages(build: Build, apps: int) -> Iterator[Site]:
 def _first_byte(site: Site, path: str) -> tuple[float, float]:
     """Return the milliseconds until an answer begins, on a connection of its own, and those of CPU for the whole."""
     time.sleep(APART)
-    before = _cpu_ms(site.pid)
+    before = cpu_ms(site.pid)
     with closing(HTTPConnection(*site.address, timeout=60)) as connection:
         began = time.perf_counter()
         connection.request("GET", path, headers={"Authorization": f"Bearer {site.secret}"})
@@ -136,12 +118,12 @@ def _first_byte(site: Site, path: str) -> tuple[float, float]:
         body = answer.read()
     if answer.status != 200:
         raise RuntimeError(f"{path} was answered {answer.status}: {body[:300]!r}")
-    return ms, _cpu_ms(site.pid) - before
+    return ms, cpu_ms(site.pid) - before
 
 
-def _cpu_ms(pid: int) -> float:
+def cpu_ms(pid: int) -> float:
     """Return the milliseconds that all threads of a process have run, those that ended included, to the nanosecond."""
-    return sum(int(path.read_text().split()[0]) for path in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e6
+    return time.clock_gettime_ns(~pid << 3 | 2) / 1e6  # the clock of clock_getcpuclockid(3)
 
 
 # -- memory --------------------------------------------------------------------------------------------------------

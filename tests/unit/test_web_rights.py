@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from http.client import IncompleteRead
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -122,10 +123,10 @@ def test_a_page_that_took_long_to_read_is_not_shown_to_who_may_not_see_it_any_mo
     mara, status_cache = shop.signed_in("mara"), shop.web_state.status_cache
     whole = type(status_cache).whole
 
-    def slowly(*args: object) -> object:
+    def slowly(*args: Any, **named: Any) -> object:
         threading.Event().wait(0.6)
         set_role("mara", None, ALL, other)
-        return whole(*args)  # type: ignore[arg-type]
+        return whole(*args, **named)
 
     monkeypatch.setattr(type(status_cache), "whole", slowly)
     answer = mara.get("/apps/shop")

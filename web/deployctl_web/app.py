@@ -15,7 +15,8 @@ from deployctl.usecases.access.sign_in import SignInAgain
 from deployctl_web import health, metrics_route, problems
 from deployctl_web.api import all_routes, event_stream
 from deployctl_web.pages import all_pages
-from deployctl_web.pages.parts.template_filters import FlushEnvironment, put_filters
+from deployctl_web.pages.parts.page_templates import PageEnvironment
+from deployctl_web.pages.parts.template_filters import put_filters
 from deployctl_web.security import (
     audit_log,
     authorization,
@@ -37,7 +38,7 @@ FOR_STRANGERS = frozenset({"not_signed_in", "forged", "wrong_host", "not_found",
 def create_app(web_state: WebState) -> Flask:
     """Return the application with that state."""
     app, place = Flask("deployctl_web", root_path=str(Path(__file__).parent)), web_state.place
-    app.jinja_environment = FlushEnvironment
+    app.jinja_environment = PageEnvironment
     app.extensions[STATE_EXTENSION] = web_state
     app.config.update(
         DEBUG=False,  # whatever FLASK_DEBUG says

@@ -1,7 +1,7 @@
 """The last status reading, shared by everyone: a page never waits for an engine that hangs.
 
 Entries are refreshed when they expire or the app's ledger stamp has changed; if that takes too long, the last one is
-shown with its age.
+shown with its age. A caller that accepts a slightly older one gets it immediately, while a new one is being read.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from deployctl.usecases.view.versions import find_idle
 from deployctl_web.services_pool import ServicesPool
 
 FRESH_SECONDS = 2.0  # seconds that a reading counts as fresh
+AT_ONCE_SECONDS = 5.0  # seconds that a page shows one immediately; its event stream brings the new one
 RENEWAL_WAIT_SECONDS = 0.8  # seconds that a page waits for a new one while it has an older one to show
 AFTER_CHANGE = 3.0  # the same if the older one is known to be wrong
 KEEPS, GLANCE = 30.0, 0.1  # the same for what is merely nice to know: it is valid for longer, and nobody waits for it
@@ -63,11 +64,13 @@ class StatusCache:
         self._lock = RLock()  # a reading may be done, and stored, before its requester continues
         self._threads = ThreadPoolExecutor(READERS, "status-cache")
 
-    def home(self, *, within: float = FRESH_SECONDS, patience: float | None = None) -> CachedStatus[StatusView]:
+    def home(self, *, within: float = FRESH_SECONDS, at_once: float = 0.0,
+             patience: float | None = None) -> CachedStatus[StatusView]:
         """Return all apps, at most `within` seconds old unless stale. With `patience` nobody waits longer than that for
-        a new reading if there is one at all. Raises what `status` raises."""
+        a new reading if there is one at all; `at_once` as for `whole`. Raises what `status` raises."""
         key = (STATUS, None)
-        return cast("CachedStatus[StatusView]", self._read(key, within, patience=patience if key in self._kept else None))
+        patience = patience if key in self._kept else None
+        return cast("CachedStatus[StatusView]", self._read(key, within, at_once=at_once, patience=patience))
 
     def app(self, app: AppName, *, within: float = FRESH_SECONDS, patience: float | None = None) -> CachedStatus[AppView]:
         """Return one app with everything that is read only for a single one. Raises NotFound, what `status` raises, and
@@ -75,9 +78,10 @@ class StatusCache:
         found = self._read((STATUS, app), within, patience=patience)
         return replace(found, value=found.value.apps[0])
 
-    def whole(self, app: AppName, *, within: float = FRESH_SECONDS) -> CachedStatus[StatusView]:
-        """Return one app as `status APP` does, including what is not responding."""
-        return cast("CachedStatus[StatusView]", self._read((STATUS, app), within))
+    def whole(self, app: AppName, *, within: float = FRESH_SECONDS, at_once: float = 0.0) -> CachedStatus[StatusView]:
+        """Return one app as `status APP` does, including what is not responding. A reading of at most `at_once` seconds is
+        returned without waiting for a new one, unless something has changed since."""
+        return cast("CachedStatus[StatusView]", self._read((STATUS, app), within, at_once=at_once))
 
     def idle(self, app: AppName) -> Sequence[Readiness]:
         """Return which releases without a container can be rolled back to, as far as that is known immediately."""
@@ -105,7 +109,7 @@ class StatusCache:
             under_way = set(self._under_way)
         wait(under_way, READINGS_STOP_WAIT_SECONDS)
 
-    def _read(self, key: Key, within: float, *, patience: float | None = None) -> CachedStatus[Any]:
+    def _read(self, key: Key, within: float, *, at_once: float = 0.0, patience: float | None = None) -> CachedStatus[Any]:
         stamp = self._stamp(key)
         with self._lock:
             kept = self._kept.find(key)
@@ -117,6 +121,8 @@ class StatusCache:
             began, flight = self._flights.get(key) or self._take_off(key, stamp)
             if stamp not in {None, began}:  # it was started before the change
                 began, flight = self._take_off(key, stamp)
+            if kept and not kept.wrong and self._now() - kept.taken <= at_once:
+                return self._aged(kept)
         try:
             return flight.result(patience or (None if kept is None else AFTER_CHANGE if kept.wrong else RENEWAL_WAIT_SECONDS))
         except TimeoutError:

@@ -8,6 +8,7 @@ from flask import Blueprint, g, render_template, request
 
 from deployctl.domain.host.access import Role
 from deployctl.domain.inputs.names import AppName
+from deployctl_web.live.status_cache import AT_ONCE_SECONDS
 from deployctl_web.pages.parts.charts import CHART_SPANS, draw, seconds
 from deployctl_web.pages.parts.page_model import look_at
 from deployctl_web.security.authorization import asked_app, needs
@@ -22,7 +23,7 @@ NO_RELEASE = 2**31  # no release has a number like that
 @pages.get("/apps/<app>")
 @needs(Role.VIEWER)
 def one(app: str) -> str:
-    return render_template("app.html", a=look_at(the_app()), **charted(the_app()))
+    return render_template("app.html", a=look_at(the_app(), at_once=AT_ONCE_SECONDS), **charted(the_app()))
 
 
 @pages.get("/apps/<app>/live")

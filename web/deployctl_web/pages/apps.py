@@ -12,9 +12,10 @@ from deployctl.dataclass import replace
 from deployctl.domain.host.access import Role
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError
-from deployctl.ports.metrics import Now
+from deployctl.ports.metrics import LiveMetrics, Now
 from deployctl.usecases.results import AppView, StatusView
-from deployctl_web.live.status_cache import CachedStatus
+from deployctl_web.live.status_cache import AT_ONCE_SECONDS, CachedStatus
+from deployctl_web.pages.parts.app_rows import draw_rows, row_of
 from deployctl_web.security.authorization import SIGNED_IN, needs
 from deployctl_web.state import web_state
 
@@ -41,7 +42,9 @@ def live() -> str:
 def _home() -> CachedStatus[StatusView]:
     """Return the last reading of all apps. A new one of many apps takes long, so what has changed since then, by the
     ledger's stamps, is read individually."""
-    seen = web_state().status_cache.home(within=WITHIN, patience=GLANCE)
+    seen = web_state().status_cache.home(within=WITHIN, at_once=AT_ONCE_SECONDS, patience=GLANCE)
+    if not seen.wrong and not seen.stale:  # no stamp has changed since: there is nothing to compare
+        return seen
     known = {AppName(view.app): view for view in seen.value.apps}
     with web_state().pool.lend(g.who.actor) as s:
         rows = s.ledger.apps()
@@ -66,9 +69,10 @@ def _afresh(apps: Sequence[AppName]) -> dict[AppName, AppView]:
 
 def _seen() -> dict[str, Any]:
     seen = _home()
-    apps = _mine(seen.value)
+    apps, meter = _mine(seen.value), web_state().meter
     return {"seen": seen, "view": seen.value, "apps": apps, "stale": seen.stale and seen.age > STALE_SECONDS,
-            "files": _files(seen.value), "figures": {app.app: _figures(app) for app in apps},
+            "files": _files(seen.value), "states": [app.state for app in apps],
+            "rows": draw_rows(row_of(app, _figures(app, meter)) for app in apps),
             "admin": g.who.may(Role.ADMIN, None)}
 
 
@@ -84,9 +88,9 @@ def _mine(view: StatusView) -> tuple[AppView, ...]:
     return tuple(one for one in view.apps if one.app in mine)
 
 
-def _figures(app: AppView) -> Mapping[str, float] | None:
+def _figures(app: AppView, meter: LiveMetrics) -> Mapping[str, float] | None:
     """Return requests a second and the share of 5xx, in percent; None if not measured."""
-    now: Now | None = web_state().meter.latest(AppName(app.app)).get(app.active.release) if app.active else None
+    now: Now | None = meter.latest(AppName(app.app)).get(app.active.release) if app.active else None
     if now is None:
         return None
     bad = now.failed_per_s + now.answers_5xx_per_s

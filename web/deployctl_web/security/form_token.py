@@ -18,7 +18,9 @@ SALT = "wtf-csrf-token"  # Flask-WTF's, which signed these tokens before: pages 
 
 
 def form_token() -> str:
-    """Return the token for the forms of this page, one for all of them."""
+    """Return the token for the forms of this page, one for all of them; none for a program, which has no session."""
+    if g.get("via") == "token":
+        return ""
     if FIELD not in g:
         if not isinstance(session.get(FIELD), str):
             session[FIELD] = secrets.token_hex(20)

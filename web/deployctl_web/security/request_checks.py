@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from flask import Flask, Response, current_app, g, request
 
-from deployctl.domain.inputs.plain_text import ACTING
 from deployctl.errors import NotPermitted
+from deployctl_web.pages.parts.page_templates import visible
 from deployctl_web.problems import status_of as status_of
 from deployctl_web.security.authorization import EVERYBODY, rule_of
 from deployctl_web.security.form_token import brings_form_token, form_token
@@ -63,15 +63,6 @@ def add_headers(answer: Response) -> Response:
     if place.secure:
         answer.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
     return answer
-
-
-def visible(value: object) -> object:
-    """Return text with control and formatting characters escaped: notes, names and logs come from anybody."""
-    if not isinstance(value, str) or value.isprintable():  # none of these characters is printable: most text is done here
-        return value
-    if hasattr(value, "__html__"):  # created by us, from parts that went through here
-        return value
-    return ACTING.sub(lambda found: chr(0x2400 + ord(found[0])) if found[0] < " " else "\ufffd", value)
 
 
 def put_request_checks(app: Flask) -> None:

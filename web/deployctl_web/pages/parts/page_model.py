@@ -87,10 +87,11 @@ class AppPage:
         return "deploying" if self.under.verb in MOVING else "busy"
 
 
-def look_at(app: AppName) -> AppPage:
-    """Read everything that the page of an app shows. Raises NotFound, and what the ledger raises."""
+def look_at(app: AppName, *, at_once: float = 0.0) -> AppPage:
+    """Read everything that the page of an app shows; `at_once` as for StatusCache.whole. Raises NotFound, and what the
+    ledger raises."""
     here = web_state()
-    seen, idle = here.status_cache.whole(app), here.status_cache.idle(app)
+    seen, idle = here.status_cache.whole(app, at_once=at_once), here.status_cache.idle(app)
     view = seen.value.apps[0]
     with here.pool.lend_to_read(g.who.actor) as s:
         found = versions(view, s, idle=idle)

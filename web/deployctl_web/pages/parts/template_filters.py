@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import platform
-import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
 from flask import Flask, has_request_context, request
-from flask.templating import Environment
 
 from deployctl.domain.change.planner import spoken
 from deployctl.domain.durations import stopwatch, took
@@ -129,13 +127,6 @@ FILTERS: tuple[Callable[..., Any], ...] = (
 def choice(name: str, otherwise: str | None = None) -> str | None:
     """Return this browser's preference for the dashboard's appearance."""
     return request.cookies.get(choice_cookie(web_state().place.home_id, name), otherwise)
-
-
-class FlushEnvironment(Environment):
-    """Compiles templates without their indentation: that is for their authors, and a fifth of a page's bytes."""
-
-    def preprocess(self, source: str, name: str | None = None, filename: str | None = None) -> str:
-        return re.sub(r"\n +", "\n", super().preprocess(source, name, filename))
 
 
 def _addresses(app: Flask) -> Callable[..., str]:
