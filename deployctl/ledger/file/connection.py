@@ -152,8 +152,8 @@ class LedgerConnection:
 
 
 class _Transaction:
-    """What `transaction` and `snapshot` return. No generator: one that Ctrl-C leaves suspended would be ended when it is
-    collected, long after the connection was closed."""
+    """What `transaction` and `snapshot` return. Not a generator: one that Ctrl-C leaves suspended is finished when it is
+    collected, after the connection was closed."""
 
     def __init__(self, db: LedgerConnection, begin: str, end: str) -> None:
         self._db, self._begin, self._end = db, begin, end
@@ -162,7 +162,7 @@ class _Transaction:
         try:
             self._db.execute(self._begin)
         except BaseException:
-            self._take_back()
+            self._roll_back()
             raise
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -170,9 +170,9 @@ class _Transaction:
             if kind is None:
                 self._db.execute(self._end)
         finally:
-            self._take_back()
+            self._roll_back()
 
-    def _take_back(self) -> None:
+    def _roll_back(self) -> None:
         if self._db.raw.in_transaction:
             self._db.raw.execute("rollback")
 

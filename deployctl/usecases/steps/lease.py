@@ -20,12 +20,12 @@ LEASE_POLL_SECONDS = 0.2  # seconds between two attempts while waiting
 
 
 class lease:  # noqa: N801  used like a function
-    """Hold the app's lease and hand out its fencing token. Raises LeaseHeld, naming who has it and how to go on;
-    `by_force` takes it from whoever has it.
+    """Hold the app's lease and hand out its fencing token. Raises LeaseHeld, naming the holder and how to proceed;
+    `by_force` takes it from any holder.
 
-    An error that passes gets told who serves the app now: nobody should have to ask that separately.
+    An error that passes through gets the app's live version attached: nobody should have to look that up separately.
 
-    No generator: one that Ctrl-C leaves suspended would give the lease back when it is collected, to a closed ledger.
+    Not a generator: one that Ctrl-C leaves suspended releases the lease when it is collected, after the ledger was closed.
     """
 
     def __init__(self, app: AppName, verb: str, s: Services, options: ChangeOptions, *, by_force: bool = False) -> None:
