@@ -29,7 +29,7 @@ def test_a_user_is_made_signs_in_by_the_link_and_is_removed(shop: Site, admin: P
     assert browser.post(f"/start/{link}").status_code == 302
     assert script(browser, "GET", "apps").get_json()["apps"][0]["app"] == "shop"
     assert admin.get("users").get_json()["users"][0]["sessions"] == 1
-    assert admin.delete("users/mara").get_json()["summary"] == "mara is removed and signed out everywhere"
+    assert admin.delete("users/mara").get_json()["summary"] == "mara was deleted and signed out everywhere"
     problem(script(browser, "GET", "apps"), 401, "not_signed_in")
     problem(admin.delete("users/mara"), 404, "not_found")
 
@@ -131,7 +131,7 @@ def test_a_token_is_made_used_and_revoked(shop: Site, admin: Program) -> None:
     problem(admin.post("tokens", {"name": "ci-shop", "scope": "read"}), 409, "refused")
     assert all("secret" not in one for one in admin.get("tokens").get_json()["tokens"])
     told = admin.delete("tokens/ci-shop").get_json()
-    assert (told["summary"], told["name"]) == ("the token ci-shop is revoked", "ci-shop")
+    assert (told["summary"], told["name"]) == ("token ci-shop is revoked", "ci-shop")
     problem(ci.get("apps"), 401, "not_signed_in")
     assert admin.post("tokens", {"name": "ever", "scope": "read", "days": None}).get_json()["expires_at"] is None
 

@@ -710,6 +710,9 @@ def test_a_version_page_tells_what_it_runs_with_and_how_its_deployment_went(shop
         assert words in told, words
     assert "Roll back to v1" in text_of(mara.get("/apps/shop/versions/v1").text)
     assert mara.get("/apps/shop/versions/v3?release=abc").status_code == 200
+    for number in ("1", "9", "99999999999999999999"):
+        assert mara.get(f"/apps/shop/versions/v3?release={number}").status_code == 404, number
+    assert "Release 1 of shop is v1; v3 has v3@3." in text_of(mara.get("/apps/shop/compare?a=v3@1&b=v1").text)
 
 
 def test_a_version_page_has_the_charts_and_the_log_of_that_version_alone(shop: Site, mara: Browser) -> None:

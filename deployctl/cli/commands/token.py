@@ -9,7 +9,6 @@ from deployctl.cli.run_change import answer
 from deployctl.cli.session import CommandCall
 from deployctl.domain.host.access import given, parse_days, parse_scope, roles_text
 from deployctl.usecases.listings import created, with_state
-from deployctl.usecases.results import Done
 from deployctl.usecases.views import as_json
 
 
@@ -43,12 +42,12 @@ def token_list_command(session: CommandCall) -> int:
 
 
 def token_revoke_command(session: CommandCall, name: str) -> int:
-    from deployctl.usecases.access.tokens import go_on, made_with, require_token, revoke_token
+    from deployctl.usecases.access.outcomes import revoke
+    from deployctl.usecases.access.tokens import require_token
 
     with session.services() as s:
         require_token(name, s)
         require_sure(session, f"Programs that use the token {name} will be denied immediately. Revoke it?")
-        went, others = revoke_token(name, s), made_with(name, s)
-    answer(session, Done("Token", "", f"token {name} is revoked", (*went.lines, *go_on(others)),
-                         extra={"name": name, "made_with_it": others, "changes_stopped": list(went.stopped)}))
+        done = revoke(name, s)
+    answer(session, done)
     return 0

@@ -8,45 +8,42 @@ from typing import TYPE_CHECKING
 from deployctl.cli.prompts import ask_password, require_sure
 from deployctl.cli.run_change import answer
 from deployctl.cli.session import CommandCall
-from deployctl.domain.host.access import ALL, User, WentAlong, given, parse_role, roles_text, rules_server
+from deployctl.domain.host.access import ALL, given, parse_role, roles_text, rules_server
 from deployctl.domain.inputs.names import parse_app
-from deployctl.usecases.listings import Link, SessionList, UserLink, count_sessions
-from deployctl.usecases.results import Done
+from deployctl.usecases.listings import SessionList, count_sessions
 from deployctl.usecases.views import as_json
 
 if TYPE_CHECKING:
     from deployctl.ports import Services
+    from deployctl.usecases.listings import UserLink
 
 
 def user_add_command(session: CommandCall, name: str, role: str, apps: Sequence[str]) -> int:
+    from deployctl.usecases.access.outcomes import link_added
     from deployctl.usecases.access.users import add_user
 
     roles = given(parse_role(role), apps)
     with session.services(make=True) as s:
-        user = add_user(name, roles, s)
-        _tell_link(session, user, f"{name} can sign in as {roles_text(roles)}", s)
+        _tell_link(session, link_added(add_user(name, roles, s), s), s)
     return 0
 
 
 def user_link_command(session: CommandCall, name: str) -> int:
-    from deployctl.usecases.access.users import require_user
+    from deployctl.usecases.access.outcomes import create_link
 
     with session.services() as s:
-        _tell_link(session, require_user(name, s), f"another link for {name}", s)
+        _tell_link(session, create_link(name, s), s)
     return 0
 
 
-def _tell_link(session: CommandCall, user: User, sentence: str, s: Services) -> None:
-    """Create a link and print it; with -q nothing else."""
-    from deployctl.usecases.access.users import LINK_MINUTES, link_url, make_link
-    from deployctl.usecases.clock_math import later
+def _tell_link(session: CommandCall, made: UserLink, s: Services) -> None:
+    """Print the link; with -q nothing else."""
+    from deployctl.usecases.access.users import LINK_MINUTES
 
-    until = later(s.clock.utc(), LINK_MINUTES * 60)
-    url = link_url(make_link(user.name, s), s)
     session.answer(
-        lambda: as_json(UserLink(user, sentence, Link(url, until))),
-        lambda look: [url] if look.quiet else [
-            f"{look.good} {sentence}", f"  Valid once, for {LINK_MINUTES} minutes:", f"  {url}"])
+        lambda: as_json(made),
+        lambda look: [made.link.url] if look.quiet else [
+            f"{look.good} {made.summary}", f"  Valid once, for {LINK_MINUTES} minutes:", f"  {made.link.url}"])
     if s.spec.web.enabled and not s.guard.port_taken(*s.spec.web.listen):
         session.note(f"The dashboard is not running yet. Start it: deployctl --home {s.home} serve")
 
@@ -65,6 +62,7 @@ def user_list_command(session: CommandCall) -> int:
 
 
 def user_role_command(session: CommandCall, name: str, role: str, app: str | None, heir: str | None) -> int:
+    from deployctl.usecases.access.outcomes import role_set
     from deployctl.usecases.access.users import require_user, roles_after, set_role
 
     wanted, of = None if role == "none" else parse_role(role), ALL if app is None else parse_app(app)
@@ -72,17 +70,18 @@ def user_role_command(session: CommandCall, name: str, role: str, app: str | Non
         if not rules_server(roles_after(require_user(name, s), wanted, of)):
             heir = heir or _ask_heir(session, name, s)
         user, went = set_role(name, wanted, of, s, hand_over=heir)
-    _tell(session, user, f"{name} is now {roles_text(user.roles)}", went=went)
+    answer(session, role_set(user, went))
     return 0
 
 
 def user_password_command(session: CommandCall, name: str) -> int:
+    from deployctl.usecases.access.outcomes import user_done
     from deployctl.usecases.access.users import require_user, set_password
 
     with session.services() as s:
         user = require_user(name, s)
         set_password(name, ask_password(session, name), s)
-    _tell(session, user, f"the password of {name} was set; all sessions of {name} were ended")
+    answer(session, user_done(user, f"the password of {name} was set; all sessions of {name} were ended"))
     return 0
 
 
@@ -100,6 +99,7 @@ def user_sessions_command(session: CommandCall, name: str) -> int:
 
 
 def user_logout_command(session: CommandCall, name: str, number: int | None) -> int:
+    from deployctl.usecases.access.outcomes import sessions_ended
     from deployctl.usecases.access.sign_in import end_session, end_sessions
     from deployctl.usecases.access.users import require_user
 
@@ -108,12 +108,12 @@ def user_logout_command(session: CommandCall, name: str, number: int | None) -> 
         if number is not None:
             end_session(name, number, s)
         ended = 1 if number is not None else end_sessions(name, s)
-    sentence = f"{ended} session{'' if ended == 1 else 's'} of {name} ended" if ended else f"{name} has no active sessions"
-    _tell(session, user, sentence, changed=ended > 0)
+    answer(session, sessions_ended(user, ended))
     return 0
 
 
 def user_remove_command(session: CommandCall, name: str, heir: str | None) -> int:
+    from deployctl.usecases.access.outcomes import user_removed
     from deployctl.usecases.access.users import remove_user, require_user
 
     with session.services() as s:
@@ -121,7 +121,7 @@ def user_remove_command(session: CommandCall, name: str, heir: str | None) -> in
         require_sure(session, f"{name} ({roles_text(user.roles)}) will no longer be able to sign in"
                               f"{'' if heir else _ending(name, s)}. Remove {name}?")
         went = remove_user(name, s, hand_over=heir or _ask_heir(session, name, s))
-    _tell(session, user, f"{name} was deleted and signed out everywhere", went=went)
+    answer(session, user_removed(user, went))
     return 0
 
 
@@ -143,8 +143,3 @@ def _ask_heir(session: CommandCall, name: str, s: Services) -> str | None:
     listed = "\n".join(f"  {one.name} ({roles_text(one.roles)}), last used {one.used_at or 'never'}" for one in tokens)
     return session.ask(f"These tokens lose their rights together with {name}:\n{listed}\n"
                        "Name of the admin who takes them over, or Enter to revoke them:") or None
-
-
-def _tell(session: CommandCall, user: User, sentence: str, *, changed: bool = True, went: WentAlong | None = None) -> None:
-    answer(session, Done("User", "", sentence, went.lines if went else (), changed=changed,
-                         extra={**as_json(user), **(went.fields if went else {})}))

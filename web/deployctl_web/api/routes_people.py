@@ -6,25 +6,29 @@ from typing import TYPE_CHECKING
 
 from flask import Blueprint, g
 
-from deployctl.domain.host.access import SCOPE_ROLES, Principal, Role, User, WentAlong, given, parse_role, roles_text
+from deployctl.domain.host.access import SCOPE_ROLES, Principal, Role, given, parse_role
 from deployctl.errors import NotFound, NotPermitted
-from deployctl.ports import Services
 from deployctl.usecases.access.change_password import change_own_password
+from deployctl.usecases.access.outcomes import (
+    create_link,
+    link_added,
+    revoke,
+    role_set,
+    sessions_ended,
+    user_done,
+    user_removed,
+)
 from deployctl.usecases.access.sign_in import end_session, end_sessions, list_sessions, require_recent
-from deployctl.usecases.access.tokens import create_token, go_on, list_tokens, made_with, revoke_token
+from deployctl.usecases.access.tokens import create_token, list_tokens
 from deployctl.usecases.access.users import (
     add_user,
-    link_url,
     list_users,
-    make_link,
     remove_user,
     require_user,
     set_password,
     set_role,
 )
-from deployctl.usecases.clock_math import later
 from deployctl.usecases.listings import (
-    Link,
     SessionList,
     TokenCreated,
     TokenList,
@@ -35,7 +39,6 @@ from deployctl.usecases.listings import (
     with_state,
 )
 from deployctl.usecases.results import Done
-from deployctl.usecases.views import as_json
 from deployctl_web.api.endpoint import Models, documented
 from deployctl_web.security.authorization import SIGNED_IN, needs
 from deployctl_web.security.recent_sign_in import count_own_password
@@ -74,8 +77,7 @@ def users() -> UserList:
       more="The response contains a one-time sign-in link, shown only once.")
 def user_add(body: UserBody) -> UserLink:
     with web_state().pool.lend(g.who.actor) as s:
-        user = add_user(body.name, given(parse_role(body.role), body.apps), s)
-        return _with_link(user.name, f"{body.name} can sign in as {roles_text(user.roles)}", s)
+        return link_added(add_user(body.name, given(parse_role(body.role), body.apps), s), s)
 
 
 @people.post("/users/<user>/link")
@@ -84,14 +86,7 @@ def user_add(body: UserBody) -> UserLink:
       more="It is shown only once.")
 def user_link(user: str, body: LinkBody) -> UserLink:
     with web_state().pool.lend(g.who.actor) as s:
-        require_user(user, s)
-        return _with_link(user, f"one-time sign-in link for {user}", s, minutes=body.minutes)
-
-
-def _with_link(name: str, sentence: str, s: Services, **minutes: float) -> UserLink:
-    until = later(s.clock.utc(), minutes.get("minutes", 15.0) * 60)
-    url = link_url(make_link(name, s, **minutes), s)
-    return UserLink(require_user(name, s), sentence, Link(url, until))
+        return create_link(user, s, minutes=body.minutes)
 
 
 @people.post("/users/<user>/role")
@@ -101,7 +96,7 @@ def user_role(user: str, body: RoleBody) -> Done:
     role = None if body.role is None else parse_role(body.role)
     with web_state().pool.lend(g.who.actor) as s:
         changed, went = set_role(user, role, body.app, s, hand_over=body.hand_over)
-        return _told(user, f"{user} is now {roles_text(changed.roles)}", s, went=went)
+        return role_set(changed, went)
 
 
 @people.post("/users/<user>/password")
@@ -118,7 +113,7 @@ def user_password(user: str, body: PasswordBody) -> Done:
             require_recent(g.who, s)
             require_user(user, s)
             set_password(user, body.password, s)
-        return _told(user, f"{user} has a new password; other sessions of {user} have ended", s)
+        return user_done(require_user(user, s), f"{user} has a new password; other sessions of {user} have ended")
 
 
 @people.post("/users/<user>/end")
@@ -127,10 +122,7 @@ def user_password(user: str, body: PasswordBody) -> Done:
 def user_end(user: str) -> Done:
     _require_own_or_admin(user)
     with web_state().pool.lend(g.who.actor) as s:
-        require_user(user, s)
-        ended = end_sessions(user, s)
-        sentence = f"{ended} session{'' if ended == 1 else 's'} of {user} ended" if ended else f"{user} has no active sessions"
-        return _told(user, sentence, s, changed=ended > 0)
+        return sessions_ended(require_user(user, s), end_sessions(user, s))
 
 
 @people.delete("/users/<user>")
@@ -140,16 +132,7 @@ def user_remove(user: str, query: RemoveQuery) -> Done:
     with web_state().pool.lend(g.who.actor) as s:
         gone = require_user(user, s)
         went = remove_user(user, s, hand_over=query.hand_over)
-    return _done(gone, f"{user} is removed and signed out everywhere", went=went)
-
-
-def _told(name: str, sentence: str, s: Services, *, changed: bool = True, went: WentAlong | None = None) -> Done:
-    return _done(require_user(name, s), sentence, changed=changed, went=went)
-
-
-def _done(user: User, sentence: str, *, changed: bool = True, went: WentAlong | None = None) -> Done:
-    return Done("User", "", sentence, went.lines if went else (), changed=changed,
-                                extra={**as_json(user), **(went.fields if went else {})})
+    return user_removed(gone, went)
 
 
 # -- tokens -------------------------------------------------------------------------------------------------------------
@@ -175,9 +158,7 @@ def token_create(body: TokenBody) -> TokenCreated:
 @documented("Revoke an API token immediately", Done)
 def token_revoke(token: str) -> Done:
     with web_state().pool.lend(g.who.actor) as s:
-        went, others = revoke_token(token, s), made_with(token, s)
-    return Done("Token", "", f"the token {token} is revoked", (*went.lines, *go_on(others)),
-                                extra={"name": token, "made_with_it": others, "changes_stopped": list(went.stopped)})
+        return revoke(token, s)
 
 
 # -- sessions -----------------------------------------------------------------------------------------------------------
@@ -204,7 +185,7 @@ def session_end(session: int) -> Done:
         if found is None or not (is_own(found.user) or g.who.may(Role.ADMIN, None)):
             raise NotFound("there is no such session here.")
         end_session(found.user, session, s)
-        return _told(found.user, f"session {session} of {found.user} ended", s)
+        return user_done(require_user(found.user, s), f"session {session} of {found.user} ended")
 
 
 def is_own(name: str) -> bool:

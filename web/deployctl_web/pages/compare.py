@@ -17,7 +17,7 @@ from deployctl.usecases.redaction import redact_lines
 from deployctl.usecases.results import DiffLine
 from deployctl.usecases.view.diff import compare_releases
 from deployctl_web.pages.app import the_app
-from deployctl_web.pages.version import MAX_RELEASES_SHOWN, find_release
+from deployctl_web.pages.version import MAX_RELEASES_SHOWN, meant
 from deployctl_web.security.authorization import needs
 from deployctl_web.state import web_state
 
@@ -46,9 +46,8 @@ def page(app: str) -> str | Answer:
 
 
 def _pair(app: AppName, s: Services) -> tuple[Release, Release]:
-    named = [_named(request.args.get(key, "")) for key in ("a", "b")]
-    found = [find_release(app, one.version, s, number=one.release)[0] for one in named]
-    return found[0], found[1]
+    before, after = (meant(app, _named(request.args.get(key, "")), s) for key in ("a", "b"))
+    return before, after
 
 
 def _named(text: str) -> ReleaseName:

@@ -9,7 +9,8 @@ from werkzeug.wrappers import Response
 from deployctl.domain.host.access import ALL, SCOPE_ROLES, Role, given, parse_person, parse_role
 from deployctl.domain.inputs.names import parse_app
 from deployctl.errors import Invalid
-from deployctl.usecases.access.tokens import DEFAULT_TOKEN_DAYS, create_token, go_on, made_with, revoke_token
+from deployctl.usecases.access.outcomes import revoke as revoke_token
+from deployctl.usecases.access.tokens import DEFAULT_TOKEN_DAYS, create_token
 from deployctl.usecases.access.users import LINK_MINUTES, add_user, make_link, remove_user, set_role
 from deployctl_web.pages.settings import shown
 from deployctl_web.security.authorization import needs
@@ -77,8 +78,8 @@ def create() -> str:
 @CHANGE
 def revoke(name: str) -> Response:
     with web_state().pool.lend(g.who.actor) as s:
-        went, others = revoke_token(name, s), made_with(name, s)
-    flash(_said(f"The token {name} was revoked", *went.lines, *go_on(others)), "good")
+        done = revoke_token(name, s)
+    flash(_said(done.sentence, *done.details), "good")
     return redirect(url_for("settings.page"), 303)
 
 

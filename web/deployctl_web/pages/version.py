@@ -7,7 +7,7 @@ from flask import Blueprint, g, render_template, request
 from deployctl.domain.host.access import Role
 from deployctl.domain.images.capabilities import given_back, kept_text
 from deployctl.domain.images.release import Release
-from deployctl.domain.inputs.names import AppName, Version
+from deployctl.domain.inputs.names import AppName, ReleaseName, Version
 from deployctl.ports import Services
 from deployctl.usecases.read_facts import remembered, require_app, require_release
 from deployctl.usecases.redaction import redact_bundle
@@ -26,7 +26,9 @@ MAX_VERSION_CHARACTERS = 128  # characters of a version
 def page(app: str, version: str) -> str:
     name, look = the_app(), look_at(the_app())
     with web_state().pool.lend(g.who.actor) as s:
-        release, same = find_release(name, version, s, number=request.args.get("release", type=int))
+        named = ReleaseName(Version(version[:MAX_VERSION_CHARACTERS]), request.args.get("release", type=int))
+        release = meant(name, named, s)
+        same = s.ledger.releases_of(name, named.version, limit=MAX_RELEASES_SHOWN)
         last = s.ledger.last_deployment(name, release.number)
     line = next((one for one in look.versions.lines if one.release == release.number), None)
     return render_template("version.html", a=look, release=release, bundle=release.bundle, same=same, last=last, line=line,
@@ -37,11 +39,6 @@ def page(app: str, version: str) -> str:
                            **charted(name, only=release.number))
 
 
-def find_release(app: AppName, version: str, s: Services, *, number: int | None = None) -> tuple[Release, list[int]]:
-    """Return what the version means, its newest health-checked release or else its newest one, or the one of that
-    number; and the numbers of all of that version, newest."""
-    named = Version(version[:MAX_VERSION_CHARACTERS])
-    known = remembered(require_app(app, s), s, named, number)
-    asked = known.releases.get(number or 0)
-    release = asked if asked is not None and asked.version == named else require_release(known, named)
-    return release, s.ledger.releases_of(app, named, limit=MAX_RELEASES_SHOWN)
+def meant(app: AppName, named: ReleaseName, s: Services) -> Release:
+    """Return the release that a page's address names. Raises NotFound."""
+    return require_release(remembered(require_app(app, s), s, named.version, named.release), named.version, named.release)
