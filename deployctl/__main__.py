@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
 import sys
 
 from deployctl import __version__
+from deployctl.stdlib import signal
 
 
 def main() -> int:
@@ -25,7 +25,7 @@ def main() -> int:
 
 
 def _end_at_once_on_ctrl_c() -> None:
-    """Until cli/signals.py takes over nothing is begun that would have to be ended well: Ctrl-C while modules are loaded shows
+    """Until cli/main.py takes over nothing is begun that would have to be ended well: Ctrl-C while modules are loaded shows
     no lines of Python. Where it is ignored on purpose (nohup, `&`), it stays so."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from deployctl.config.cache import load_judged_app, load_judged_apps, load_judged_server
 from deployctl.config.loader import app_names
 from deployctl.config.settings import Settings
 from deployctl.domain.host.actor import Actor
 from deployctl.domain.host.home import HomeIdentity
+from deployctl.effects.docker.client import Belonging
 from deployctl.effects.docker.engine import DockerEngine
-from deployctl.effects.docker.known import Belonging
 from deployctl.effects.haproxy.switch import HaproxyTraffic
 from deployctl.effects.http.prober import SocketProber
 from deployctl.effects.kept_logs import LogFiles
@@ -22,8 +20,10 @@ from deployctl.effects.linux.guard import LinuxGuard
 from deployctl.effects.linux.system_clock import SystemClock
 from deployctl.ledger.metrics_store import SqliteMetricsStore
 from deployctl.ledger.sqlite_ledger import SqliteLedger
+from deployctl.paths import Path
 from deployctl.ports import Services
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hashlib import sha256 as sha256
 else:  # Python's own, which `hashlib` falls back to and `random` begins with; 3.12 renamed it

@@ -29,9 +29,12 @@ there are differences) is not an error, so it has no class.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Self
 
 from deployctl.dataclass import dataclass
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Self
 
 
 @dataclass(frozen=True, slots=True)

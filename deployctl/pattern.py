@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
 
 
 class _Pattern:
@@ -18,8 +17,10 @@ class _Pattern:
         return found
 
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from re import compile as compile_now
+    from typing import Any
 
     pattern = compile_now
 else:

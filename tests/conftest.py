@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from bench import former
+from deployctl import stdlib
 from deployctl.execution import interrupts
 from tests import homes, leaks, machine, support
 from tests.leaks import _no_connection_is_left_open, _no_connection_of_the_module_is_left_open  # noqa: F401  fixtures
 
-sqlite3.connect = leaks.connect  # type: ignore[assignment]  # of many overloads
+for _module in (sqlite3, stdlib.sqlite3):  # and its compiled half, which is what the product calls
+    setattr(_module, "connect", leaks.connect)  # noqa: B010  of many overloads
 
 OUTSIDE = {"integration": "integration", "e2e": "e2e", "web": "browser"}  # folder → mark
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from deployctl.cli.session import CommandCall
 from deployctl.domain.inputs.grammar import shown
@@ -11,6 +10,7 @@ from deployctl.domain.inputs.names import AppName, ReleaseName, Version, parse_a
 from deployctl.errors import Invalid, NotFound
 from deployctl.verbs.row import Verb
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.ports import Services
 

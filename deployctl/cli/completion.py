@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import signal
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import FrameType
-from typing import TYPE_CHECKING
 
 import click
 from click.shell_completion import CompletionItem, ShellComplete, get_completion_class
@@ -18,8 +16,10 @@ from deployctl.domain.host.access import roles_text
 from deployctl.domain.images.release import App, Instance, Release
 from deployctl.domain.inputs.names import AppName, ReleaseName
 from deployctl.errors import DeployctlError, Invalid
+from deployctl.stdlib import signal
 from deployctl.verbs.table import VERBS
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.ports import Services
 

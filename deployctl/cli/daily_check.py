@@ -9,8 +9,9 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from threading import Event, Thread
+
+from deployctl.paths import Path
 
 FIRST_CHECK_SECONDS = 600.0  # seconds after the start: a start is busy enough
 CHECK_INTERVAL = 86_400.0

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import click
 
-from deployctl.cli.click_params import params_of
-from deployctl.cli.options import environment_defaults, global_options, version_option
+from deployctl.cli.options import environment_defaults, global_options, params_of, version_option
 from deployctl.cli.plain import PlainLine
 from deployctl.cli.session import CommandCall
 from deployctl.domain.inputs.grammar import shown
 from deployctl.errors import Invalid
+from deployctl.verbs.find import ALONE
 from deployctl.verbs.row import Verb
-from deployctl.verbs.table import ALIASES, ALONE, SECTIONS, VERBS, below
+from deployctl.verbs.table import ALIASES, SECTIONS, VERBS, below
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def read(argv: Sequence[str], session: CommandCall) -> PlainLine | int:

@@ -6,19 +6,24 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from types import TracebackType
+from types import FrameType, TracebackType
 
-from deployctl.cli.carry_out import carry_out
+from deployctl.cli.arguments import CliArguments
 from deployctl.cli.plain import PlainLine, read_plain
 from deployctl.cli.session import CommandCall, ConnectServices, connect_services
 from deployctl.errors import DeployctlError, Interrupted, NotPermitted
+from deployctl.execution.interrupts import STOP_SIGNALS, stop
+from deployctl.stdlib import signal
 from deployctl.verbs.params import FORMATS
+from deployctl.verbs.row import load
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def main(argv: Sequence[str], *, connect: ConnectServices = connect_services) -> int:
     """Run as a process, with its streams, signals and environment."""
-    from deployctl.cli.signals import install
-
     _open_streams()
     session = CommandCall(connect)
     sys.excepthook = lambda kind, error, trace: _crash(session, error, trace)
@@ -43,8 +48,6 @@ def run(argv: Sequence[str], session: CommandCall) -> int:
         return fail(session, _over_time(session, error) if session.timed_out else error)
     finally:
         if session.timeout is not None:
-            from deployctl.cli.signals import clear_limit
-
             clear_limit()
         session.keep_copy()
 
@@ -144,3 +147,58 @@ def _open_streams() -> None:
             os.open(os.devnull, os.O_RDWR)
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123  open as long as we run
+
+
+# -- signals and the time limit ------------------------------------------------------------------------------------
+def install() -> None:
+    """Make every terminating signal raise KeyboardInterrupt, at the end of a shielded section where one is open; not those
+    that are ignored on purpose (nohup, `&`)."""
+    for number in STOP_SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, stop)
+
+
+def limit(session: CommandCall, seconds: float) -> None:
+    """End the command after that many seconds. A later call replaces the limit; `clear_limit` removes it."""
+
+    def time_is_up(number: int, frame: FrameType | None) -> None:
+        session.timed_out = True
+        handler = signal.getsignal(signal.SIGINT)
+        if not callable(handler):
+            raise KeyboardInterrupt
+        handler(signal.SIGINT, frame)
+
+    signal.signal(signal.SIGALRM, time_is_up)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+
+
+def clear_limit() -> None:
+    signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+# -- carrying a line out -------------------------------------------------------------------------------------------
+def remember(session: CommandCall, name: str, value: Any) -> None:
+    """Set a global flag on the session; a time limit starts running."""
+    if name == "json_too":
+        session.output = "json"
+    else:
+        setattr(session, name, value)
+    if name == "timeout":
+        limit(session, value)
+
+
+def carry_out(line: PlainLine, session: CommandCall) -> int:
+    """Do it and return the exit code. Raises DeployctlError."""
+    verb, values = line.verb, line.values
+    for name, value in line.shared:
+        remember(session, name, value)
+    if verb.enters:
+        session.enter(goes_on=verb.goes_on)
+    if verb.app:
+        values = {**values, "words": CliArguments.check(verb, values["given"])}
+        del values["given"]
+    if verb.does:
+        from deployctl.cli.run_change import change
+
+        return change(session, verb, values)
+    return int(load(verb.runs)(session, **values) or 0)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TextIO
 
 from deployctl.cli.run_change import confirmed
 from deployctl.cli.session import CommandCall
 from deployctl.errors import ConfirmationNeeded, Invalid
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TextIO
 
 MAX_PROMPT_CHARACTERS = 4096  # characters read of a line
 

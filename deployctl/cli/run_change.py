@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
 
 from deployctl.cli.arguments import CliArguments
 from deployctl.cli.session import CommandCall
@@ -12,12 +11,16 @@ from deployctl.usecases.results import Done, Moved, Preview
 from deployctl.usecases.steps.options import ChangeOptions
 from deployctl.verbs.row import Verb
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, TypeVar
+
     from deployctl.cli.rendering.tables import TextTable
     from deployctl.cli.terminal import TerminalStyle
     from deployctl.ports import Services
 
-T = TypeVar("T")
+    T = TypeVar("T")
+
 
 
 def change(session: CommandCall, verb: Verb, values: dict[str, Any]) -> int:

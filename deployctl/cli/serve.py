@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from threading import Event, Lock, Thread
-from typing import TYPE_CHECKING
 
 from deployctl.cli.daily_check import DailyCheck, verify_command
 from deployctl.config.settings import Settings
@@ -17,6 +16,7 @@ from deployctl.errors import DeployctlError
 from deployctl.ports import Clock, Services
 from deployctl.watch.sampler import MetricsSampler
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from flask import Flask
 
@@ -115,8 +115,7 @@ class Dashboard:
         from deployctl_web.http.server import DashboardServer, open_socket
 
         app, web = self._ensure_made(), self._web
-        limits = Limits(each=web.connections, head=web.head_timeout)
-        server = DashboardServer(app, open_socket(web.listen), self._wiring.clock, web.proxies, limits)
+        server = DashboardServer(app, open_socket(web.listen), web.proxies, Limits(each=web.connections, head=web.head_timeout))
         try:
             with self._lock:
                 if self._ended.is_set():

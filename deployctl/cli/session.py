@@ -6,14 +6,16 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
 
 from deployctl.cli.terminal import TerminalStyle, style_of
 from deployctl.dataclass import dataclass, field, replace
 from deployctl.errors import DeployctlError, Invalid, Untrusted
+from deployctl.paths import Path
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, TextIO
+
     from deployctl.cli.rendering.tables import TextTable
     from deployctl.cli.reporters.reporter import ClosableReporter
     from deployctl.config.settings import Settings
@@ -193,7 +195,7 @@ class CommandCall:
             from deployctl.cli.reporters.live import Live
 
             return Live(lines, verbose=self.verbose)
-        from deployctl.cli.reporters.plain import Plain
+        from deployctl.cli.reporters.reporter import Plain
 
         return Plain(lines, verbose=self.verbose)
 

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from typing import TextIO
 
 from deployctl.dataclass import dataclass, field
 from deployctl.domain.inputs.plain_text import visible_line
 from deployctl.pattern import pattern
+from deployctl.stdlib import UTC, datetime
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TextIO
 
 _ASCII = str.maketrans({
     "→": "->", "…": "...", "“": '"', "”": '"', "‘": "'", "’": "'", "–": "-", "—": "-", "−": "-", "·": "-",

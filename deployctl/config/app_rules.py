@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from deployctl.config.fields import Wrong
 from deployctl.domain.images.capabilities import GIVES_UP
 from deployctl.domain.inputs.grammar import Grammar, match, refused, shown
 from deployctl.domain.inputs.names import parse_image
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _STATUS = 'Write 200, "200-399" or a list of those; statuses are 100 to 599.'
 _NETWORK = Grammar(

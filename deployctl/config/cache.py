@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from threading import Lock
 
 from deployctl import __version__
 from deployctl.config.loader import check_apps, load_checked_app, load_server, read_apps
@@ -24,8 +25,12 @@ from deployctl.domain.images.image_source import PullPolicy
 from deployctl.domain.inputs.app_spec import AppFile
 from deployctl.effects.linux.whole_file import write_whole
 from deployctl.errors import DeployctlError, NotFound, Untrusted
+from deployctl.paths import Path
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from deployctl.config.settings import Settings
     from deployctl.domain.images.release import App
     from deployctl.domain.inputs.names import AppName
@@ -69,8 +74,6 @@ def load_judged_apps(settings: Settings, server: ServerSpec, *,
                      now: Callable[[AppName], App | None]) -> dict[AppName, AppFile | DeployctlError]:
     """Return for every app's file what `load_judged_app` returns or raises. Each is read once for all of them: with a
     thousand apps, one by one would be a million reads."""
-    from deployctl.config.apart import judged_apart
-
     texts = read_apps(settings)
     try:
         require_believed_home(settings, os.environ)
@@ -121,8 +124,6 @@ def _believed_last(kept: Path) -> FormerSpec:
 
 def _find_judged(settings: Settings, kept: Path, mark: str) -> str | None:
     """Return the result, which another process may have to compute first."""
-    from deployctl.config.apart import judged_apart
-
     known = _find(kept, mark)
     return _find(kept, mark) if known is None and judged_apart(settings) else known
 
@@ -150,3 +151,40 @@ def _server(raw: dict[str, Any]) -> ServerSpec:
 def _frozen(value: object) -> Any:
     """Return lists as tuples."""
     return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
+
+
+# -- in a process of its own ---------------------------------------------------------------------------------------
+WAIT = 30.0  # seconds; a thousand files take 3
+_wanted, _lock = False, Lock()
+
+
+def judge_apart() -> None:
+    """Have this process's files checked by another one from now on."""
+    global _wanted
+    _wanted = True
+
+
+def judged_apart(settings: Settings) -> bool:
+    """Return whether another process has just checked the files: errors are not cached, and the caller finds them
+    itself. False if it checks by itself anyway."""
+    if not _wanted or "pydantic" in sys.modules:
+        return False
+    import subprocess
+
+    with _lock, suppress(OSError, subprocess.TimeoutExpired):
+        command = [sys.executable, "-I", "-m", "deployctl.config.cache", str(settings.home)]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                              check=False, timeout=WAIT)
+        return done.returncode == 0
+    return False
+
+
+def _judge(home: Path) -> None:
+    from deployctl.config.settings import Settings
+
+    settings = Settings(home)
+    load_judged_apps(settings, load_judged_server(settings), now=lambda _app: None)
+
+
+if __name__ == "__main__":
+    _judge(Path(sys.argv[1]))

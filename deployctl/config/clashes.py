@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
-from typing import TYPE_CHECKING
 
 from deployctl.config.app import AppSpec
 from deployctl.dataclass import dataclass
@@ -12,6 +11,7 @@ from deployctl.domain.inputs.addresses import overlap, write_address
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import Invalid
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.host.server import ServerSpec
 

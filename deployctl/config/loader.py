@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, TypeVar
 
 from deployctl.config.toml_text import parse_toml, read_text, where
 from deployctl.domain.host.server import ServerSpec
@@ -13,8 +12,10 @@ from deployctl.errors import DeployctlError, Invalid, NotFound
 
 TOML = ".toml"
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import TypeVar
 
     from deployctl.config.app import AppSpec
     from deployctl.config.clashes import Clash
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
     from deployctl.domain.images.release import App
     from deployctl.domain.inputs.names import AppName
 
-K = TypeVar("K")
-V = TypeVar("V")
+    K = TypeVar("K")
+    V = TypeVar("V")
+
 
 
 # -- apps -------------------------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from deployctl.domain.images.release import Resources
 from deployctl.domain.inputs.addresses import write_address
@@ -12,6 +11,7 @@ from deployctl.domain.inputs.quantities import write_size
 from deployctl.errors import Invalid
 from deployctl.pattern import pattern
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.inputs.names import AppName, ImageRef
     from deployctl.ports import Image

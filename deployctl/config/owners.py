@@ -11,14 +11,14 @@ import os
 import pwd
 import stat
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from deployctl.config.settings import as_user, user_name
 from deployctl.dataclass import dataclass
 from deployctl.effects.haproxy.master import find_master, named_master, uid_of
 from deployctl.errors import NotPermitted
+from deployctl.paths import Path
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.config.settings import Settings
     from deployctl.effects.haproxy.home import HaproxyHome

@@ -10,11 +10,11 @@ import os
 import stat
 from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
 
 from deployctl.dataclass import dataclass
 from deployctl.domain.host.permissions import trusted_uids
 from deployctl.errors import Invalid, NotPermitted
+from deployctl.paths import Path
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,14 @@ import errno
 import os
 import re
 import stat
-from pathlib import Path
-from typing import Any
 
 from deployctl.effects.linux.file_trust import require_believed
 from deployctl.errors import DeployctlError, Invalid, NotFound, NotPermitted
+from deployctl.paths import Path
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 MAX_FILE_BYTES = 1_000_000  # bytes
 

@@ -10,13 +10,12 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from deployctl.domain.host.permissions import find_fault, trusted_uids
-from deployctl.effects.linux.file_trust import GOES_ON, untrusted
-from deployctl.effects.linux.path_facts import facts_of, read_facts, walk
+from deployctl.effects.linux.file_trust import GOES_ON, facts_of, read_facts, untrusted, walk
+from deployctl.paths import Path
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.config.settings import Settings
     from deployctl.domain.host.permissions import PathFacts, PermissionFault

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from typing import Any
 
 from deployctl.demo.image_tar import TarImage, image_tar
 from deployctl.errors import EngineRefused, EngineUnavailable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def load_images(base_url: str, *images: TarImage, timeout: float = 60) -> list[str]:

@@ -12,13 +12,16 @@ import time
 from contextlib import closing
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import TextIO
 
 from deployctl.config.settings import Settings
 from deployctl.demo import background, stage
 from deployctl.demo.visitor_count import Count
 from deployctl.demo.visitors import Visitors
 from deployctl.errors import DeployctlError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TextIO
 
 RATE = 100.0  # visitors a second
 STATE_SECONDS = 3.0  # seconds that visitors get in each state

@@ -18,11 +18,14 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self
 from urllib.parse import urlsplit
 
 from deployctl.demo.visitor_count import Count
 from deployctl.errors import DeployctlError, Invalid
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Self
 
 _STARTED = b"started\n"
 _PACKAGE_ROOT = Path(__file__).parents[2]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from deployctl.domain.change.plan import PlanKind, StepKind
 from deployctl.domain.images.release import Change, Hold
@@ -24,6 +23,7 @@ from deployctl.execution.health_gate import HealthGate
 from deployctl.execution.interrupts import shielded
 from deployctl.execution.pins import try_to_pin, try_to_settle, try_to_unpin
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.change.plan import Step
     from deployctl.domain.images.release import Release

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from deployctl.domain.images.release import Bundle
 from deployctl.errors import Invalid
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.images.release import Release
     from deployctl.domain.inputs.names import AppName

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
-from deployctl.domain.images.same_image import is_made_of, short_digest
+from deployctl.domain.images.image_ref import is_made_of, short_digest
 from deployctl.errors import DeployctlError, EngineRefused, NetworkFull, NetworkTaken, NotFound, PlaceTaken
 from deployctl.execution.fence import taken_over
 from deployctl.execution.interrupts import shielded
 from deployctl.execution.pins import try_to_unpin
 from deployctl.ports import ContainerSpec
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.change.plan import Step
     from deployctl.domain.images.release import App, Instance, Release

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import TYPE_CHECKING, Any, cast
 
 from deployctl.dataclass import replace
 from deployctl.errors import LeaseHeld
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from deployctl.ports import Engine, Guard, Ledger, Services, Traffic
+    from typing import Any
+
+    from deployctl.ports import Services
 
 ENGINE = frozenset({"keep_image", "release_image", "ensure_network", "ensure_network_gone", "ensure_created",
                     "ensure_started", "ensure_stopped", "ensure_removed", "set_restart", "set_limits",
@@ -62,14 +64,11 @@ def fenced(s: Services, require_lease: Callable[[], None]) -> Services:
 
         return act
 
-    traffic = _Fenced(s.traffic, frozenset({"switch"}), inside)
-    return replace(
-        s,
-        engine=cast("Engine", _Fenced(s.engine, ENGINE, before)),
-        traffic=cast("Traffic", _Fenced(traffic, TRAFFIC, before)),
-        guard=cast("Guard", _Fenced(s.guard, GUARD, before)),
-        ledger=cast("Ledger", _Fenced(ledger, FENCED_LEDGER_CALLS, together)),
-    )
+    engine: Any = _Fenced(s.engine, ENGINE, before)
+    traffic: Any = _Fenced(_Fenced(s.traffic, frozenset({"switch"}), inside), TRAFFIC, before)
+    guard: Any = _Fenced(s.guard, GUARD, before)
+    safe_ledger: Any = _Fenced(ledger, FENCED_LEDGER_CALLS, together)
+    return replace(s, engine=engine, traffic=traffic, guard=guard, ledger=safe_ledger)
 
 
 class _Fenced:

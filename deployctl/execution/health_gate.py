@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass, field
 from deployctl.domain.change.planner import spoken
 from deployctl.domain.change.probes import AnswerCode, Health, HealthReason, Transcript
+from deployctl.domain.images.image_ref import is_made_of, short_digest
 from deployctl.domain.images.release import ProbeKind
-from deployctl.domain.images.same_image import is_made_of, short_digest
 from deployctl.domain.proxy.request_counts import lately
 from deployctl.domain.proxy.traffic import Counters
 from deployctl.errors import DeployctlError, EngineUnavailable, NotHealthy
 from deployctl.ports import ProbeAnswer
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.change.diagnosis import Evidence
     from deployctl.domain.images.release import App, Instance, Probe, Release

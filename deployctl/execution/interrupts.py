@@ -6,11 +6,12 @@ leave moments in which a second signal ends the exchange half-way, and the proce
 
 from __future__ import annotations
 
-import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+from deployctl.stdlib import signal
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _open: list[list[int]] = []  # the signals that arrived in each open block of the main thread, innermost last

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from deployctl.digest import hmac_sha256, sha256
 from deployctl.domain.inputs.names import AppName
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.host.home import HomeIdentity
     from deployctl.domain.images.release import Release

@@ -6,11 +6,9 @@ network, running ones stay where they are.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import count, islice
-from typing import TYPE_CHECKING
 
 from deployctl.dataclass import replace
 from deployctl.domain.host.home import PATH_LABEL
@@ -18,7 +16,9 @@ from deployctl.domain.host.networks import AppNetwork, cut, find_taken
 from deployctl.errors import DeployctlError, NetworkTaken, NotPermitted
 from deployctl.execution.labels import bridge_name, common_labels, named_like, network_name
 from deployctl.ports import NetworkSpec
+from deployctl.stdlib import sqlite3
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.images.release import App
     from deployctl.domain.inputs.names import AppName

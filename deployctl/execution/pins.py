@@ -9,12 +9,12 @@ process of ours is running.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING
 
 from deployctl.domain.host.networks import mac_of
 from deployctl.errors import DeployctlError, Interrupted, LeaseHeld
 from deployctl.ports import Neighbour
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.images.release import App, Instance
     from deployctl.ports import ContainerFacts, Services

@@ -4,13 +4,13 @@ it."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from deployctl.domain.change.probes import Health
 from deployctl.domain.proxy.gate import failed_sentence, question_of
 from deployctl.domain.proxy.rejections import Cause
 from deployctl.errors import NotHealthy
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.images.release import App, Release
     from deployctl.ports import Services

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 
 from deployctl.domain.change.plan import StepKind
 from deployctl.errors import NotHealthy, SwitchRefused
@@ -16,6 +15,7 @@ from deployctl.execution.containers import (
 )
 from deployctl.execution.pins import try_to_unpin
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.change.plan import Step
     from deployctl.execution.runner import Walk

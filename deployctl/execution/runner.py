@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from itertools import groupby
-from typing import TYPE_CHECKING, NoReturn
 
 from deployctl.dataclass import dataclass, field
 from deployctl.domain.change.deployment import EndCode, EndReason, Phase, advance, begin
@@ -14,9 +13,11 @@ from deployctl.errors import Aborted, AttentionNeeded, DeployctlError, Interrupt
 from deployctl.execution.fence import fenced, taken_over
 from deployctl.execution.interrupts import shielded
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from deployctl.domain.change.deployment import Deployment
-    from deployctl.domain.change.facts import AppFacts
+    from typing import NoReturn
+
+    from deployctl.domain.change.deployment import AppFacts, Deployment
     from deployctl.domain.change.plan import Plan
     from deployctl.domain.images.release import App, Policy
     from deployctl.ports import Services

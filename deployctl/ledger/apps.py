@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
 
 from deployctl.dataclass import asdict
 from deployctl.domain.host.networks import AppNetwork
 from deployctl.domain.images.release import App, Bundle, Colour, Hold, Policy, Release
 from deployctl.domain.proxy.trust import ProxyTrust
+from deployctl.stdlib import sqlite3
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from deployctl.domain.inputs.names import AppName, Version
     from deployctl.ledger.file.connection import LedgerConnection
 

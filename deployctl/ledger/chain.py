@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
 
 from deployctl.dataclass import dataclass
 from deployctl.digest import sha256
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypeAlias
 
 HASHED_FIELDS = ("id", "at", "app", "actor", "kind", "text", "data")  # as stored; `data` is its JSON text
 CHAIN_START = ""  # what the first event is linked to
@@ -19,7 +22,7 @@ PROMOTED = "promoted"  # the kind of an event that records a switch of traffic
 ENDED = "ended"  # the kind of an event that records how a deployment ended, if no switch of traffic does
 UNTOLD = frozenset({"id", "app", "at", "actor"})  # columns of a change that its event has as columns of its own
 
-Row = Mapping[str, Any]
+Row: TypeAlias = "Mapping[str, Any]"
 
 
 @dataclass(frozen=True, slots=True)

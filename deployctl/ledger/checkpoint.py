@@ -11,12 +11,15 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from deployctl.ledger.chain import Row
 
 from deployctl.digest import sha256
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from deployctl.ledger.chain import Row
+
 
 CHECKPOINT = "checkpoint"  # the kind of the event
 EVENTS, PLANS = "events", "plans"

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
 
 from deployctl.domain.host.denied_changes import DENIED_KINDS
 from deployctl.domain.host.folding import REPEATED
 from deployctl.ledger.chain import CHAIN_START, link
 from deployctl.ledger.events import EventRows
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from deployctl.domain.host.folding import Folded
     from deployctl.ledger.chain import Row
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from deployctl.domain.images.release import Instance
 from deployctl.domain.proxy.traffic import Backend, TrafficTable
 from deployctl.domain.proxy.trust import ProxyTrust
 from deployctl.errors import NetworkFull, Refused
 from deployctl.ledger.apps import network_of
+from deployctl.stdlib import sqlite3
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.host.networks import AppNetwork
     from deployctl.domain.inputs.names import AppName

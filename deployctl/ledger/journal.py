@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
 
 from deployctl.dataclass import asdict, replace
 from deployctl.domain.change.deployment import Deployment, Phase
@@ -17,8 +15,12 @@ from deployctl.errors import LeaseHeld
 from deployctl.ledger.apps import app_of
 from deployctl.ledger.chain import ENDED
 from deployctl.ledger.events import EventRows
+from deployctl.stdlib import sqlite3
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from deployctl.domain.change.deployment import EndReason
     from deployctl.domain.change.plan import Plan, Step
     from deployctl.ledger.file.connection import LedgerConnection

@@ -1,23 +1,70 @@
 """One change per app at a time: the lease, its holder, the holder's heartbeat and the fencing token.
 
-A holder that died, or has sent no heartbeat for LEASE_SECONDS, holds nothing any more.
+A holder that died, or has sent no heartbeat for LEASE_SECONDS, holds nothing any more. Time is counted
+since boot, including sleep: a wall clock may be set, and two processes must read the same time.
 """
 
 from __future__ import annotations
 
-import sqlite3
+import os
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from threading import Event, Thread
-from typing import TYPE_CHECKING
 
 from deployctl.domain.change.deployment import LeaseFacts
 from deployctl.errors import DeployctlError
 from deployctl.ledger.file.connection import LedgerConnection
+from deployctl.paths import Path
+from deployctl.stdlib import sqlite3
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Protocol
+
     from deployctl.domain.inputs.names import AppName
-    from deployctl.ledger.lock_owner import Machine
+
+    class Machine(Protocol):
+        """The processes of this machine, as far as a lease needs them."""
+
+        def pid(self) -> int: ...
+        def started(self, pid: int) -> int | None:
+            """Return when that process started, in clock ticks since boot; None if it has ended."""
+        def boot(self) -> str: ...
+        def uptime(self) -> float:
+            """Return the seconds since boot."""
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+class ThisMachine:
+    """The real one, from proc(5)."""
+
+    def pid(self) -> int:
+        return os.getpid()
+
+    def started(self, pid: int) -> int | None:
+        return process_start(pid)
+
+    def boot(self) -> str:
+        try:
+            return BOOT_ID.read_text().strip()
+        except OSError:  # not Linux: pid and start time must do
+            return ""
+
+    def uptime(self) -> float:
+        return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+def process_start(pid: int) -> int | None:
+    """Return field 22 of proc(5)'s stat; None if the process has ended or is a zombie."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    fields = stat.rpartition(")")[2].split()
+    return None if fields[0] == "Z" else int(fields[19])
+
 
 LEASE_SECONDS = 15.0  # as long as Kubernetes' leader election gives a silent leader by default
 BEAT_SECONDS = 3.0  # five chances before the lease is lost

@@ -10,16 +10,19 @@ each live release (tests/unit/test_meter_book.py), and a write-ahead log of less
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
-from typing import Any
 
 from deployctl.dataclass import astuple
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.traffic import Point
 from deployctl.ledger.file.reserve import disk_is_full
+from deployctl.paths import Path
+from deployctl.stdlib import sqlite3
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 KEPT_SECONDS = 24 * 3600  # seconds
 FINE = 2 * 3600  # seconds that ten-second samples are kept

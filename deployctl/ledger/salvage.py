@@ -4,13 +4,13 @@ for removed containers."""
 from __future__ import annotations
 
 import json
-import sqlite3
-from typing import TYPE_CHECKING
 
 from deployctl.dataclass import asdict, replace
 from deployctl.domain.images.image_source import is_doubtful
 from deployctl.domain.images.release import Change
+from deployctl.stdlib import sqlite3
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.host.leftovers import Ground, Relic, Remains
     from deployctl.domain.images.release import Bundle

@@ -6,14 +6,16 @@ command does not create a hundred signatures that nobody calls. They can still b
 
 from __future__ import annotations
 
+from enum import StrEnum
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
 from deployctl.dataclass import dataclass, field
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
+    from typing import Any
 
     from deployctl.domain.change.probes import AnswerCode
     from deployctl.domain.host.actor import Actor
@@ -23,9 +25,6 @@ if TYPE_CHECKING:
     from deployctl.domain.inputs.app_spec import AppFile
     from deployctl.domain.inputs.names import AppName
     from deployctl.errors import DeployctlError
-    from deployctl.ports.engine import EngineInfo as EngineInfo
-    from deployctl.ports.engine import Image as Image
-    from deployctl.ports.engine import Lack as Lack
     from deployctl.ports.logs import KeptLogs as KeptLogs
     from deployctl.ports.logs import LogLine as LogLine
     from deployctl.ports.metrics import MetricsStore
@@ -182,3 +181,59 @@ class Services:
         """Close the ledger and the metrics store; SQLite then cleans up their files."""
         self.meter.close()
         self.ledger.close()
+
+
+# -- what an engine tells ------------------------------------------------------------------------------------------
+class Lack(StrEnum):
+    """What an engine that is compatible with Docker does not support."""
+
+    UPDATE = "container_update"  # changing limits or restart policy of an existing container
+    HEALTHCHECKS = "healthchecks"  # running an image's HEALTHCHECK
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    version: str  # 20.10.24
+    api: str  # 1.41
+    architecture: str  # amd64, as images write it
+    rootless: bool
+    local: bool  # a Unix socket on this host: container addresses may be reachable
+    security: tuple[str, ...] = ()  # what the engine can enforce: seccomp, apparmor, userns…
+    root_dir: str = "/var/lib/docker"
+    id: str = ""  # distinguishes engines; Podman generates one for each response
+    product: str = "Docker"  # or Podman
+    store: str = ""  # where images and containers are stored: overlay2, "containerd overlayfs"; another one hides them all
+    containerd: str = ""  # socket of containerd, if it is the image store
+    forwarding: bool | None = None  # the kernel forwards IPv4 packets; None: not reported
+    lacks: tuple[Lack, ...] = ()  # what this engine does not support
+    other_context: str | None = None  # the `docker` command's context, if that is another engine
+
+
+@dataclass(frozen=True, slots=True)
+class ListedImage:
+    """One image in the engine's list."""
+
+    digest: str  # image id, sha256:<64 hex>
+    tags: tuple[str, ...]
+    created_at: str  # ISO 8601, UTC
+    size: int  # bytes
+    commit: str = ""  # from the label org.opencontainers.image.revision
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    digest: str  # image id, sha256:<64 hex>
+    architecture: str
+    os: str
+    size: int  # bytes
+    tags: tuple[str, ...] = ()
+    repo_digests: tuple[str, ...] = ()  # name@sha256:…; alone no proof of a registry: domain/images/image_source.py
+    origins: tuple[str, ...] | None = None  # repositories that it was pulled from; None: the engine does not report it
+    digests_of_tags: bool = False  # the engine creates a repo digest for each tag, under a digest other than the id
+    ports: tuple[int, ...] = ()  # EXPOSE, TCP only
+    healthcheck: tuple[str, ...] | None = None
+    healthcheck_times: HealthcheckTimes | None = None
+    entrypoint: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+    env: tuple[tuple[str, str], ...] = ()

@@ -25,12 +25,14 @@ if TYPE_CHECKING:
         ContainerFacts,
         ContainerSpec,
         EngineEvent,
+        EngineInfo,
         Executed,
+        Image,
+        ListedImage,
         NetworkFacts,
         NetworkSpec,
         ProbeAnswer,
     )
-    from deployctl.ports.engine import EngineInfo, Image, ListedImage
     from deployctl.ports.logs import LogLine
 
 

@@ -24,11 +24,11 @@ from deployctl.ports import (
     EngineInfo,
     Executed,
     Image,
+    ListedImage,
     LogLine,
     NetworkFacts,
     NetworkSpec,
 )
-from deployctl.ports.engine import ListedImage
 from deployctl.testing.fake_clock import FakeClock, unix
 from deployctl.testing.fake_hands import FakeContainer, FakeHands
 from deployctl.testing.fake_images import FakeImages, require_kept

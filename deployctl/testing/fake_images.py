@@ -8,8 +8,7 @@ from hashlib import sha256
 from deployctl.dataclass import replace
 from deployctl.domain.images.image_ref import ImageRef, parse_image
 from deployctl.errors import EngineRefused, NotFound, NotPermitted, RegistryUnavailable
-from deployctl.ports import Image
-from deployctl.ports.engine import ListedImage
+from deployctl.ports import Image, ListedImage
 
 
 class FakeImages:

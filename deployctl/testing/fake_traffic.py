@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from deployctl.dataclass import replace
 from deployctl.domain.images.release import Probe
@@ -16,6 +15,10 @@ from deployctl.domain.proxy.traffic import Counters, StrayProxy, Switched, Traff
 from deployctl.domain.proxy.trust import DroppedFront
 from deployctl.errors import ProxyUnavailable, SwitchRefused
 from deployctl.ports import Traffic
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 FakeServer = tuple[AppName, int]
 

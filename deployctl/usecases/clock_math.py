@@ -3,7 +3,7 @@ time order."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from deployctl.stdlib import UTC, datetime, timedelta
 
 
 def later(at: str, seconds: float) -> str:

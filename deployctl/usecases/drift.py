@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
-from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass, field, replace
+from deployctl.domain.change.deployment import AppFacts
 from deployctl.domain.change.drift import ActualState, Drift, DriftKind, NetworkSeen, Repair, Sight, find_drift, stray
-from deployctl.domain.change.facts import AppFacts
 from deployctl.domain.change.plan import PlanKind as DeploymentKind
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError, EngineUnavailable
 from deployctl.execution.labels import app_of_network, is_sealed, keep_tags, kept_name, kept_number
 from deployctl.usecases.read_facts import Containers, remembered
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.host.home import HomeIdentity
     from deployctl.domain.host.networks import AppNetwork

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
-
 from deployctl.dataclass import dataclass
 from deployctl.errors import NotFound
 from deployctl.usecases.read_facts import require_app
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Annotated, Any, Literal
 
     from deployctl.domain.change.deployment import Deployment
     from deployctl.domain.host.access import SignIn, Token, User

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass, replace
-from deployctl.domain.change.facts import AppFacts
+from deployctl.domain.change.deployment import AppFacts
 from deployctl.domain.host.networks import mac_of
-from deployctl.domain.images.same_image import is_made_of
+from deployctl.domain.images.image_ref import is_made_of
 from deployctl.domain.inputs.names import Version
 from deployctl.errors import EngineUnavailable, NotFound, ProxyUnavailable
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.images.release import App, Instance, Release
     from deployctl.domain.inputs.names import AppName

@@ -1,16 +1,35 @@
-"""Possible secrets are not shown: not on a page, in a response or in a comparison. The one place that hides them."""
+"""Possible secrets are not shown: not on a page, in a response or in a comparison. The one place that hides them.
+
+What is a secret is guessed from name and value, cautiously: a value hidden by mistake costs a look into a file.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from deployctl.dataclass import replace
-from deployctl.domain.images.secret_names import HIDDEN, shown
+from deployctl.pattern import pattern
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.images.release import Bundle
     from deployctl.usecases.results import DiffLine
+
+HIDDEN = "<hidden>"
+_SECRET_NAME = pattern(
+    r"SECRET|PASS|PWD|TOKEN|CREDENTIAL|PRIVATE|APIKEY|(?:^|[_.-])(?:KEY|AUTH|CERT|DSN|SALT|PIN|COOKIE|SIGNING|JWT)S?(?:$|[_.-])",
+    re.IGNORECASE)
+_WITH_PASSWORD = pattern(r"://[^/\s@]*@|\b(?:password|passwd|pwd|secret|token|key)\s*[=:]", re.IGNORECASE)
+_LIKE_A_KEY = pattern(r"-----BEGIN |(?=[^\s]*[0-9])(?=[^\s]*[A-Za-z])[A-Za-z0-9+/_=-]{24,}")
+_LONGEST = 200  # characters that are shown
+
+
+def shown(name: str, value: str) -> str:
+    """Return the value, or HIDDEN if its name or form suggests a secret."""
+    if _SECRET_NAME.search(name) or _WITH_PASSWORD.search(value) or _LIKE_A_KEY.search(value):
+        return HIDDEN
+    return value if len(value) <= _LONGEST else f"{value[:_LONGEST]}…"
 
 
 def redact_bundle(bundle: Bundle) -> Bundle:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from deployctl.dataclass import dataclass, field
-from deployctl.domain.change.drift_kinds import DriftKind as Drifted
-from deployctl.domain.change.status_note import NoteCode
 from deployctl.domain.proxy.traffic import Precision
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Annotated, Any, Literal
+
     from deployctl.domain.change.deployment import Deployment
     from deployctl.domain.change.drift import Drift
     from deployctl.domain.change.plan import Plan
@@ -191,8 +191,11 @@ class AppView:
     @property
     def untold_drifts(self) -> tuple[Drift, ...]:
         """Return what contradicts the ledger and is not in `notes`."""
+        from deployctl.domain.change.drift_kinds import DriftKind
+        from deployctl.domain.change.status_note import NoteCode
+
         elsewhere = any(note.code is NoteCode.TRAFFIC_ELSEWHERE for note in self.notes)
-        return tuple(one for one in self.drifts if not (elsewhere and one.kind is Drifted.TRAFFIC))
+        return tuple(one for one in self.drifts if not (elsewhere and one.kind is DriftKind.TRAFFIC))
 
     @property
     def way_back_name(self) -> str:

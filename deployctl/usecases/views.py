@@ -9,15 +9,20 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
 
 from deployctl.dataclass import dataclass, fields
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from deployctl.errors import DeployctlError
 
 SCHEMA = "deployctl/v1"
-Json = dict[str, Any]
+if TYPE_CHECKING:
+    Json = dict[str, Any]
+else:
+    Json = dict
 
 _WHOLE = f"schema:{SCHEMA} kind:"
 # Type → the name of its object in the API's document, and its keys in order: KEY, KEY=ATTRIBUTE where Python has another

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
-from typing import Any
 
-Function = Callable[..., Any]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypeAlias
+
+Function: TypeAlias = "Callable[..., Any]"
 
 
 class ParamKind:
-    """How the text of a parameter becomes a value. cli/values.py parses them, and the API's request_fields.py has them
-    as JSON."""
+    """How the text of a parameter becomes a value. cli/plain.py parses them, and the API's request_fields.py
+    has them as JSON."""
 
     FLAG = "flag"  # True if given
     RAW = "raw"  # any text

@@ -9,7 +9,6 @@ from deployctl.verbs.view import LOOK, START
 
 SECTIONS = ("Start", "Change", "Inspect", "Manage")
 VERBS = {verb.name: verb for verb in (*START, *CHANGES, *LOOK, *MANAGE)}
-ALONE = Verb("", "", "Show the status, or the first steps.", runs="deployctl.cli.commands.manage:first_words", goes_on=True)
 ALIASES = {"ps": "status", "releases": "history", "deploy": "upgrade",
            "remark": "annotate", "user end": "user logout"}  # hidden; a note on stderr names the present command
 

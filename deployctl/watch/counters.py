@@ -4,7 +4,6 @@ delays only this, and its last figures are shown for a few seconds more."""
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from datetime import datetime
 
 from deployctl.dataclass import dataclass, replace
 from deployctl.domain.images.release import Instance
@@ -14,6 +13,7 @@ from deployctl.errors import DeployctlError
 from deployctl.memory import size_of
 from deployctl.ports import Clock, Services
 from deployctl.ports.metrics import Now, Usage
+from deployctl.stdlib import datetime
 
 USAGE_INTERVAL = 5.0  # seconds
 SOON = 1.5  # seconds to the very second reading: CPU usage needs two, and the engine samples once a second

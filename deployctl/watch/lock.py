@@ -6,11 +6,11 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 from deployctl import __version__
 from deployctl.dataclass import dataclass
 from deployctl.errors import LeaseHeld
+from deployctl.paths import Path
 from deployctl.usecases.results import Finding
 
 LOCK_FILE = "watcher.lock"
@@ -65,7 +65,7 @@ def find_watcher(folder: Path) -> Watcher | None:
     with suppress(OSError, ValueError):
         number = (folder / LOCK_FILE).stat().st_ino
         if any(" FLOCK " in line and f":{number} " in line for line in PROC_LOCKS.read_text().splitlines()):
-            text = (folder / LOCK_FILE).read_text("ascii")
+            text = (folder / LOCK_FILE).read_text("utf-8")
             return Watcher(int(text[:FIELD]), text[FIELD:].strip() or None)
     return None
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
-from pathlib import Path
 
 from deployctl.config.settings import Settings
 from deployctl.errors import DeployctlError, Interrupted, Refused
+from deployctl.paths import Path
 from deployctl.ports import Services
 from deployctl.watch.lock import only_one
 from deployctl.watch.wakeup import Wakeup, start_following

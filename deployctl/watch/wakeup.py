@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from threading import Event, Lock, Thread
 
 from deployctl.errors import DeployctlError
 from deployctl.ports import Engine
+from deployctl.stdlib import datetime
 
 EVERY_APP = "*"  # something happened, to an unknown app
 MAX_WOKEN_APPS = 1000  # apps that it remembers by name; beyond that it counts as set for all

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from threading import Event, Thread
+from threading import Thread
 
 Piece = bytes | float  # bytes to send, or seconds to wait
 
 
 class RawServer:
-    """Reads one request first, unless it is `eager`; `requests` holds what was read, and `over` tells whether a connection
-    has got everything. A pause ends when the server is closed."""
+    """Reads one request first, unless it is `eager`; `requests` holds what was read."""
 
     def __init__(self, listener: socket.socket, pieces: Sequence[Piece], *, eager: bool, keep_open: bool) -> None:
         self._listener, self._pieces, self._eager, self._keep_open = listener, pieces, eager, keep_open
         self.requests: list[bytes] = []
-        self.over, self._closing = False, Event()
         self._held: list[socket.socket] = []
         self._threads = [Thread(target=self._accept)]
         self._threads[0].start()
 
     def close(self) -> None:
-        self._closing.set()
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._threads[0].join()
@@ -48,11 +46,7 @@ class RawServer:
             if not self._eager:
                 self.requests.append(sock.recv(65536))
             for piece in self._pieces:
-                if not isinstance(piece, float):
-                    sock.sendall(piece)
-                elif self._closing.wait(piece):
-                    return
-            self.over = True
+                time.sleep(piece) if isinstance(piece, float) else sock.sendall(piece)
             if not self._keep_open:
                 sock.shutdown(socket.SHUT_RDWR)
 

@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 
 import requests
 
-from deployctl.effects.haproxy.socket import connection as socket_connection
+from deployctl.effects.haproxy.socket import runtime as haproxy_runtime
 from deployctl.effects.linux.system_clock import SystemClock
 from deployctl.ledger.file.connection import LedgerConnection, sqlite_errors
 from deployctl.ledger.journal import JournalRows
@@ -128,7 +128,7 @@ POINTS = (
     Point(Path, "rename", _renamed, lambda: OSError(5, "Input/output error")),
     Point(LedgerConnection, "execute", _written, lambda: sqlite3.OperationalError("disk I/O error")),
     Point(requests.Session, "send", _requested, lambda: requests.ConnectionError("injected")),
-    Point(socket_connection, "ask", _commanded, lambda: TimeoutError("injected")),
+    Point(haproxy_runtime, "ask", _commanded, lambda: TimeoutError("injected")),
     Point(subprocess, "run", _started, lambda: OSError(11, "Resource temporarily unavailable")),
 )
 

@@ -20,9 +20,11 @@ from tests.guards import tree
 MAY_IMPORT: dict[str, str] = {
     "": "",
     "__main__": "cli errors",
-    "dataclass": "",  # these three are as free for all as the standard library that they stand for
+    "dataclass": "",  # these five are as free for all as the standard library that they stand for
     "digest": "",
     "pattern": "",
+    "stdlib": "",
+    "paths": "",
     "errors": "",
     "memory": "",
     "actor": "domain",
@@ -65,8 +67,8 @@ LIBRARIES = {
 }  # fmt: skip
 # What a decision must not need: a file, a socket, a process, a clock, chance.
 NOT_IN_DOMAIN = (
-    "asyncio datetime fcntl http io logging multiprocessing os pathlib random secrets select shutil signal socket"
-    " sqlite3 subprocess tempfile threading time urllib"
+    "asyncio datetime fcntl http io logging multiprocessing os pathlib paths random secrets select shutil signal socket"
+    " sqlite3 stdlib subprocess tempfile threading time urllib"
 )
 NOT_CALLED_IN_DOMAIN = {"open", "input", "exec", "eval"}
 
@@ -91,7 +93,7 @@ def rule_of(module: str) -> set[str]:
 
 
 def is_allowed(name: str, allowed: set[str]) -> bool:
-    if name in {"", "dataclass", "digest", "pattern"} or name.split(".")[0] in sys.stdlib_module_names:
+    if name in {"", "dataclass", "digest", "paths", "pattern", "stdlib"} or name.split(".")[0] in sys.stdlib_module_names:
         return True
     return any(_covers(other, name) for other in allowed)
 

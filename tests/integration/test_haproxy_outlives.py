@@ -16,7 +16,7 @@ import pytest
 
 from deployctl.effects.haproxy.master import find_family, find_master, members
 from deployctl.effects.haproxy.process import HaproxyProcess, group_name
-from deployctl.effects.haproxy.socket.connection import HaproxySockets
+from deployctl.effects.haproxy.socket.runtime import HaproxySockets
 from deployctl.effects.linux.outlive import LinuxHost
 from deployctl.effects.linux.system_clock import SystemClock
 from tests.counting import calls
@@ -31,7 +31,7 @@ Path(sys.argv[1], "cgroup.procs").write_text(str(os.getpid()))
 from deployctl.domain.host.server import ServerSpec
 from deployctl.effects.haproxy.home import HaproxyHome
 from deployctl.effects.haproxy.process import HaproxyProcess
-from deployctl.effects.haproxy.socket.connection import HaproxySockets
+from deployctl.effects.haproxy.socket.runtime import HaproxySockets
 from deployctl.effects.linux.system_clock import SystemClock
 home = HaproxyHome(Path(sys.argv[2]))
 HaproxyProcess(home, ServerSpec(haproxy_binary=sys.argv[3] or None), HaproxySockets(home), SystemClock()).start()

@@ -11,7 +11,7 @@ from deployctl.effects.haproxy.config import text as config
 from deployctl.effects.haproxy.master import members
 from deployctl.effects.haproxy.process import HaproxyProcess
 from deployctl.effects.haproxy.socket import wire
-from deployctl.effects.haproxy.socket.connection import HaproxySockets
+from deployctl.effects.haproxy.socket.runtime import HaproxySockets
 from deployctl.effects.linux import proc_net
 from deployctl.effects.linux.system_clock import SystemClock
 from deployctl.errors import ProxyUnavailable

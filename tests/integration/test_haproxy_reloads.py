@@ -13,7 +13,7 @@ import pytest
 from deployctl.domain.inputs.names import AppName
 from deployctl.effects.haproxy.home import proxy_lock
 from deployctl.effects.haproxy.master import find_master, workers_of
-from deployctl.effects.haproxy.socket.connection import ask as command
+from deployctl.effects.haproxy.socket.runtime import ask as command
 from deployctl.effects.haproxy.socket.wire import MOST_LEAVING
 from deployctl.effects.haproxy.switch import HaproxyTraffic
 from deployctl.effects.linux.system_clock import SystemClock

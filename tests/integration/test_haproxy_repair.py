@@ -17,7 +17,7 @@ import pytest
 from deployctl.domain.host.server import ServerSpec
 from deployctl.effects.haproxy.master import find_master, members
 from deployctl.effects.haproxy.process import find_binary
-from deployctl.effects.haproxy.socket.connection import HaproxySockets
+from deployctl.effects.haproxy.socket.runtime import HaproxySockets
 from deployctl.effects.haproxy.switch import HaproxyTraffic
 from deployctl.errors import NotPermitted, ProxyUnavailable
 from tests.proxies import BINARY, BLOG, SHOP, HurriedClock, Instance, Proxy, backend, end, proxy, wait_for
@@ -217,7 +217,7 @@ from pathlib import Path
 from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.proxy.traffic import TrafficTable
 from deployctl.effects.haproxy.process import find_binary
-from deployctl.effects.haproxy.socket.connection import HaproxySockets
+from deployctl.effects.haproxy.socket.runtime import HaproxySockets
 from deployctl.effects.haproxy.switch import HaproxyTraffic
 from deployctl.effects.linux.system_clock import SystemClock
 HaproxyTraffic(Path(sys.argv[1]), ServerSpec(), TrafficTable, SystemClock()).ensure_up()

@@ -10,7 +10,7 @@ import pytest
 
 from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.inputs.names import Version
-from deployctl.effects.haproxy.socket.connection import ask as command
+from deployctl.effects.haproxy.socket.runtime import ask as command
 from tests.proxies import BLOG, SHOP, Proxy, ask, backend, proxy
 from tests.support import free_port
 

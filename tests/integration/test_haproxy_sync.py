@@ -18,7 +18,7 @@ import pytest
 from deployctl.effects.haproxy.config import text as config
 from deployctl.effects.haproxy.config.files import HaproxyFiles
 from deployctl.effects.haproxy.master import members
-from deployctl.effects.haproxy.socket.connection import ask as command
+from deployctl.effects.haproxy.socket.runtime import ask as command
 from deployctl.effects.haproxy.switch import HaproxyTraffic
 from deployctl.errors import DeployctlError, Invalid, ProxyUnavailable, SwitchRefused
 from tests.proxies import BLOG, SHOP, HurriedClock, Instance, Proxy, ask, backend, end, proxy, wait_for

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, ClassVar
 
 from deployctl.domain.change.deployment import LeaseFacts
 from deployctl.domain.inputs.names import AppName
@@ -56,55 +55,6 @@ class MemoryConnection(LedgerConnection):
 
     def _follow(self) -> None:
         """There is nothing to follow."""
-
-
-class Rewindable(sqlite3.Connection):
-    """A connection inside one transaction that is never committed: what looks like a transaction there is a savepoint.
-
-    `rewind` gives the first pages back, and every statement stays compiled. Compiling those of a schedule takes a quarter of
-    the schedule's time.
-    """
-
-    in_transaction = False
-    _SAVEPOINT: ClassVar[dict[str, tuple[tuple[str, ...], bool]]] = {
-        "begin": (("savepoint one",), True), "begin immediate": (("savepoint one",), True),
-        "commit": (("release one",), False), "rollback": (("rollback to one", "release one"), False)}
-
-    def rewind(self) -> None:
-        super().rollback()
-        super().execute("begin")
-        self.in_transaction = False
-
-    def execute(self, sql: str, values: Any = (), /) -> sqlite3.Cursor:
-        if sql not in self._SAVEPOINT:
-            return super().execute(sql, values)
-        words, self.in_transaction = self._SAVEPOINT[sql]
-        return [super(Rewindable, self).execute(word) for word in words][-1]
-
-
-class RewoundConnection(MemoryConnection):
-    """The same for a schedule: one that is closed serves the next schedule that begins with the same pages."""
-
-    _spare: ClassVar[dict[bytes, list[Rewindable]]] = {}
-
-    def _connect(self) -> None:
-        self._file, self._durable, self._utils = self._look(), None, None
-        spare = self._spare.setdefault(self._pages, [])
-        if not spare:
-            made = sqlite3.connect(MEMORY, isolation_level=None, cached_statements=512, factory=Rewindable)
-            made.row_factory = sqlite3.Row
-            made.deserialize(self._pages)
-            spare.append(made)
-        self.raw = rewound = spare.pop()
-        rewound.rewind()
-
-    def _flush_at_commit(self, durable: bool) -> None:
-        """Memory has nothing to flush."""
-
-    def close(self) -> None:
-        assert isinstance(self.raw, Rewindable)
-        self._spare[self._pages].append(self.raw)
-        del self.raw  # whoever goes on after the end must not reach the pages of the next schedule
 
 
 class SimulatedMachine:

@@ -8,8 +8,7 @@ from typing import Any
 from unittest.mock import patch
 
 from deployctl.domain.change import planner
-from deployctl.domain.change.deployment import begin
-from deployctl.domain.change.facts import AppFacts
+from deployctl.domain.change.deployment import AppFacts, begin
 from deployctl.domain.change.plan import PlanKind, Step, StepKind
 from deployctl.domain.images.release import Instance, Release
 from deployctl.execution import containers, revert_steps, runner

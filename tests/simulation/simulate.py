@@ -11,7 +11,7 @@ from unittest.mock import patch
 from deployctl.domain.images.release import Bundle
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError
-from deployctl.execution import actions, containers, runner
+from deployctl.execution import actions, runner
 from deployctl.usecases.change.app_remove import remove_app
 from deployctl.usecases.change.reconcile import reconcile
 from tests.simulation import faults, invariants, operators, scenes
@@ -83,7 +83,6 @@ class Schedule:
         try:
             with (patch.object(runner, "shielded", self.scheduler.shielded),
                   patch.object(actions, "shielded", self.scheduler.shielded),
-                  patch.object(containers, "shielded", self.scheduler.shielded),
                   patch.object(Bundle, "from_canonical", _bundle)):
                 untouched = [app for app in APPS if all(o.app != app for o in self.operators)]
                 before = {app: invariants.of_app(self.world, app) for app in untouched}

@@ -27,7 +27,7 @@ from deployctl.testing.fake_prober import AskedProbe, FakeProber, Reply
 from deployctl.testing.silent_reporter import SilentReporter
 from tests.simulation.doors import Door
 from tests.simulation.faults import Weather
-from tests.simulation.machine import HOME, Hearts, MemoryConnection, RewoundConnection, SimulatedLedger, blank_ledger
+from tests.simulation.machine import HOME, Hearts, MemoryConnection, SimulatedLedger, blank_ledger
 from tests.simulation.scheduler import Process, ProcessClock, Scheduler
 from tests.simulation.traffic import SimulatedTraffic
 
@@ -109,7 +109,7 @@ class WorldClock(FakeClock):
 class World:
     def __init__(self, scheduler: Scheduler, scene: Scene | None = None) -> None:
         self.scheduler, self.weather = scheduler, Weather()
-        self.db = RewoundConnection(scene.pages) if scene else MemoryConnection(blank_ledger())
+        self.db = MemoryConnection(scene.pages if scene else blank_ledger())
         self.hearts = Hearts(scheduler)
         clock = WorldClock(scheduler)
         self.engine = engine_copy(scene.engine, clock) if scene else engine_with_images(clock)

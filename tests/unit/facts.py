@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from deployctl.domain.change.facts import AppFacts
+from deployctl.domain.change.deployment import AppFacts
 from deployctl.domain.change.serving import chain_after
 from deployctl.domain.images.release import App, Bundle, Change, Hold, Instance, Policy, Release
 from deployctl.domain.inputs.names import AppName, Version

@@ -13,8 +13,8 @@ from typing import NoReturn
 
 import pytest
 
+from deployctl.cli.main import clear_limit, limit
 from deployctl.cli.session import CommandCall
-from deployctl.cli.signals import clear_limit, limit
 from deployctl.execution.interrupts import shielded
 from deployctl.ports import LogLine
 from deployctl.testing.fake_images import made_up

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deployctl.cli.group import read
+from deployctl.cli.main import clear_limit
 from deployctl.cli.plain import PlainLine, read_plain
 from deployctl.cli.session import CommandCall
-from deployctl.cli.signals import clear_limit
 from deployctl.errors import Invalid
 from deployctl.verbs.params import SHARED
 from deployctl.verbs.row import Param, ParamKind, Verb

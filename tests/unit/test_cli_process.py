@@ -40,7 +40,7 @@ def test_the_version_is_told_before_click_is_loaded() -> None:
 def test_rendering_a_rollback_loads_nothing_dear_and_no_other_verb() -> None:
     loaded = loaded_by("""
 from deployctl.cli.main import run
-from deployctl.cli.reporters.plain import Plain
+from deployctl.cli.reporters.reporter import Plain
 from deployctl.cli.rendering.change import moved_text
 from tests.unit.cli_results import PIPE, ROLLED_BACK
 PIPE.finish(moved_text(ROLLED_BACK, PIPE))

@@ -7,16 +7,19 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pytest
 
 from deployctl.cli.reporters.live import Live
-from deployctl.cli.reporters.plain import Plain
-from deployctl.cli.reporters.reporter import ClosableReporter, Quiet, ReporterLines, Ticker
+from deployctl.cli.reporters.reporter import Plain, Quiet, ReporterLines, Ticker
 from deployctl.cli.terminal import TerminalStyle
 from deployctl.domain.change.plan import Plan, PlanKind, Step, StepKind
 from deployctl.domain.inputs.names import AppName
 from tests.unit.cli_world import Screen
+
+if TYPE_CHECKING:
+    from deployctl.cli.reporters.reporter import ClosableReporter
 
 HEALTH = Step(StepKind.HEALTH, 2, "prove v2 healthy: GET /")
 SWITCH = Step(StepKind.SWITCH, 2, "switch traffic of shop to v2")

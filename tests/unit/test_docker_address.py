@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from deployctl.domain.host.server import ServerSpec
-from deployctl.effects.docker.address import DEFAULT_SOCKET, engine_address, socket_path
+from deployctl.effects.docker.client import DEFAULT_SOCKET, engine_address, socket_path
 from deployctl.errors import Invalid
 
 

@@ -8,8 +8,7 @@ import pytest
 
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.domain.proxy.emergency import FlipNote, find_flippable, version_of
-from deployctl.effects.haproxy.home import HaproxyHome
-from deployctl.effects.haproxy.notes import add_note, forget_notes, notes_file, read_notes
+from deployctl.effects.haproxy.home import HaproxyHome, add_note, forget_notes, notes_file, read_notes
 from deployctl.errors import NotFound
 from tests.guards.test_start import loaded_by
 
@@ -52,8 +51,8 @@ def test_a_release_that_the_maps_do_not_name_keeps_its_number() -> None:
 
 def test_the_command_loads_neither_ledger_nor_engine_nor_configuration() -> None:
     loaded = loaded_by("-c", "import deployctl.cli.main, deployctl.cli.commands.emergency")
-    assert "socket" in loaded
-    assert not loaded & {"sqlite3", "sqlite_utils", "docker", "requests", "pydantic", "tomllib"}
+    assert "deployctl" in loaded
+    assert not loaded & {"sqlite3", "_sqlite3", "sqlite_utils", "docker", "requests", "pydantic", "tomllib"}
 
 
 # -- notes ------------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from deployctl.domain.inputs.names import AppName, Version
 from deployctl.domain.proxy import cookies
 from deployctl.domain.proxy.traffic import Backend, TrafficTable
 from deployctl.domain.proxy.trust import ProxyTrust
+from deployctl.effects.haproxy.config import files
 from deployctl.effects.haproxy.config import text as config
 from deployctl.effects.haproxy.config.trust import trust_of
 from deployctl.errors import Invalid
@@ -174,14 +175,14 @@ def test_after_a_refused_reload_the_head_and_kept_servers_stay_and_others_come()
     kept = config.keep_head(render(), wanted)
     assert config.head_of(kept) == config.head_of(render())
     assert set(config.servers_of(kept)) == {"shop.6", "shop.9"}
-    assert config.find_server(kept, "shop.6") == config.ServerLine(6, "dc-1")
+    assert files.find_server(kept, "shop.6") == files.ServerLine(6, "dc-1")
 
 
 def test_a_server_is_found_by_its_whole_name() -> None:
     table = replace(TABLE, backends=(backend(6), backend(66, bridge=None)))
-    assert config.find_server(render(table), "shop.6") == config.ServerLine(6, "dc-1")
-    assert config.find_server(render(table), "shop.66") == config.ServerLine(66, None)
-    assert config.find_server(render(table), "shopx6") is None
+    assert files.find_server(render(table), "shop.6") == files.ServerLine(6, "dc-1")
+    assert files.find_server(render(table), "shop.66") == files.ServerLine(66, None)
+    assert files.find_server(render(table), "shopx6") is None
 
 
 def test_a_table_without_anything_can_be_written() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from deployctl.effects.haproxy.home import HaproxyHome
 from deployctl.effects.haproxy.socket import wire
-from deployctl.effects.haproxy.socket.connection import HaproxySockets
+from deployctl.effects.haproxy.socket.runtime import HaproxySockets
 from deployctl.errors import ProxyUnavailable
 
 GONE = ["Can't find the target PID matching the prefix '@1'.\n", "Can't connect to the target CLI!\n"]

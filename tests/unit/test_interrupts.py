@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from deployctl.cli.signals import install
+from deployctl.cli.main import install
 from deployctl.execution.interrupts import STOP_SIGNALS, shielded
 from deployctl.ledger.file.connection import LedgerConnection
 from deployctl.ledger.sqlite_ledger import SqliteLedger

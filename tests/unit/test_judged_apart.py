@@ -18,13 +18,13 @@ SHOP = AppName("shop")
 ASKS = """
 import json, sys
 from pathlib import Path
-from deployctl.config import apart
+from deployctl.config import cache
 from deployctl.config.cache import load_judged_app, load_judged_apps, load_judged_server
 from deployctl.config.settings import Settings
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError
 if "apart" in sys.argv:
-    apart.judge_apart()
+    cache.judge_apart()
 home = Settings(Path(sys.argv[1]))
 try:
     server = load_judged_server(home)

@@ -13,12 +13,24 @@ import pytest
 
 from deployctl.domain.change.deployment import Phase
 from deployctl.domain.change.plan import Plan, PlanKind
-from deployctl.domain.host.backups import AGES, COPY_INTERVAL, DAY, HOUR, NEWEST_KEPT, superfluous
 from deployctl.domain.images.release import App, Change
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError, LeaseHeld, LedgerUnusable, NotFound, Refused
 from deployctl.ledger.file import schema
-from deployctl.ledger.file.copies import CopyReason, copies, is_due, keep_copy, keep_copy_of, write_copy
+from deployctl.ledger.file.copies import (
+    AGES,
+    COPY_INTERVAL,
+    DAY,
+    HOUR,
+    NEWEST_KEPT,
+    CopyReason,
+    copies,
+    is_due,
+    keep_copy,
+    keep_copy_of,
+    superfluous,
+    write_copy,
+)
 from deployctl.ledger.file.vault import TOKENS_LOST, Vault
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.usecases.ledger.backup import backup_ledger

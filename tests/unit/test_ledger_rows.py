@@ -22,7 +22,7 @@ from deployctl.domain.inputs.names import AppName, Version
 from deployctl.domain.proxy.trust import ProxyTrust
 from deployctl.errors import LeaseHeld, Refused
 from deployctl.ledger import leases
-from deployctl.ledger.lock_owner import process_start
+from deployctl.ledger.leases import process_start
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 
 NOW = "2026-01-01T00:00:00.000Z"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from deployctl import stdlib
 from deployctl.domain.inputs.names import AppName
 from deployctl.ledger import metrics_store
 from deployctl.ledger.metrics_store import KEPT_SECONDS, SqliteMetricsStore
@@ -60,7 +61,7 @@ def test_reading_without_the_file_is_one_stat(home: Home, monkeypatch: pytest.Mo
         return stat(path, **more)  # type: ignore[arg-type]  # whatever it was asked for
 
     monkeypatch.setattr(os, "stat", counted)
-    monkeypatch.setattr(sqlite3, "connect", lambda *words, **more: pytest.fail("nothing is opened"))
+    monkeypatch.setattr(stdlib.sqlite3, "connect", lambda *words, **more: pytest.fail("nothing is opened"))
     assert home.book.points(SHOP) == []
     assert asked == [home.file]
 

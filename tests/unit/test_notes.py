@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from deployctl.domain.inputs.notes import MAX_NOTE_CHARACTERS, parse_note, parse_reason
+from deployctl.domain.inputs.plain_text import MAX_NOTE_CHARACTERS, parse_note, parse_reason
 from deployctl.errors import Invalid
 from deployctl.usecases.steps.options import ChangeOptions
 from tests.unit.api_world import Program, problem

@@ -15,8 +15,7 @@ from deployctl.config.cache import load_judged_app, load_judged_server
 from deployctl.config.settings import Settings
 from deployctl.config.trusted_files import find_home_faults, require_believed_home
 from deployctl.domain.host.permissions import FaultCode, PathFacts, find_fault, trusted_uids
-from deployctl.effects.linux.file_trust import find_program, require_program
-from deployctl.effects.linux.path_facts import parse_acl, read_facts, walk
+from deployctl.effects.linux.file_trust import find_program, parse_acl, read_facts, require_program, walk
 from deployctl.errors import NotPermitted, Untrusted
 from tests.unit.cli_world import shop
 

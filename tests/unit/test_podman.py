@@ -10,7 +10,7 @@ from deployctl.domain.images.release import ProbeKind
 from deployctl.effects.docker import facts, podman
 from deployctl.errors import DeployctlError
 from deployctl.ports import Lack
-from deployctl.usecases.steps.engine_limits import require_able
+from deployctl.usecases.steps.prepare import require_able
 
 ID = "sha256:ba2c56379d4cb5af28c717fc4ea3dc17b1e52caf34b88b706f69383449a2ab6e"
 MANIFEST = "sha256:9527bde075dbc2d65c895f6534f8b8023937dc1048263e102a7987a87c4923bd"

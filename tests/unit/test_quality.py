@@ -16,7 +16,7 @@ from deployctl.ledger.metrics_store import SqliteMetricsStore
 from deployctl.ports.metrics import Point
 from deployctl.usecases.change.app_remove import remove_app
 from deployctl.usecases.results import AppView
-from deployctl.usecases.view.quality import find_trouble
+from deployctl.usecases.view.health_now import find_trouble
 from deployctl.usecases.view.status import status
 from deployctl.usecases.views import as_json
 from tests.unit import cli_world

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.domain.inputs.notes import MAX_NOTE_CHARACTERS
+from deployctl.domain.inputs.plain_text import MAX_NOTE_CHARACTERS
 from deployctl.errors import Invalid, NotFound, StateChanged
 from deployctl.usecases.change.annotate import annotate
 from deployctl.usecases.steps.options import ChangeOptions

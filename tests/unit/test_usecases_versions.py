@@ -10,10 +10,10 @@ import pytest
 
 from deployctl.domain.change.plan import Step, StepKind
 from deployctl.domain.images.release import Change
-from deployctl.domain.images.secret_names import HIDDEN, shown
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import NotHealthy
 from deployctl.usecases.change.hold import hold, unhold
+from deployctl.usecases.redaction import HIDDEN, shown
 from deployctl.usecases.view.activity import recent
 from deployctl.usecases.view.in_progress import find_failure, find_in_progress, parts_of
 from deployctl.usecases.view.serving_periods import cut, find_periods

@@ -11,6 +11,7 @@ import pytest
 from deployctl.domain.host.access import SCOPE_ROLES, Role
 from deployctl.domain.images.image_source import PullPolicy
 from deployctl.verbs import manage, params
+from deployctl.verbs.find import find_verb
 from deployctl.verbs.row import ParamKind, Verb, load
 from deployctl.verbs.table import VERBS, routes
 from tests.unit import cli_world
@@ -131,3 +132,8 @@ def test_a_verb_that_was_renamed_is_still_found_by_its_former_name_and_not_told(
         assert [next(iter(made.w.ledger.events("shop", kind="remark", limit=1)))["data"]["note"]] == ["and the disk"]  # type: ignore[arg-type]
     assert "/api/v1/apps/{app}/annotate" in paths
     assert "/api/v1/apps/{app}/remark" not in paths
+
+
+def test_a_verb_is_found_by_its_name_without_the_whole_table() -> None:
+    assert {name: find_verb(name) for name in VERBS} == VERBS
+    assert find_verb("no such verb") is None

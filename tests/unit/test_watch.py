@@ -14,11 +14,10 @@ import pytest
 from deployctl import __version__
 from deployctl.config.settings import Settings
 from deployctl.domain.change.planner import plan_start
-from deployctl.domain.host import backups
 from deployctl.domain.images.release import Restart
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import DeployctlError, LedgerUnusable, ProxyUnavailable
-from deployctl.ledger.file.copies import copies
+from deployctl.ledger.file.copies import COPY_INTERVAL, copies
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.ports import ContainerFacts, Services
 from deployctl.testing.fake_engine import Behaviour
@@ -366,7 +365,7 @@ def test_the_watcher_copies_the_ledger_after_moves_of_others(w: World) -> None:
     watch.tick(set())
     made = len(copies(w.home / "ledger.db"))
     w.rollback()
-    w.clock.sleep(backups.COPY_INTERVAL)
+    w.clock.sleep(COPY_INTERVAL)
     for _ in range(3):
         w.clock.sleep(BOOKS)
         watch.tick(set())

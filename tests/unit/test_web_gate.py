@@ -18,7 +18,6 @@ from typing import Any
 import pytest
 
 from deployctl.domain.host.access import Role, given
-from deployctl.effects.linux.system_clock import SystemClock
 from deployctl.usecases.access.tokens import create_token
 from deployctl_web.http.admission import AdmissionRefusal, Limits
 from deployctl_web.http.server import DEFAULT_LIMITS, LARGEST_HEAD, DashboardServer, log_to, open_socket
@@ -35,7 +34,7 @@ SOON = 6.0  # seconds in which what takes one is over, on a slow machine too
 @contextmanager
 def serving(app: Any, limits: Limits = DEFAULT_LIMITS, proxies: tuple[str, ...] = ()) -> Iterator[DashboardServer]:
     sock = open_socket(("127.0.0.1", 0))
-    server = DashboardServer(app, sock, SystemClock(), proxies, limits)
+    server = DashboardServer(app, sock, proxies, limits)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:
@@ -247,9 +246,8 @@ def test_what_was_turned_away_is_told_on_the_server_page_and_in_metrics(tmp_path
 @pytest.mark.parametrize(("hard", "room"), [(1024, 256), (4096, 1792), (8192, 2000)])
 def test_there_are_no_more_connections_than_files_for_them(hard: int, room: int) -> None:
     words = (f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (min(1024, {hard}), {hard}))\n"
-             "from deployctl.effects.linux.system_clock import SystemClock\n"
              "from deployctl_web.http.server import DashboardServer, open_socket\n"
-             "server = DashboardServer(lambda e, s: [], open_socket(('127.0.0.1', 0)), SystemClock())\n"
+             "server = DashboardServer(lambda e, s: [], open_socket(('127.0.0.1', 0)))\n"
              "print(server.admission.limits.connections, server.admission.limits.reserve)\nserver.close()")
     told = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True, timeout=60)
     assert told.stdout.split() == [str(room), "64"]

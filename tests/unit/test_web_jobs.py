@@ -277,7 +277,7 @@ def test_a_ledger_that_cannot_be_written_keeps_nobody_from_ending(bench: Bench, 
 def asked(shop: Site, verb: str, options: ChangeOptions = ChangeOptions(), **given: object) -> Moved | Done | Job:
     with shop.app.test_request_context("/"):
         mara = g.who = Principal("mara", {ALL: Role.ADMIN})
-        g.right = Right(mara, lambda _s: mara, shop.web_state.pool, shop.web_state.clock)
+        g.right = Right(mara, lambda _s: mara, shop.web_state.pool)
         return perform(VERBS[verb], SHOP, given, options)
 
 

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from deployctl.effects.linux.system_clock import SystemClock
 from deployctl_web.address import WebAddress
 from deployctl_web.http.admission import Limits
 from deployctl_web.http.server import DEFAULT_LIMITS, DashboardServer, open_socket
@@ -21,7 +20,7 @@ from tests.unit.world import world
 @contextmanager
 def serving(made: Site, sock: socket.socket, limits: Limits = DEFAULT_LIMITS) -> Iterator[None]:
     """Answer on that socket what the site answers."""
-    server = DashboardServer(made.app, sock, SystemClock(), limits=limits)
+    server = DashboardServer(made.app, sock, limits=limits)
     thread = threading.Thread(target=server.run, name="server", daemon=True)
     thread.start()
     try:

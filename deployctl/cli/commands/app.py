@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from deployctl.cli.arguments import known_apps
 from deployctl.cli.rendering.tables import Column, TextTable, lay_out
 from deployctl.cli.session import CommandCall
@@ -12,6 +10,7 @@ from deployctl.errors import DeployctlError
 from deployctl.usecases import views
 from deployctl.usecases.results import Done
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.ports import Services
 

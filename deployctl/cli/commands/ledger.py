@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 from deployctl.actor import who
 from deployctl.cli.run_change import answer, confirmed
 from deployctl.cli.session import CommandCall
 from deployctl.domain.host.actor import Via
+from deployctl.paths import Path
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.usecases.ledger.verify import Vault
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from deployctl.cli.arguments import CliArguments
 from deployctl.cli.rendering.forms import json_line
@@ -15,6 +14,7 @@ from deployctl.errors import Invalid
 from deployctl.usecases.listings import LogLines
 from deployctl.usecases.views import as_json, json_pieces
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.usecases.view.logs import Printed
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, closing, suppress
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from deployctl.cli.session import CommandCall
 from deployctl.dataclass import replace
 from deployctl.errors import DeployctlError, Invalid
+from deployctl.paths import Path
 from deployctl.usecases import views
 from deployctl.usecases.results import Done, StatusView
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.inputs.names import AppName
     from deployctl.ports import Services

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from deployctl.cli.prompts import ask_password, require_sure
 from deployctl.cli.run_change import answer
@@ -13,6 +12,7 @@ from deployctl.domain.inputs.names import parse_app
 from deployctl.usecases.listings import SessionList, count_sessions
 from deployctl.usecases.views import as_json
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.ports import Services
     from deployctl.usecases.listings import UserLink

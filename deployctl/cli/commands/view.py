@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
 from deployctl.cli.arguments import CliArguments
 from deployctl.cli.session import CommandCall
 from deployctl.dataclass import asdict, replace
 from deployctl.domain.inputs.names import AppName
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.ports import Services
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 from contextlib import AbstractContextManager
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from deployctl.cli.arguments import CliArguments
 from deployctl.cli.session import CommandCall
 from deployctl.domain.host.actor import Via
 from deployctl.errors import Invalid
+from deployctl.paths import Path
 from deployctl.usecases import views
 from deployctl.usecases.results import Done
 from deployctl.verbs.table import VERBS
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.host.server import WebSpec
     from deployctl.domain.inputs.names import AppName
@@ -29,7 +29,7 @@ def serve_command(session: CommandCall, no_web: bool, listen: tuple[str, int] | 
     from deployctl.cli.reporters.watch import Journal
     from deployctl.cli.run_change import answer
     from deployctl.cli.serve import Wiring, beside
-    from deployctl.config.apart import judge_apart
+    from deployctl.config.cache import judge_apart
     from deployctl.dataclass import replace
     from deployctl.watch.serve import serve
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from deployctl.cli.terminal import TerminalStyle
 from deployctl.domain.durations import took
@@ -11,6 +10,7 @@ from deployctl.domain.images.image_source import ImageCode, ImageNews, image_sen
 from deployctl.domain.proxy.traffic import Precision
 from deployctl.usecases.results import DiffLine, Done, Finding, Moved, Preview
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.cli.rendering.tables import TextTable
 

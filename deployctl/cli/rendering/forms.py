@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
 
 from deployctl.cli.terminal import TerminalStyle
 from deployctl.domain.inputs.plain_text import inert_json
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from deployctl.cli.rendering.tables import TextTable
 
 

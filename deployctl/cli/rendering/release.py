@@ -11,8 +11,8 @@ from deployctl.domain.change.deployment import Deployment, Phase
 from deployctl.domain.change.planner import spoken
 from deployctl.domain.durations import took
 from deployctl.domain.images.capabilities import given_back, kept_text
+from deployctl.domain.images.image_ref import short_digest
 from deployctl.domain.images.release import Bundle
-from deployctl.domain.images.same_image import short_digest
 from deployctl.usecases.results import DiffView, HistoryLine, HistoryView, ReleaseView
 
 GROUPS = ("image", "env", "limits", "command", "health", "ports")

@@ -7,7 +7,7 @@ from deployctl.cli.rendering.times import ago
 from deployctl.cli.terminal import TerminalStyle
 from deployctl.domain.change.readiness import Readiness
 from deployctl.domain.durations import took
-from deployctl.domain.images.same_image import short_digest
+from deployctl.domain.images.image_ref import short_digest
 from deployctl.usecases.results import AppView, ConfigCode, InstanceView, OpenDeployment, StatusView
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from deployctl.cli.terminal import TerminalStyle
 from deployctl.domain import durations
+from deployctl.stdlib import UTC, datetime
 
 
 def iso(text: str) -> str:

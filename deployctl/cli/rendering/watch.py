@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from deployctl.cli.rendering.tables import Column, TextTable
 from deployctl.cli.terminal import TerminalStyle
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.usecases.change.reconcile import Reconciled, RepairDone
 

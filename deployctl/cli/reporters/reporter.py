@@ -1,30 +1,34 @@
 """Progress on stderr. A closed stderr never disturbs a deployment.
 
-`Plain` (progress_plain.py) writes a line per phase, with its time, and a heartbeat in long phases; `Live`
-(progress_live.py) draws one spinner line per step; `Quiet` shows warnings only. Each has at most one
+`Plain` writes a line per phase, with its time, and a heartbeat in long phases; `Live`
+(live.py) draws one spinner line per step; `Quiet` shows warnings only. Each has at most one
 thread, which `close` stops.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Protocol, TextIO
 
 from deployctl.cli.terminal import TerminalStyle
 from deployctl.domain.change.plan import Plan, Step
+from deployctl.domain.durations import took
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol, TextIO
 
-class ClosableReporter(Protocol):
-    """A ports.Reporter that can be closed."""
+    class ClosableReporter(Protocol):
+        """A ports.Reporter that can be closed."""
 
-    def plan(self, plan: Plan) -> None: ...
-    def begin(self, step: Step) -> None: ...
-    def detail(self, text: str) -> None: ...
-    def end(self, step: Step, *, ms: float, ok: bool, text: str = "") -> None: ...
-    def warn(self, text: str) -> None: ...
-    def close(self) -> None: ...
+        def plan(self, plan: Plan) -> None: ...
+        def begin(self, step: Step) -> None: ...
+        def detail(self, text: str) -> None: ...
+        def end(self, step: Step, *, ms: float, ok: bool, text: str = "") -> None: ...
+        def warn(self, text: str) -> None: ...
+        def close(self) -> None: ...
 
 
 class Ticker:
@@ -109,3 +113,61 @@ class Quiet:
 def result_of(step: Step, text: str) -> str:
     """Return the result of a step on one line."""
     return next(iter(text.strip().splitlines()), step.sentence)
+
+
+# -- for logs and pipes --------------------------------------------------------------------------------------------
+HEARTBEAT = 15.0  # seconds of silence in a phase that are too many in a log
+
+
+class Plain:
+    """One line per phase: time, app, kind, result, duration. `verbose` adds starts and details."""
+
+    def __init__(self, lines: ReporterLines, *, verbose: bool = False, heartbeat: float = HEARTBEAT) -> None:
+        self.lines, self.verbose, self.heartbeat = lines, verbose, heartbeat
+        self.app = ""
+        self.lock = threading.Lock()
+        self.step: Step | None = None
+        self.last, self.since, self.spoke = "", 0.0, 0.0
+        self.ticker = Ticker(heartbeat / 4, self._beat)
+
+    def plan(self, plan: Plan) -> None:
+        self._say(plan.summary)
+        self.app = plan.app
+
+    def begin(self, step: Step) -> None:
+        with self.lock:
+            self.step, self.last = step, step.sentence
+            self.since = self.spoke = time.monotonic()
+        self.ticker.start()
+        if self.verbose:
+            self._say(f"{step.kind} started: {step.sentence}")
+
+    def detail(self, text: str) -> None:
+        with self.lock:
+            self.last = text
+        if self.verbose:
+            self._say(f"{self.step.kind}: {text}" if self.step else text)
+
+    def end(self, step: Step, *, ms: float, ok: bool, text: str = "") -> None:
+        with self.lock:
+            self.step = None
+        failed = "" if ok else f" {self.lines.look.bad}"
+        self._say(f"{step.kind}{failed}: {result_of(step, text)}  {took(ms)}")
+
+    def warn(self, text: str) -> None:
+        self._say(f"warning: {text}")
+
+    def close(self) -> None:
+        self.ticker.close()
+
+    def _beat(self) -> None:
+        with self.lock:
+            step, last, now = self.step, self.last, time.monotonic()
+            if step is None or now - self.spoke < self.heartbeat:
+                return
+            self.spoke = now
+        self._say(f"{step.kind}: still in progress after {took((now - self.since) * 1000)}: {last}")
+
+    def _say(self, text: str) -> None:
+        at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        self.lines.write(f"{at} {self.app} {text}" if self.app else f"{at} {text}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass
 from deployctl.domain.change.log_clues import last_error, missing_variable, refused_setuid
@@ -11,6 +10,7 @@ from deployctl.domain.change.planner import spoken
 from deployctl.domain.change.probes import AnswerCode
 from deployctl.domain.images.release import ProbeKind
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.images.healthcheck import HealthcheckTimes
     from deployctl.domain.images.release import Bundle

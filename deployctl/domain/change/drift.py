@@ -7,18 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass, replace
 from deployctl.domain.change.drift_kinds import DriftKind as DriftKind
 from deployctl.domain.change.drift_kinds import Repair as Repair
 from deployctl.domain.change.retention import retire
+from deployctl.domain.images.image_ref import is_made_of, short_digest
 from deployctl.domain.images.image_store import find_hidden, switched_text
 from deployctl.domain.images.release import OVERTAKEN, SET_ASIDE, Restart
-from deployctl.domain.images.same_image import is_made_of, short_digest
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from deployctl.domain.change.facts import AppFacts
+    from deployctl.domain.change.deployment import AppFacts
     from deployctl.domain.host.networks import AppNetwork
     from deployctl.domain.images.release import Instance, Resources
     from deployctl.domain.inputs.names import AppName

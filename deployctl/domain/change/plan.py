@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, Self
 
 from deployctl.dataclass import dataclass
 from deployctl.domain.inputs.names import AppName
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Self
 
 
 class StepKind(StrEnum):

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from deployctl.dataclass import replace
 from deployctl.domain.change.plan import Plan, PlanKind, Step, StepKind
 from deployctl.domain.change.retention import retire
 from deployctl.domain.change.serving import release_name
+from deployctl.domain.images.image_ref import short_digest
 from deployctl.domain.images.release import ProbeKind
-from deployctl.domain.images.same_image import short_digest
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from deployctl.domain.change.facts import AppFacts
+    from deployctl.domain.change.deployment import AppFacts
     from deployctl.domain.change.retention import Retirement
     from deployctl.domain.images.release import Probe, Release
 

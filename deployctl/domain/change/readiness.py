@@ -4,12 +4,12 @@ reason."""
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass
+from deployctl.domain.images.image_ref import short_digest
 from deployctl.domain.images.release import ProbeKind
-from deployctl.domain.images.same_image import short_digest
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.images.release import Instance, Release
 

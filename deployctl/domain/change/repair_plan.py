@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from deployctl.domain.change.drift import Repair
 from deployctl.domain.change.plan import Plan, PlanKind, Step, StepKind
 from deployctl.domain.change.planner import bring_up, retiring
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.change.drift import Drift, Sight
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from deployctl.dataclass import dataclass, replace
 from deployctl.domain.change.serving import find_previous
 from deployctl.domain.host.networks import ADDRESSES
 from deployctl.errors import Invalid
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from deployctl.domain.change.facts import AppFacts
+    from deployctl.domain.change.deployment import AppFacts
 
 MOST_KEPT = ADDRESSES - 3  # addresses for the live release, a candidate, and one that failed
 

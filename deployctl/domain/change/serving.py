@@ -8,12 +8,12 @@ never moves forward again.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from deployctl.domain.inputs.names import ReleaseName
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from deployctl.domain.change.facts import AppFacts
+    from deployctl.domain.change.deployment import AppFacts
     from deployctl.domain.images.release import Change, Release
     from deployctl.domain.inputs.names import Version
 

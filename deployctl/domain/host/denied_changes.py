@@ -6,11 +6,13 @@ A user without permissions must not be able to fill the ledger by trying.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
 
 from deployctl.dataclass import dataclass, field
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from deployctl.domain.inputs.names import AppName
 
 REFUSED, SIGN_IN_REFUSED = "refused", "sign_in_refused"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass, field
 from deployctl.domain.images.release import App
 from deployctl.domain.proxy.trust import ProxyTrust
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.host.networks import AppNetwork
     from deployctl.domain.images.release import Bundle

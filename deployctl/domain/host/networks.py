@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import IPv4Network, ip_network
 
 from deployctl.dataclass import dataclass
 from deployctl.errors import Refused
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ipaddress import IPv4Network
 
 PREFIXES = (24, 25, 26)  # the first that is free; a narrow pool from before may have no /24 left
 ENGINES_OWN = 28  # the last so many bits of a network are for addresses that the engine picks itself
@@ -26,6 +29,8 @@ class AppNetwork:
 
     def addresses(self) -> list[str]:
         """Return the addresses that may be leased to containers, in order."""
+        from ipaddress import IPv4Network  # here and below: dear to import, and no rollback comes here
+
         own = IPv4Network(self.engines_own) if self.engines_own else None
         return [str(one) for one in IPv4Network(self.subnet).hosts()
                 if str(one) != self.gateway and not (own and one in own)]
@@ -42,6 +47,8 @@ def cut(pool: str, taken: Iterable[str]) -> tuple[str, str, str]:
 
     Raises Refused when the pool is used up or overlaps a foreign network.
     """
+    from ipaddress import IPv4Network
+
     whole = IPv4Network(pool)
     ranges = sorted((int(other[0]), int(other[-1])) for other in _ipv4(taken) if other.overlaps(whole))
     for prefix in (max(prefix, whole.prefixlen) for prefix in PREFIXES):
@@ -54,6 +61,8 @@ def cut(pool: str, taken: Iterable[str]) -> tuple[str, str, str]:
 
 def _first_between(ranges: Iterable[tuple[int, int]], whole: IPv4Network, prefix: int) -> IPv4Network | None:
     """Return the first subnet of that length outside all ranges, which are sorted: one pass, however many there are."""
+    from ipaddress import IPv4Network
+
     size, start = 1 << whole.max_prefixlen - prefix, int(whole[0])
     for low, high in ranges:
         if low >= start + size:
@@ -65,11 +74,15 @@ def _first_between(ranges: Iterable[tuple[int, int]], whole: IPv4Network, prefix
 def find_taken(network: AppNetwork, *, subnets: Iterable[str], routes: Iterable[str]) -> str | None:
     """Return what occupies the network's subnet now: another network that overlaps it, or a route into it. A wider
     route does not matter, because the more specific one wins."""
+    from ipaddress import IPv4Network
+
     mine = IPv4Network(network.subnet)
     there = next((other for other in _ipv4(subnets) if other.overlaps(mine)), None)
     return str(there or next((route for route in _ipv4(routes) if route.subnet_of(mine)), None) or "") or None
 
 
 def _ipv4(subnets: Iterable[str]) -> list[IPv4Network]:
+    from ipaddress import IPv4Network, ip_network
+
     read = (ip_network(one, strict=False) for one in subnets)  # Docker keeps host bits that a user typed
     return [network for network in read if isinstance(network, IPv4Network)]

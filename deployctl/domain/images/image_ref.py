@@ -1,4 +1,7 @@
-"""Docker's reference grammar, strictly: what is not a plain name never reaches an engine or a registry."""
+"""Docker's reference grammar, strictly: what is not a plain name never reaches an engine or a registry.
+
+Whether a container was created from the image that its release names is decided here, too, and nowhere else.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,10 @@ from collections.abc import Iterable
 from deployctl.dataclass import dataclass
 from deployctl.domain.inputs.grammar import Grammar, match, refused, shown
 from deployctl.errors import Invalid, NotPermitted
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from deployctl.domain.images.release import Bundle
 
 DOCKER_HUB = "docker.io"
 
@@ -112,3 +119,14 @@ def require_own_repository(ref: ImageRef, app_images: Iterable[str], app: str) -
             remedy=[f'list it in config/{app}.toml: images = ["{ref.name}"]',
                     f"or on the server: deployctl upgrade {app} VERSION --image {ref}"],
             code="image_not_allowed")
+
+
+# -- which image ---------------------------------------------------------------------------------------------------
+def is_made_of(image: str, bundle: Bundle) -> bool:
+    """Return whether a container with the image id `image`, as the engine reports it, runs that spec's image."""
+    return image == bundle.digest
+
+
+def short_digest(digest: str | None) -> str:
+    """Return the 12 characters by which people tell image ids or digests apart; nothing for none."""
+    return (digest or "").removeprefix("sha256:")[:12]

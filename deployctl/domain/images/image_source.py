@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
 
 from deployctl.dataclass import dataclass
-from deployctl.domain.images.image_ref import DOCKER_HUB, parse_image
-from deployctl.domain.images.same_image import short_digest
+from deployctl.domain.images.image_ref import DOCKER_HUB, parse_image, short_digest
 from deployctl.errors import Invalid
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Annotated
+
     from deployctl.domain.images.image_ref import ImageRef
 
 LOCAL = "localhost"  # Podman's name for what was built locally

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import json
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from deployctl.dataclass import asdict, dataclass, field, replace
 from deployctl.digest import sha256
 from deployctl.domain.host.networks import AppNetwork
 from deployctl.domain.proxy.trust import ProxyTrust
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Annotated, Any, Self
+
     from deployctl.domain.inputs.app_spec import AppFile
     from deployctl.domain.inputs.names import AppName, Version
     from deployctl.domain.inputs.units import At, Ms

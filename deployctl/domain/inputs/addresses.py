@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import TypeVar
 
 from deployctl.domain.inputs.grammar import refused
 from deployctl.domain.inputs.quantities import parse_port, parse_port_text
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeVar
+    T = TypeVar("T")
+
 _LISTEN = 'A listen address is a port (8000) or an address and a port: "0.0.0.0:8000", "[::1]:8000".'
 _POOL = 'The pool is a private IPv4 network of /12 to /24: "172.28.0.0/14".'
 _PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
-T = TypeVar("T")
 
 
 def parse_listen(value: object, *, field: str = "listen") -> tuple[str, int]:

@@ -4,14 +4,16 @@ pydantic."""
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Self
 
 from deployctl.dataclass import asdict, dataclass, field, replace
 from deployctl.domain.images.image_source import PullPolicy
 from deployctl.domain.images.release import Bundle, Policy
 from deployctl.domain.proxy.trust import ProxyTrust
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Self
+
     from deployctl.domain.inputs.names import Version
 
 

@@ -9,14 +9,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from typing import NamedTuple
 
+from deployctl.dataclass import dataclass
 from deployctl.errors import Invalid
 
 MAX_SHOWN_CHARACTERS = 60  # characters of a rejected value that a message repeats
 
 
-class Grammar(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Grammar:
     what: str
     pattern: str
     sentence: str

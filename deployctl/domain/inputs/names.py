@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
-from typing import NewType
 
 from deployctl.dataclass import dataclass
 from deployctl.domain.images.image_ref import ImageRef as ImageRef
@@ -20,8 +19,14 @@ from deployctl.domain.inputs.grammar import Grammar, match, refused
 from deployctl.domain.inputs.grammar import shown as shown
 from deployctl.errors import Invalid
 
-AppName = NewType("AppName", str)
-Version = NewType("Version", str)
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NewType
+
+    AppName = NewType("AppName", str)
+    Version = NewType("Version", str)
+else:
+    AppName = Version = str
 
 TEXT_LIMIT = 131_071  # bytes; Linux starts no program with a longer argument or variable
 

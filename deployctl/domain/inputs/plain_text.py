@@ -1,10 +1,11 @@
 """Characters that act on the display instead of being read: they control a terminal, end a line or reverse its
-direction."""
+direction. A note, the reason given for a change, has none of them on any surface."""
 
 from __future__ import annotations
 
 import re
 
+from deployctl.domain.inputs.grammar import Grammar, match
 from deployctl.pattern import pattern
 
 # As parts of a character class. Control characters are C0 except tab and line ends, DEL, and C1.
@@ -34,3 +35,22 @@ def inert_json(text: str) -> str:
 
 def _escape(found: re.Match[str]) -> str:
     return ascii(found[0])[1:-1]
+
+
+# -- notes ---------------------------------------------------------------------------------------------------------
+MAX_NOTE_CHARACTERS = 500  # characters
+_SENTENCE = f"has at most {MAX_NOTE_CHARACTERS} characters, and no control characters but tabs and line breaks."
+NOTE = Grammar("a note", rf"[^{CONTROL}]{{0,{MAX_NOTE_CHARACTERS}}}", f"A note {_SENTENCE}")
+REASON = Grammar("a reason", rf"[^{CONTROL}\x09-\x0d\x20\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
+                             rf"[^{CONTROL}]{{0,{MAX_NOTE_CHARACTERS - 1}}}",
+                 f"A reason begins with a character that is not blank, and {_SENTENCE}")
+
+
+def parse_note(value: object, *, field: str = "") -> str:
+    """Return the note. Raises Invalid: too long, or with control characters."""
+    return match(value, NOTE, field)[0]
+
+
+def parse_reason(value: object, *, field: str = "") -> str:
+    """Return the note where one is required. Raises Invalid."""
+    return match(value, REASON, field)[0]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass
 from deployctl.domain.inputs.names import Version
 from deployctl.errors import NotFound
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.inputs.names import AppName
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass, replace
 from deployctl.domain.images.release import Probe, ProbeKind
 from deployctl.domain.proxy.rejections import CAUSE_MEANINGS, Cause
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.images.release import App
     from deployctl.domain.inputs.names import Version

@@ -6,10 +6,10 @@ A release that fails no more than the one before it is not the problem, and a ro
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.proxy.traffic import Point, Recent
 

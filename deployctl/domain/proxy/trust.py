@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Self
 
 from deployctl.dataclass import asdict, dataclass
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Self
 
 LOOPBACK_NETWORKS = ("127.0.0.0/8", "::1/128")  # where a proxy on this machine connects from
 

@@ -1,27 +1,69 @@
 """One engine: reads are tried once, changes are retried a few times during a short outage.
 
 docker-py and tenacity are imported only when needed: together they cost 200 ms.
+The environment may name a socket of this host; only config/server.toml may name another machine.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from deployctl.effects.docker.address import engine_address, socket_path
+from deployctl.dataclass import dataclass
+from deployctl.domain.inputs.grammar import shown
 from deployctl.effects.docker.reader import SdkReader, SocketReader
-from deployctl.errors import EngineUnavailable
+from deployctl.errors import AnotherEngine, EngineUnavailable, Invalid
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, TypeVar
+
     from docker import APIClient
 
+    from deployctl.domain.host.home import HomeIdentity
     from deployctl.domain.host.server import ServerSpec
     from deployctl.effects.docker.login import Login
     from deployctl.effects.docker.reader import Reader
+    from deployctl.ports import ContainerFacts
 
-T = TypeVar("T")
+    T = TypeVar("T")
+
+DEFAULT_SOCKET = "unix:///var/run/docker.sock"
+_REMOTE = ("tcp://", "ssh://", "http://", "https://")
+
+
+def engine_address(spec: ServerSpec, environ: Mapping[str, str]) -> str:
+    """Return the engine's URL, or raise Invalid and say where it must be set."""
+    if spec.engine_url:
+        return _require_known(spec.engine_url)
+    named = environ.get("DOCKER_HOST", "")
+    if not named:
+        return DEFAULT_SOCKET
+    if named.startswith("unix:///"):
+        return _require_known(named)
+    raise Invalid(
+        f"DOCKER_HOST is {shown(named)}: only a unix:// socket is accepted from the environment.",
+        remedy=[f"Write it as `engine.url = {shown(named)}` in config/server.toml", "unset DOCKER_HOST"],
+    )
+
+
+def _require_known(url: str) -> str:
+    if not (url.isprintable() and url.isascii() and " " not in url):
+        raise Invalid(f"engine address {shown(url)} contains characters that are not allowed in an address",
+                      remedy=[f"Docker's default is {DEFAULT_SOCKET}"])
+    if url.startswith("unix:///") or url.startswith(_REMOTE):
+        return url
+    raise Invalid(
+        f"engine.url {shown(url)} is not a unix:///…, tcp://… or ssh://… address", remedy=[f"engine.url = {DEFAULT_SOCKET!r}"]
+    )
+
+
+def socket_path(address: str) -> str | None:
+    """Return the path of a Unix socket; None when the engine is elsewhere."""
+    return address.removeprefix("unix://") if address.startswith("unix://") else None
+
+
 FIRST_PAUSE = 0.2  # seconds
 MORE_TRIES = 3
 
@@ -115,3 +157,37 @@ def _may_pass(error: BaseException) -> bool:
     from deployctl.effects.docker.errors import EngineConflict, EngineSilent
 
     return isinstance(error, (EngineUnavailable, EngineConflict)) and not isinstance(error, EngineSilent)
+
+
+# -- what belongs to a home ----------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Belonging:
+    """`known` returns the id of the engine that the home's containers are on. `require_gone` raises CopiedHome if a
+    copy of the home still exists at one of these paths."""
+
+    home: HomeIdentity
+    known: Callable[[], str | None] = lambda: None
+    require_gone: Callable[[Iterable[str]], None] = lambda places: None
+
+    def ours(self, found: Sequence[ContainerFacts], ask: Callable[[], str], address: str) -> list[ContainerFacts]:
+        """Return those of the home. `ask` reads the engine's id. Raises AnotherEngine or CopiedHome."""
+        self.require_gone({place for one in found if (place := self.home.elsewhere(one.labels))})
+        ours = [one for one in found if self.home.owns(one.labels)]
+        if not ours:
+            _require_same_engine(self.known(), ask, address)
+        return ours
+
+
+def _require_same_engine(known: str | None, ask: Callable[[], str], address: str) -> None:
+    """Raise AnotherEngine if the engine's id is not `known`. Engines that generate one for each response, such as
+    Podman, cannot be recognised."""
+    if known is None:
+        return
+    here = ask()
+    if here in {"", known} or here != ask():
+        return
+    raise AnotherEngine(
+        f"the engine at {address} is another one than the one that this home's containers run on (its id is {here[:12]}, "
+        f"theirs {known[:12]}): none of them is here, and none is known to be gone",
+        remedy=["docker context ls; echo $DOCKER_HOST   # which engine was meant?",
+                "deployctl reconcile   # asks, and then uses this engine"])

@@ -5,8 +5,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+
+from deployctl.digest import sha256
+from deployctl.paths import Path
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 DEFAULT_CONTEXT = "default"
 
@@ -16,13 +21,11 @@ def find_other_context(environ: Mapping[str, str], address: str) -> str | None:
 
     DOCKER_HOST overrides every context; unreadable files name none.
     """
-    import hashlib
-
     folder = Path(environ.get("DOCKER_CONFIG") or Path(environ.get("HOME") or "/", ".docker"))
     name = environ.get("DOCKER_CONTEXT") or _read(folder / "config.json").get("currentContext") or DEFAULT_CONTEXT
     if environ.get("DOCKER_HOST") or not isinstance(name, str) or name == DEFAULT_CONTEXT:
         return None
-    mark = hashlib.sha256(name.encode()).hexdigest()
+    mark = sha256(name.encode()).hexdigest()
     endpoints = _read(folder / "contexts" / "meta" / mark / "meta.json").get("Endpoints")
     docker = endpoints.get("docker") if isinstance(endpoints, dict) else None
     host = docker.get("Host") if isinstance(docker, dict) else None

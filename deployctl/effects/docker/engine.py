@@ -7,24 +7,24 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property, partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from deployctl.dataclass import replace
 from deployctl.domain.host.home import HomeIdentity, count_homes
+from deployctl.domain.images.image_ref import short_digest
 from deployctl.domain.images.image_source import OWN_TAG_PREFIX
 from deployctl.domain.images.release import Restart
-from deployctl.domain.images.same_image import short_digest
 from deployctl.effects.docker import facts, names, podman
 from deployctl.effects.docker import requests as words
-from deployctl.effects.docker.client import DockerClient
-from deployctl.effects.docker.errors import from_answer, store_silent
-from deployctl.effects.docker.known import Belonging
+from deployctl.effects.docker.client import Belonging, DockerClient
 from deployctl.effects.docker.networks import DockerNetworks, require_ours
 from deployctl.effects.docker.reader import quoted, with_query
 from deployctl.errors import EngineRefused, EngineUnavailable, Invalid, NotFound, NotPermitted
+from deployctl.paths import Path
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from docker import APIClient
 
     from deployctl.domain.host.home import HomeFacts
@@ -37,11 +37,11 @@ if TYPE_CHECKING:
         EngineInfo,
         Executed,
         Image,
+        ListedImage,
         LogLine,
         NetworkFacts,
         NetworkSpec,
     )
-    from deployctl.ports.engine import ListedImage
     from deployctl.ports.metrics import Usage
 
 
@@ -81,6 +81,8 @@ class DockerEngine:
         try:
             self._read(with_query("/images/json", {"filters": {"reference": [f"{OWN_TAG_PREFIX}none"]}}))
         except EngineUnavailable as e:
+            from deployctl.effects.docker.errors import store_silent
+
             raise store_silent(self.address) from e
 
     def find_image(self, reference: str) -> Image | None:
@@ -164,7 +166,7 @@ class DockerEngine:
 
     def keep_image(self, digest: str, tag: str) -> None:
         names.require_digest(digest)
-        name, version = _kept(tag)
+        name, version = names.require_own_tag(tag)
         self._docker.change(f"keep {tag}", lambda api: api.tag(digest, name, version, force=True))
 
     def kept_tags(self) -> list[str]:
@@ -173,7 +175,7 @@ class DockerEngine:
         return sorted(tag for tag in tags if tag.startswith(OWN_TAG_PREFIX))
 
     def release_image(self, tag: str) -> None:
-        _kept(tag)
+        names.require_own_tag(tag)
         with suppress(NotFound):
             self._docker.change(f"release {tag}", lambda api: api.remove_image(tag))
 
@@ -269,6 +271,8 @@ class DockerEngine:
             wanted = podman.limits_in_quota(asked) if self._is_podman else asked
             answer = api.post(f"{api.base_url}/containers/{found.id}/update", json=wanted, timeout=self._docker.timeout)
             if answer.status_code != 200:  # docker-py's own call supports neither NanoCpus nor PidsLimit
+                from deployctl.effects.docker.errors import from_answer
+
                 raise from_answer(answer.status_code, answer.text, doing=f"limit {found.name}", address=self.address)
 
         self._change("limit", container, update)
@@ -300,9 +304,7 @@ class DockerEngine:
 
     def _find_image(self, reference: str, *, within: float) -> dict[str, Any] | None:
         ref = names.parse_reference(reference)
-        raw: dict[str, Any] | None = self._docker.reader.get(
-            f"/images/{quoted(names.docker_name(ref))}/json", timeout=within
-        )
+        raw: dict[str, Any] | None = self._docker.reader.get(f"/images/{quoted(names.docker_name(ref))}/json", timeout=within)
         return raw if raw is not None and names.carries(raw, ref) else None
 
     def _find(self, container: str, *, within: float) -> ContainerFacts | None:
@@ -340,11 +342,3 @@ class DockerEngine:
 def _restart(api: APIClient, found: ContainerFacts, restart: Restart) -> None:
     policy: Any = words.restart_policy(restart)  # docker-py's types do not accept a literal dict
     api.update_container(found.id, restart_policy=policy)
-
-
-def _kept(tag: str) -> tuple[str, str]:
-    """Return name and version of a tag of ours; foreign ones are never touched."""
-    ref = names.parse_reference(tag)
-    if isinstance(ref, str) or not tag.startswith(OWN_TAG_PREFIX) or ref.digest or not ref.tag:
-        raise NotPermitted(f"{tag} is not one of our tags, which start with {OWN_TAG_PREFIX}")
-    return ref.name, ref.tag

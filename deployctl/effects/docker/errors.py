@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from deployctl.errors import (
     EngineRefused,
@@ -21,6 +20,7 @@ from deployctl.errors import (
 )
 from deployctl.pattern import pattern
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.effects.docker.login import Login
     from deployctl.errors import (

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
 
 from deployctl.effects.docker.errors import EngineSilent
 from deployctl.effects.docker.reader import with_query
 from deployctl.effects.docker.requests import APP_LABEL
 from deployctl.ports import ContainerFacts, EngineEvent
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from deployctl.domain.host.home import HomeIdentity
     from deployctl.effects.docker.reader import Reader
 

@@ -6,16 +6,16 @@ import os
 import signal
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING
 
 from deployctl.effects.docker.errors import translated
 from deployctl.effects.docker.sentences import clear
 from deployctl.effects.docker.streams import frames, visible_lines
 from deployctl.errors import DeployctlError
+from deployctl.paths import Path
 from deployctl.ports import Executed
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from docker import APIClient
 

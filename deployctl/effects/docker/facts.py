@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
 
 from deployctl.domain.images.release import Resources, Restart
-from deployctl.pattern import pattern
 from deployctl.ports import ContainerFacts, EngineInfo, Image, Lack, NetworkFacts
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from deployctl.domain.images.healthcheck import HealthcheckTimes
     from deployctl.ports.metrics import Usage
 
-_HEALTH = pattern(r"\((?:health: )?(starting|healthy|unhealthy)\)")
+_HEALTH = frozenset({"starting", "healthy", "unhealthy"})
 _LIMITS = {"MemoryLimit": "memory", "SwapLimit": "swap", "CpuCfsQuota": "cpus", "PidsLimit": "pids"}
 _TIMES = {"interval": "Interval", "timeout": "Timeout", "start_period": "StartPeriod", "start_interval": "StartInterval"}
 _NEVER = "0001-01-01T00:00:00Z"
@@ -94,7 +95,6 @@ def _cap_drop(host: Mapping[str, Any]) -> tuple[str, ...]:
 
 def container_summary(listed: Mapping[str, Any]) -> ContainerFacts:
     """Return the cheap fields, from the one response that lists all."""
-    health = _HEALTH.search(listed.get("Status") or "")
     return ContainerFacts(
         id=listed["Id"],
         name=(listed.get("Names") or [""])[0].removeprefix("/"),
@@ -105,8 +105,14 @@ def container_summary(listed: Mapping[str, Any]) -> ContainerFacts:
         addresses=_of_each_network(listed, "IPAddress"),
         networks=_networks(listed),
         macs=_of_each_network(listed, "MacAddress"),
-        health=health[1] if health else None,
+        health=_listed_health(listed.get("Status") or ""),
     )
+
+
+def _listed_health(status: str) -> str | None:
+    """Read it from a sentence: "Up 2 hours (healthy)", "Up 3 seconds (health: starting)"."""
+    words = (part.partition(")")[0].removeprefix("health: ") for part in status.split("(")[1:])
+    return next((word for word in words if word in _HEALTH), None)
 
 
 def container_usage(counted: Mapping[str, Any], *, of: str) -> Usage | None:

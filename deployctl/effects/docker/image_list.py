@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any
 
 from deployctl.effects.docker.names import short
 from deployctl.effects.docker.reader import with_query
-from deployctl.ports.engine import ListedImage
+from deployctl.ports import ListedImage
+from deployctl.stdlib import UTC, datetime
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 COMMIT_LABEL = "org.opencontainers.image.revision"
 

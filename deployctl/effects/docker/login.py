@@ -14,14 +14,17 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 from enum import StrEnum
-from pathlib import Path
-from typing import Any
 
 from deployctl.dataclass import dataclass
 from deployctl.domain.images.image_ref import DOCKER_HUB
 from deployctl.effects.linux.file_trust import find_program, require_file, require_program
 from deployctl.errors import Untrusted
+from deployctl.paths import Path
 from deployctl.pattern import pattern
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 HUB_KEY = "https://index.docker.io/v1/"  # what `docker login` writes for Docker Hub
 HELPER = "docker-credential-"

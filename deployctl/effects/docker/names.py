@@ -4,13 +4,17 @@ id."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from deployctl.dataclass import replace
 from deployctl.domain.images.image_ref import DOCKER_HUB, ImageRef, as_on_hub, parse_image
+from deployctl.domain.images.image_source import OWN_TAG_PREFIX
 from deployctl.domain.inputs.grammar import shown
-from deployctl.errors import Invalid
+from deployctl.errors import Invalid, NotPermitted
 from deployctl.pattern import pattern
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 PODMANS_OWN = "localhost"  # registry of what was built or loaded under a short name
 _ID = pattern(r"[0-9a-f]{64}")
@@ -82,3 +86,11 @@ def _same(asked: ImageRef, told: ImageRef) -> bool:
 def _unsaid(told: ImageRef) -> ImageRef:
     """Return what a name without a registry means: Podman prefixes it with `localhost/`."""
     return replace(told, registry=DOCKER_HUB, repository=as_on_hub(told.repository)) if told.registry == PODMANS_OWN else told
+
+
+def require_own_tag(tag: str) -> tuple[str, str]:
+    """Return name and version of a tag of ours; nobody else's is ever touched."""
+    ref = parse_reference(tag)
+    if isinstance(ref, str) or not tag.startswith(OWN_TAG_PREFIX) or ref.digest or not ref.tag:
+        raise NotPermitted(f"{tag} is not one of our tags, which start with {OWN_TAG_PREFIX}")
+    return ref.name, ref.tag

@@ -5,14 +5,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
 
 from deployctl.domain.host.home import PATH_LABEL
 from deployctl.effects.docker.names import require_container
 from deployctl.effects.docker.reader import with_query
 from deployctl.errors import NetworkTaken, NotFound, NotPermitted
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from docker import APIClient
 
     from deployctl.domain.host.home import HomeIdentity

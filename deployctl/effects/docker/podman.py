@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
 
 from deployctl.dataclass import replace
 from deployctl.effects.docker.reader import quoted
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from deployctl.ports import ContainerFacts
+
+    Get = Callable[[str], Any]
 
 LIBPOD = "/v4.0.0/libpod"
 FIRST_WITH_UPDATE = 5  # POST /containers/{id}/update does not exist before
-
-Get = Callable[[str], Any]
 
 
 def is_podman(version: Mapping[str, Any]) -> bool:

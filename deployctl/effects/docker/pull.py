@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
 
 from deployctl.effects.docker.errors import EngineSilent, pull_failure, translated, unavailable
 from deployctl.effects.docker.names import docker_name, require_digest
 from deployctl.effects.docker.reader import quoted
 from deployctl.errors import Invalid, RegistryUnavailable
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from docker import APIClient
 
     from deployctl.domain.images.image_ref import ImageRef

@@ -7,34 +7,36 @@ elsewhere is read through docker-py. Paths carry no API version: each engine res
 from __future__ import annotations
 
 import json
-import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any, Protocol
 
 from deployctl.effects.http.wire import AnswerUnwanted, Closed, NotHttp, Wire, read_body, read_head
+from deployctl.stdlib import socket
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, Protocol
+
     from docker import APIClient
 
+    class Reader(Protocol):
+        def get(self, path: str, *, timeout: float) -> Any:
+            """Return the decoded JSON, or None if there is no such object (404)."""
+
+        def ask(self, path: str, *, timeout: float, headers: Mapping[str, str]) -> tuple[int, str]:
+            """Return status and body, whatever they are: for queries whose errors have a meaning of their own."""
+
+        def stream(self, path: str, *, timeout: float, quiet: float | None = None,
+                   left: Callable[[], bool] | None = None) -> Iterator[bytes]:
+            """Yield the body as it arrives, possibly without end; `timeout` is for its beginning.
+
+            A pause longer than `quiet` seconds raises EngineSilent. Ends soon after its reader has `left`.
+            """
+
+
 _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/:@")
-
-
-class Reader(Protocol):
-    def get(self, path: str, *, timeout: float) -> Any:
-        """Return the decoded JSON, or None if there is no such object (404)."""
-
-    def ask(self, path: str, *, timeout: float, headers: Mapping[str, str]) -> tuple[int, str]:
-        """Return status and body, whatever they are: for queries whose errors have a meaning of their own."""
-
-    def stream(self, path: str, *, timeout: float, quiet: float | None = None,
-               left: Callable[[], bool] | None = None) -> Iterator[bytes]:
-        """Yield the body as it arrives, possibly without end; `timeout` is for its beginning.
-
-        A pause longer than `quiet` seconds raises EngineSilent. Ends soon after its reader has `left`.
-        """
 
 
 def quoted(text: str) -> str:
@@ -56,8 +58,6 @@ class SocketReader:
         self._address = f"unix://{path}"
 
     def get(self, path: str, *, timeout: float) -> Any:
-        from deployctl.effects.docker.errors import unavailable
-
         with self._asked(path, timeout=timeout) as (status, wire_body):
             body = b"".join(wire_body)
         if status == 404:
@@ -65,6 +65,8 @@ class SocketReader:
         try:
             said = json.loads(body)
         except ValueError as e:
+            from deployctl.effects.docker.errors import unavailable
+
             raise unavailable(self._address, "the response is not JSON") from e
         if status != 200:
             raise _refusal(status, said, path, self._address)
@@ -86,13 +88,11 @@ class SocketReader:
     def _asked(self, path: str, *, timeout: float, endless: bool = False, quiet: float | None = None,
                left: Callable[[], bool] | None = None,
                headers: Mapping[str, str] | None = None) -> Iterator[tuple[int, Iterator[bytes]]]:
-        from deployctl.effects.docker.errors import from_os_error, unavailable
-
         lines = [f"GET {path} HTTP/1.1", "Host: docker", "Connection: close",
                  *(f"{name}: {text}" for name, text in (headers or {}).items())]
         deadline = time.monotonic() + timeout
         try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+            with closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as sock:
                 sock.settimeout(timeout)
                 sock.connect(self._path)
                 sock.sendall("".join(f"{line}\r\n" for line in [*lines, ""]).encode("ascii"))
@@ -102,8 +102,12 @@ class SocketReader:
                     wire.wait_for_ever(quiet=quiet, left=left)
                 yield head.status, read_body(wire, head)
         except (NotHttp, Closed) as e:
+            from deployctl.effects.docker.errors import unavailable
+
             raise unavailable(self._address, "it closed the connection or the response is not HTTP") from e
         except OSError as e:
+            from deployctl.effects.docker.errors import from_os_error
+
             raise from_os_error(e, self._address) from e
 
 

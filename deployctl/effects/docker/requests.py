@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
 
 from deployctl.domain.host.networks import mac_of
 from deployctl.domain.images.release import ProbeKind, Restart
 from deployctl.effects.docker.names import require_digest
 from deployctl.errors import Invalid
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from deployctl.domain.host.home import HomeIdentity
     from deployctl.domain.images.release import Resources
     from deployctl.ports import ContainerSpec, NetworkSpec

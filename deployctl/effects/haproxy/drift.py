@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass
 from deployctl.effects.haproxy.config import text as config
 from deployctl.effects.haproxy.socket import wire
 from deployctl.effects.haproxy.socket.runtime import needs_correction
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.proxy.traffic import TrafficTable
     from deployctl.effects.haproxy.socket import answers

@@ -9,23 +9,21 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass, field
 from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.images.release import Probe, ProbeKind
 from deployctl.domain.proxy.emergency import FlipNote, Flipped, find_flippable, version_of
 from deployctl.effects.haproxy.config import text as config
-from deployctl.effects.haproxy.config.files import HaproxyFiles, first_release
-from deployctl.effects.haproxy.home import proxy_lock
+from deployctl.effects.haproxy.config.files import HaproxyFiles, find_server, first_release
+from deployctl.effects.haproxy.home import add_note, proxy_lock
 from deployctl.effects.haproxy.master import find_master
-from deployctl.effects.haproxy.notes import add_note
 from deployctl.effects.haproxy.process import HaproxyProcess
 from deployctl.effects.haproxy.socket import wire
-from deployctl.effects.haproxy.socket.connection import HaproxySockets
-from deployctl.effects.haproxy.socket.runtime import HaproxyRuntime
+from deployctl.effects.haproxy.socket.runtime import HaproxyRuntime, HaproxySockets
 from deployctl.errors import DeployctlError, NotFound, ProxyUnavailable, Refused, SwitchRefused
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.inputs.names import AppName, Version
     from deployctl.domain.proxy.emergency import Flippable
@@ -103,7 +101,7 @@ class HaproxyEmergency:
     def _require_servable(self, server: str, *, running: bool) -> None:
         """Raise if HAProxy has no such server, or if nothing responds at its address."""
         text = self.files.configuration()
-        line = config.find_server(text, server)
+        line = find_server(text, server)
         has = self.runtime.ensure_ready(server, line.id if line else wire.ALL_SERVERS) if running else line is not None
         if not has:
             raise SwitchRefused(f"HAProxy has no server {server}. Nothing was changed.")

@@ -9,21 +9,21 @@ why.
 from __future__ import annotations
 
 import os
-import socket
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from pathlib import Path
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager, closing
 
 from deployctl.dataclass import dataclass, replace
 from deployctl.domain.proxy.gate import GateAnswer
 from deployctl.domain.proxy.rejections import Cause, cause_of
 from deployctl.effects.haproxy.socket import wire
 from deployctl.effects.haproxy.trace import GATE, HAPROXY_MAX_HEADERS
-from deployctl.effects.http.question import BODY, askable, judge, put
+from deployctl.effects.http.prober import BODY, askable, judge, put
 from deployctl.effects.http.wire import Closed, NotHttp, read_body
+from deployctl.paths import Path
+from deployctl.stdlib import socket
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.images.release import Probe
     from deployctl.domain.inputs.names import AppName
@@ -63,7 +63,7 @@ class HaproxyGate:
         port = int.from_bytes(os.urandom(2), "big") or 1  # of no real client: it identifies this request in the trace
         if not askable(probe, host):
             return GateAnswer("path or host of this probe contains characters that HTTP does not allow", Cause.NOT_ACCEPTED)
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        with closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as sock:
             sock.settimeout(probe.timeout)
             sock.connect(str(path))
             try:

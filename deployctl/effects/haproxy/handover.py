@@ -6,12 +6,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from threading import Event, Thread
-from typing import TYPE_CHECKING
 
-from deployctl.effects.haproxy.socket.connection import Talk
+from deployctl.effects.haproxy.socket.runtime import Talk
+from deployctl.paths import Path
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.proxy.request_counts import RequestCounts
 

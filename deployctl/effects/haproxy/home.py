@@ -7,18 +7,22 @@ private folder for its sockets, always the same one.
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import TYPE_CHECKING
 
-from deployctl.dataclass import dataclass
+from deployctl.dataclass import asdict, dataclass
+from deployctl.digest import sha256
+from deployctl.domain.inputs.names import AppName
+from deployctl.effects.linux.whole_file import write_whole
 from deployctl.errors import NotPermitted, ProxyUnavailable
-from deployctl.pattern import pattern
+from deployctl.paths import Path
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from deployctl.domain.proxy.emergency import FlipNote
     from deployctl.errors import DeployctlError
     from deployctl.ports import Clock
 
@@ -26,7 +30,7 @@ MAX_SOCKET_PATH = 90  # of a socket's path; HAProxy appends to it while it binds
 FROZEN = 0.2  # seconds before the lock's holder is inspected
 LOCK_WAIT_SECONDS = 30.0  # seconds to wait for another process of ours: a rejected reload alone takes two
 CONFIG = "haproxy.cfg"
-_PLAIN = pattern(r"/[A-Za-z0-9_./-]+")
+_PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./-")  # of a path that needs no quotes
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +84,10 @@ class HaproxyHome:
     @property
     def sockets(self) -> Path:
         longest = str(self.folder / "haproxy.sock")
-        fits = _PLAIN.fullmatch(longest) and len(longest) <= MAX_SOCKET_PATH
+        fits = _PLAIN.issuperset(longest) and len(longest) <= MAX_SOCKET_PATH
         return self.folder if fits else self._short_folder()
 
     def _short_folder(self) -> Path:
-        from hashlib import sha256  # rarely needed, and expensive to import
-
         mark = sha256(os.fsencode(self.folder)).hexdigest()[:12]
         above = "/run" if self._owner() == 0 else "/tmp"  # noqa: S108 - made 0700 and checked below
         return Path(above, f"deployctl-{mark}")
@@ -181,3 +183,52 @@ def _translated(error: OSError, home: HaproxyHome) -> DeployctlError:
     if isinstance(error, PermissionError):
         return NotPermitted(message, remedy=[f"ls -ld {home.folder}"])
     return ProxyUnavailable(message, remedy=[f"df -h {home.folder}"])
+
+
+# -- notes beside its files ----------------------------------------------------------------------------------------
+_APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def notes_file(home: HaproxyHome) -> Path:
+    return home.folder / "emergency.jsonl"
+
+
+def add_note(home: HaproxyHome, note: FlipNote) -> None:
+    """Append it and flush it to disk. A line torn by a power cut does not swallow this one."""
+    path = notes_file(home)
+    torn = path.exists() and not path.read_bytes().endswith(b"\n")
+    line = ("\n" if torn else "") + json.dumps(asdict(note)) + "\n"
+    with os.fdopen(os.open(path, _APPEND, 0o600), "wb") as file:
+        file.write(line.encode())
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_notes(home: HaproxyHome) -> list[FlipNote]:
+    """Return the notes, earliest first."""
+    try:
+        lines = notes_file(home).read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return []
+    return [note for line in lines if (note := _parse(line)) is not None]
+
+
+def forget_notes(home: HaproxyHome, taken: Collection[FlipNote]) -> None:
+    """Keep what was noted in the meantime; without notes there is no file. The caller holds the lock."""
+    left = [note for note in read_notes(home) if note not in taken]
+    if left:
+        write_whole(notes_file(home), "".join(json.dumps(asdict(note)) + "\n" for note in left))
+    else:
+        notes_file(home).unlink(missing_ok=True)
+
+
+def _parse(line: str) -> FlipNote | None:
+    from deployctl.domain.proxy.emergency import FlipNote
+
+    try:
+        raw = json.loads(line)
+        source = raw["source"]
+        return FlipNote(str(raw["at"]), AppName(raw["app"]), None if source is None else int(source),
+                        int(raw["target"]), str(raw["version"]), str(raw["actor"]), str(raw["note"]))
+    except (ValueError, KeyError, TypeError):
+        return None

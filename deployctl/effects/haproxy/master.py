@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from deployctl.effects.haproxy.home import CONFIG, config_in
 from deployctl.errors import NotPermitted
+from deployctl.paths import Path
+from deployctl.stdlib import signal
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.proxy.traffic import StrayProxy
     from deployctl.effects.haproxy.home import HaproxyHome
@@ -32,7 +32,7 @@ def find_family(home: HaproxyHome) -> list[int]:
 
 
 def processes() -> Iterator[int]:
-    return (int(entry.name) for entry in Path("/proc").glob("[0-9]*"))
+    return (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal())
 
 
 def find_master(home: HaproxyHome) -> int | None:
@@ -132,7 +132,7 @@ def send(pid: int, number: signal.Signals) -> None:
 def find_children(pid: int) -> list[int]:
     """Return the children of a single-threaded process; none if the kernel does not report them."""
     try:
-        return [int(child) for child in Path("/proc", str(pid), "task", str(pid), "children").read_text("ascii").split()]
+        return [int(child) for child in Path("/proc", str(pid), "task", str(pid), "children").read_bytes().split()]
     except (OSError, ValueError):
         return []
 
@@ -147,7 +147,7 @@ def find_birth(pid: int) -> int | None:
 
 def _named(home: HaproxyHome) -> int | None:
     try:
-        return int(home.pid.read_text(encoding="ascii"))
+        return int(home.pid.read_bytes())
     except (OSError, ValueError):
         return None
 

@@ -7,23 +7,24 @@ that reloads is silent for a moment, and a second HAProxy would compete for its 
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Callable, Collection
 from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING
 
+from deployctl.digest import sha256
 from deployctl.effects.haproxy.master import find_family, find_master, members, send, workers_of
 from deployctl.effects.haproxy.socket import answers, wire
-from deployctl.effects.haproxy.socket.connection import is_answered
+from deployctl.effects.haproxy.socket.runtime import is_answered
 from deployctl.effects.linux.file_trust import require_program
 from deployctl.errors import ProxyUnavailable, Untrusted
+from deployctl.paths import Path
+from deployctl.stdlib import signal
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.host.server import ServerSpec
     from deployctl.domain.proxy.endurance import Frail
     from deployctl.effects.haproxy.home import HaproxyHome
-    from deployctl.effects.haproxy.socket.connection import HaproxySockets
+    from deployctl.effects.haproxy.socket.runtime import HaproxySockets
     from deployctl.effects.haproxy.trace import HaproxyTrace
     from deployctl.effects.linux.outlive import LinuxHost
     from deployctl.ports import Clock
@@ -277,8 +278,6 @@ class HaproxyProcess:
 
 def group_name(home: HaproxyHome) -> str:
     """Return the name of its unit, or its control group, after `deployctl-`."""
-    from hashlib import sha256  # rarely needed, and expensive to import
-
     return f"haproxy-{sha256(os.fsencode(home.folder)).hexdigest()[:12]}"
 
 

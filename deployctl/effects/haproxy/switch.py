@@ -10,23 +10,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.traffic import Switched
-from deployctl.effects.haproxy.home import HaproxyHome, proxy_lock
+from deployctl.effects.haproxy.home import HaproxyHome, forget_notes, proxy_lock, read_notes
 from deployctl.effects.haproxy.master import find_master, find_strays
-from deployctl.effects.haproxy.notes import forget_notes, read_notes
 from deployctl.effects.haproxy.process import HaproxyProcess
 from deployctl.effects.haproxy.socket import answers, wire
-from deployctl.effects.haproxy.socket.connection import HaproxySockets
-from deployctl.effects.haproxy.socket.runtime import HaproxyRuntime
+from deployctl.effects.haproxy.socket.runtime import HaproxyRuntime, HaproxySockets
 from deployctl.effects.haproxy.totals import HaproxyTotals
 from deployctl.effects.haproxy.upkeep import HaproxyUpkeep
 from deployctl.effects.linux.bridge import is_up
 from deployctl.errors import DeployctlError, ProxyUnavailable, SwitchRefused
+from deployctl.paths import Path
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.host.server import ServerSpec
     from deployctl.domain.images.release import Probe
@@ -132,13 +130,13 @@ class HaproxyTraffic:
     def _require_servable(self, server: str) -> None:
         """Ensure that HAProxy has this server enabled and that its bridge exists. Applies no full table unless it is
         missing."""
-        from deployctl.effects.haproxy.config import text as config
+        from deployctl.effects.haproxy.config.files import find_server
 
         if not self._is_ready(server):
             self._upkeep.sync()
             if not self._is_ready(server):
                 raise SwitchRefused(f"HAProxy has no server {server}", remedy=["deployctl status"])
-        line = config.find_server(self._files.configuration(), server)
+        line = find_server(self._files.configuration(), server)
         if line is not None and line.bridge is not None and not is_up(line.bridge):
             raise SwitchRefused(
                 f"{server} cannot be reached: its bridge {line.bridge} is not up",
@@ -146,9 +144,9 @@ class HaproxyTraffic:
             )
 
     def _is_ready(self, server: str) -> bool:
-        from deployctl.effects.haproxy.config import text as config
+        from deployctl.effects.haproxy.config.files import find_server
 
-        written = config.find_server(self._files.configuration(), server)
+        written = find_server(self._files.configuration(), server)
         return written is not None and self._runtime.ensure_ready(server, written.id)
 
     # -- the gate ---------------------------------------------------------------------------------------------------
@@ -200,11 +198,11 @@ class HaproxyTraffic:
 
     def in_flight(self, app: AppName, release: int) -> int:
         """Count the open requests to one server, in all workers: one that finishes after a reload counts separately."""
-        from deployctl.effects.haproxy.config import text as config
+        from deployctl.effects.haproxy.config.files import find_server
 
         server = wire.server_name(app, release)
         with self._locked():
-            line = config.find_server(self._files.configuration(), server)
+            line = find_server(self._files.configuration(), server)
             show = wire.show_stat() if line is None else wire.show_stat(line.id)
             replies = [self._sockets.worker(show), *(self._sockets.leaving(pid, show) for pid in self._leaving())]
         counted = [answers.parse_stat(reply).get(server) for reply in replies]

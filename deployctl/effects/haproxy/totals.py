@@ -11,7 +11,6 @@ import json
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
 
 from deployctl.dataclass import replace
 from deployctl.domain.inputs.names import AppName
@@ -23,11 +22,14 @@ from deployctl.effects.haproxy.socket.answers import parse_stat
 from deployctl.effects.linux.whole_file import write_whole
 from deployctl.errors import ProxyUnavailable
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from deployctl.domain.proxy.request_counts import RequestCounts
     from deployctl.effects.haproxy.home import HaproxyHome
     from deployctl.effects.haproxy.socket.answers import Processes, Stat
-    from deployctl.effects.haproxy.socket.connection import HaproxySockets, Talk
+    from deployctl.effects.haproxy.socket.runtime import HaproxySockets, Talk
 
 ENDING = 1.0  # seconds that a worker has to exit when a reload ends it
 KEEP = 10.0  # seconds after which new counts are written down: at most that much is lost in a crash of HAProxy

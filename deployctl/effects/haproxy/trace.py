@@ -13,7 +13,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass, replace
 from deployctl.domain.inputs.names import AppName
@@ -22,9 +21,10 @@ from deployctl.effects.linux.whole_file import write_whole
 from deployctl.errors import ProxyUnavailable
 from deployctl.pattern import pattern
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.effects.haproxy.home import HaproxyHome
-    from deployctl.effects.haproxy.socket.connection import HaproxySockets
+    from deployctl.effects.haproxy.socket.runtime import HaproxySockets
 
 GATE = "-gate"  # the private bind's name; not a valid app name
 MAX_KEPT_LINES = 1000  # lines that are kept across reloads
@@ -126,7 +126,7 @@ def _known(text: str) -> str:
 
 
 def _moment(ms: int) -> str:
-    from datetime import UTC, datetime  # not needed by a rollback
+    from deployctl.stdlib import UTC, datetime  # not needed by a rollback
 
     return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 

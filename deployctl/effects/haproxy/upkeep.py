@@ -6,12 +6,12 @@ HAProxy's route map decides that: before a reload or restart, the routes' file i
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from deployctl.effects.haproxy.master import ensure_pid_file, find_master, find_stranded, require_reader
 from deployctl.effects.haproxy.socket import wire
 from deployctl.errors import ProxyUnavailable, SwitchRefused
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.proxy.traffic import TrafficTable
     from deployctl.effects.haproxy.config.files import (

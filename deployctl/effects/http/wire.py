@@ -5,11 +5,11 @@ Probes and engine reads share it because http.client costs a rollback 20 ms of i
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 
 from deployctl.dataclass import dataclass, field
+from deployctl.stdlib import socket
 
 MAX_LINE_BYTES = 64 * 2**10  # bytes: with a longer line, or more than 100 headers, it is not a response
 MAX_HEADERS = 100

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import errno
 import os
-import socket
 from collections.abc import Iterable
-from ipaddress import AddressValueError, IPv4Network, NetmaskValueError
-from pathlib import Path
-from typing import TYPE_CHECKING
+from contextlib import closing
 
 from deployctl.effects.linux.file_trust import find_program
 from deployctl.errors import DeployctlError, Invalid, NotPermitted
+from deployctl.paths import Path
 from deployctl.pattern import pattern
+from deployctl.stdlib import socket
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ipaddress import IPv4Network
+
     from deployctl.ports import Neighbour
 
 METRIC = "4278198272"  # above every metric that people and daemons use
@@ -95,7 +97,7 @@ class LinuxGuard:
         from deployctl.effects.linux.proc_net import listeners
 
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        with socket.socket(family, socket.SOCK_STREAM) as sock:
+        with closing(socket.socket(family, socket.SOCK_STREAM)) as sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # closed connections are not in the way
             try:
                 sock.bind((host, port))
@@ -109,7 +111,7 @@ class LinuxGuard:
         """Return whether something on this host may listen at that address, with the kernel's present settings."""
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
-            with socket.socket(family, socket.SOCK_STREAM) as sock:
+            with closing(socket.socket(family, socket.SOCK_STREAM)) as sock:
                 sock.bind((host, 0))
         except OSError as e:
             return e.errno not in {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
@@ -123,6 +125,8 @@ class LinuxGuard:
 
 
 def _parse(subnet: str) -> IPv4Network:
+    from ipaddress import AddressValueError, IPv4Network, NetmaskValueError  # not needed by a rollback
+
     try:
         network = IPv4Network(subnet)
     except (AddressValueError, NetmaskValueError, ValueError) as e:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import signal
 from contextlib import suppress
-from pathlib import Path
+
+from deployctl.paths import Path
 
 PROC_LOCKS = Path("/proc/locks")
 

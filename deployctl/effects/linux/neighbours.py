@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import errno
 import os
-import socket
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from ipaddress import IPv4Address
-from pathlib import Path
+from contextlib import closing, contextmanager, nullcontext
 
 from deployctl.errors import DeployctlError, NotPermitted
+from deployctl.paths import Path
 from deployctl.ports import Neighbour
+from deployctl.stdlib import socket
 
 _ERROR, _DONE = 2, 3  # types of messages
 _NEW_LINK, _GET_LINK, _NEW_NEIGHBOUR, _DELETE_NEIGHBOUR, _GET_NEIGHBOUR, _GET_NAMESPACE_ID = 16, 18, 28, 29, 30, 90
@@ -60,7 +59,7 @@ def neighbours() -> dict[tuple[str, str], Neighbour]:
 def fix(bridge: str, address: str, mac: str) -> None:
     """Send what is for that address to that MAC, whatever else claims it. Idempotent."""
     body = _NEIGHBOUR.pack(socket.AF_INET, _index(bridge), _PERMANENT, 0, 0)
-    _change(_NEW_NEIGHBOUR, _REPLACE | _CREATE, body + _attribute(_DESTINATION, IPv4Address(address).packed)
+    _change(_NEW_NEIGHBOUR, _REPLACE | _CREATE, body + _attribute(_DESTINATION, _ipv4(address))
             + _attribute(_MAC, _packed(mac)), f"pin {address} to {mac}")
 
 
@@ -68,7 +67,7 @@ def loosen(bridge: str, address: str) -> None:
     """Remove the permanent entry. Absent is fine, as is a removed bridge."""
     if (bridge, address) in neighbours():
         body = _NEIGHBOUR.pack(socket.AF_INET, _index(bridge), 0, 0, 0)
-        _change(_DELETE_NEIGHBOUR, 0, body + _attribute(_DESTINATION, IPv4Address(address).packed), f"unpin {address}",
+        _change(_DELETE_NEIGHBOUR, 0, body + _attribute(_DESTINATION, _ipv4(address)), f"unpin {address}",
                 fine=errno.ENOENT)
 
 
@@ -90,13 +89,13 @@ def fix_host(bridge: str, gateway: str, mac: str, pid: int) -> None:
 
     if read(Path("/sys/class/net", bridge, "addr_assign_type")).strip() != _SET:
         return
-    with _inside(pid) as kernel, _refusals(f"read the interfaces of process {pid}"):
+    with closing(_inside(pid)) as kernel, _refusals(f"read the interfaces of process {pid}"):
         links = ((body, _attributes(body[_LINK.size:])) for kind, body in
                  _ask(_GET_LINK, _DUMP, _LINK.pack(socket.AF_UNSPEC, 0, 0, 0, 0), kernel) if kind == _NEW_LINK)
         mine = next((_LINK.unpack_from(body)[2] for body, told in links if told.get(_LINK_MAC) == _packed(mac)), None)
         if mine is None:
             raise DeployctlError(f"process {pid} has no interface with the MAC {mac}")
-        body = _NEIGHBOUR.pack(socket.AF_INET, mine, _PERMANENT, 0, 0) + _attribute(_DESTINATION, IPv4Address(gateway).packed)
+        body = _NEIGHBOUR.pack(socket.AF_INET, mine, _PERMANENT, 0, 0) + _attribute(_DESTINATION, _ipv4(gateway))
         host = read(Path("/sys/class/net", bridge, "address")).strip()
         _change(_NEW_NEIGHBOUR, _REPLACE | _CREATE, body + _attribute(_MAC, _packed(host)),
                 f"pin {gateway} to {host} for process {pid}", kernel=kernel)
@@ -173,7 +172,7 @@ def _open() -> socket.socket:
 
 def _ask(kind: int, flags: int, body: bytes, line: socket.socket | None = None) -> Iterator[NetlinkMessage]:
     """Yield the kernel's responses, in our own network or through that socket. Raises OSError with its reason."""
-    with nullcontext(line) if line else _open() as kernel:
+    with nullcontext(line) if line else closing(_open()) as kernel:
         kernel.send(_HEADER.pack(_HEADER.size + len(body), kind, _REQUEST | flags, 1, 0) + body)
         while True:
             for got, answer in _messages(kernel.recv(1 << 17)):
@@ -209,6 +208,10 @@ def _attributes(data: bytes) -> dict[int, bytes]:
 
 def _aligned(length: int) -> int:
     return (length + 3) & ~3
+
+
+def _ipv4(address: str) -> bytes:
+    return socket.inet_pton(socket.AF_INET, address)
 
 
 def _packed(mac: str) -> bytes:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
-from pathlib import Path
 
 from deployctl.dataclass import dataclass
 from deployctl.domain.proxy.endurance import FEW_FILES, Frail, Frailty
+from deployctl.paths import Path
 
 UNIT_PREFIX = "deployctl-"  # prefix of the names of our units and groups
 OPEN_FILES = 100_000  # as many as haproxy.cfg allows

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator
-from pathlib import Path
+
+from deployctl.paths import Path
 
 _LISTEN = "0A"
 

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from ipaddress import IPv4Address, IPv4Network, IPv6Address
-from pathlib import Path
+
+from deployctl.paths import Path
+from deployctl.stdlib import socket
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ipaddress import IPv4Network
 
 _LISTEN = "0A"
 
 
 def routes() -> Iterator[tuple[int, str, IPv4Network]]:
+    from ipaddress import IPv4Network
+
     for line in read(Path("/proc/net/route")).splitlines()[1:]:
         columns = line.split()
-        destination, mask = _ipv4(columns[1]), _ipv4(columns[7])
-        yield int(columns[3], 16), columns[6], IPv4Network((int(destination), int(mask).bit_count()))
+        destination, mask = _packed(columns[1]), int(columns[7], 16)
+        yield int(columns[3], 16), columns[6], IPv4Network((destination, mask.bit_count()))
 
 
 def find_listeners(pid: int, *, six: bool) -> set[tuple[str, int]] | None:
@@ -35,16 +42,16 @@ def _listening(table: str) -> Iterator[tuple[str, int]]:
         columns = line.split()
         if columns[3] == _LISTEN:
             address, _, port = columns[1].partition(":")
-            yield str(_ipv4(address) if len(address) == 8 else _ipv6(address)), int(port, 16)
+            yield _shown(address), int(port, 16)
 
 
-def _ipv4(word: str) -> IPv4Address:
-    return IPv4Address(int.from_bytes(bytes.fromhex(word), sys.byteorder))  # the kernel prints its own byte order
+def _shown(words: str) -> str:
+    return socket.inet_ntop(socket.AF_INET if len(words) == 8 else socket.AF_INET6, _packed(words))
 
 
-def _ipv6(words: str) -> IPv6Address:
-    parts = (int(words[i : i + 8], 16).to_bytes(4, sys.byteorder) for i in range(0, 32, 8))
-    return IPv6Address(b"".join(parts))
+def _packed(words: str) -> bytes:
+    """Return an address in network order; the kernel prints words of 32 bits in its own."""
+    return b"".join(int(words[at : at + 8], 16).to_bytes(4, sys.byteorder) for at in range(0, len(words), 8))
 
 
 def read(path: Path) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+
+from deployctl.stdlib import UTC, datetime
 
 
 class SystemClock:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from threading import get_ident
+
+from deployctl.paths import Path
 
 PART_SUFFIX = ".part"  # suffix of what a killed writer leaves behind
 _FRESH = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC

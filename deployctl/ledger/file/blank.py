@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from deployctl.ledger.file.connection import LedgerConnection
 from deployctl.ledger.file.opening import make_identity, migrate
 from deployctl.ledger.sqlite_ledger import SqliteLedger
+from deployctl.paths import Path
+from deployctl.stdlib import sqlite3
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.ledger.file.connection import T
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from pathlib import Path
+
+from deployctl.paths import Path
 
 PROC_LOCKS = Path("/proc/locks")  # proc_locks(5)
 _ALIVE = " 128 128"  # the byte of the -shm file on which every SQLite connection holds a lock (WAL_SHM_DMS)

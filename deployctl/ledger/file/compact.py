@@ -8,14 +8,14 @@ takes longer is given up.
 from __future__ import annotations
 
 import os
-import sqlite3
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from deployctl.errors import DeployctlError
 from deployctl.ledger.file.connection import BUSY_SECONDS, no_room, sqlite_errors
+from deployctl.paths import Path
+from deployctl.stdlib import sqlite3
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.ledger.sqlite_ledger import SqliteLedger
 

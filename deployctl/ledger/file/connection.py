@@ -7,22 +7,25 @@ sqlite-utils is imported only to create or migrate tables: its import is a third
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from itertools import count
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
 
 from deployctl.errors import DeployctlError, LeaseHeld, LedgerUnusable, NotPermitted
 from deployctl.ledger.file import checked
 from deployctl.ledger.file.reserve import disk_is_full, free_reserve
+from deployctl.paths import Path
+from deployctl.stdlib import sqlite3
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from types import TracebackType
+    from typing import Any, TypeVar
 
     from sqlite_utils import Database
+
+    T = TypeVar("T")
 
 SCHEMA_VERSION = 19  # equals schema.VERSION; a test compares them
 BUSY_SECONDS = 5.0
@@ -30,7 +33,6 @@ FULL = "disk_full"
 _PRIMARY = 0xFF  # of an extended result code of SQLite
 TRAFFIC_GOES_ON = "Running apps are not affected; HAProxy does not need the ledger."
 
-T = TypeVar("T")
 
 
 _serials = count(1)  # of the connections of this process, so that they are never confused

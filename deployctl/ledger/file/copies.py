@@ -10,23 +10,40 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from datetime import datetime
 from enum import StrEnum
 from math import inf
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass
-from deployctl.domain.host.backups import COPY_INTERVAL, superfluous
 from deployctl.errors import DeployctlError, LedgerUnusable
 from deployctl.ledger.file.identity import ensure_copy_key, find_copy_key
+from deployctl.paths import Path
 from deployctl.pattern import pattern
+from deployctl.stdlib import datetime, sqlite3
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.ledger.file.copy_sum import CopyCheck
+
+HOUR, DAY = 3600.0, 86_400.0  # seconds
+COPY_INTERVAL = 60.0  # seconds between two backups: switches in between are in the next one
+NEWEST_KEPT = 3
+AGES = (HOUR, DAY, 7 * DAY, 30 * DAY)  # between two of these the oldest backup is kept, and beyond the last one the newest
+
+
+def superfluous(ages: Sequence[float]) -> list[int]:
+    """Return the indexes of the backups that may be deleted; `ages` in seconds, newest first.
+
+    The oldest of a span is kept until it has aged into the next one, so that each span has one however often backups
+    are made.
+    """
+    from bisect import bisect_right  # rarely needed: a backup is due once a minute at most
+
+    kept = {bisect_right(AGES, age): index for index, age in enumerate(ages) if index >= NEWEST_KEPT and age < AGES[-1]}
+    ancient = next((index for index, age in enumerate(ages) if index >= NEWEST_KEPT and age >= AGES[-1]), None)
+    return [index for index in range(NEWEST_KEPT, len(ages)) if index not in {*kept.values(), ancient}]
+
 
 PART_SUFFIX = ".part"  # suffix of what a killed writer leaves behind
 _NAME = pattern(r"ledger-(\d{6,})-([0-9TZ]+)-(promotion|migration)\.db")

@@ -6,12 +6,13 @@ The checksum is in the backup itself, in a table of its own, so that a backup st
 
 from __future__ import annotations
 
-import sqlite3
 from contextlib import closing
 from enum import StrEnum
-from pathlib import Path
-from typing import TYPE_CHECKING
 
+from deployctl.paths import Path
+from deployctl.stdlib import sqlite3
+
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import mmap
 

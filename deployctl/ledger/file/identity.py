@@ -8,17 +8,17 @@ one that the ledger names is the home, and the other one is rejected, because bo
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Iterable
 from contextlib import suppress
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass, replace
 from deployctl.domain.host.home import HomeIdentity
 from deployctl.errors import CopiedHome
 from deployctl.ledger.file.connection import TRAFFIC_GOES_ON, sqlite_errors
+from deployctl.paths import Path
+from deployctl.stdlib import sqlite3
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.ledger.file.connection import LedgerConnection
 

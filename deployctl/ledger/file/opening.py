@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from deployctl.errors import Refused
 from deployctl.ledger.file import checked
@@ -23,6 +21,8 @@ from deployctl.ledger.file.identity import (
     take_over,
 )
 from deployctl.ledger.file.reserve import ensure_reserve
+from deployctl.paths import Path
+from deployctl.stdlib import socket
 
 
 def open_ledger(path: Path, home: Path, *, now: str) -> LedgerConnection:

@@ -7,13 +7,13 @@ matches. Texts are compared token by token, so that only spaces and redundant qu
 from __future__ import annotations
 
 import re
-import sqlite3
 from collections import Counter
 from contextlib import closing
-from typing import TYPE_CHECKING
 
 from deployctl.pattern import pattern
+from deployctl.stdlib import sqlite3
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.ledger.file.connection import LedgerConnection
 

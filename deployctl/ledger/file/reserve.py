@@ -9,7 +9,8 @@ from __future__ import annotations
 import errno
 import os
 from contextlib import suppress
-from pathlib import Path
+
+from deployctl.paths import Path
 
 SIZE = 2**20  # bytes: many times what SQLite needs to read, so that several last writes fit as well
 LITTLE = 2**18  # bytes: with less than that the disk counts as full, before SQLite fails in the middle of a change

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
-import socket
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
 
 from deployctl.dataclass import dataclass
 from deployctl.domain.change.deployment import EndCode, EndReason, Phase, advance
@@ -22,6 +19,8 @@ from deployctl.ledger.file.opening import creation_lock, had_one, make, migrate,
 from deployctl.ledger.file.own_schema import find_strange
 from deployctl.ledger.file.reserve import ensure_reserve
 from deployctl.ledger.sqlite_ledger import SqliteLedger
+from deployctl.paths import Path
+from deployctl.stdlib import socket, sqlite3
 
 # A process that still holds a token of the lost ledger must never be taken for the next holder, and the ledger that
 # replaces it may lag behind somewhat.

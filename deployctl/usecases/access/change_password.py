@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from deployctl.errors import NotPermitted
 from deployctl.usecases.access.passwords import fits
 from deployctl.usecases.access.sign_in import ATTEMPTS_KEPT_SECONDS, require_patience, require_recent
 from deployctl.usecases.access.users import require_user, set_password
 from deployctl.usecases.clock_math import later
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.host.access import Principal
     from deployctl.ports import Services

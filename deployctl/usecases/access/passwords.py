@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from threading import BoundedSemaphore
-from typing import TYPE_CHECKING
 
 from deployctl.errors import Invalid, NotPermitted
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
 

@@ -6,12 +6,12 @@ All of it happens in the transaction that ends the right, so that no other proce
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from deployctl.domain.host.access import WentAlong, rules_server
 from deployctl.domain.host.actor import Actor, Via
 from deployctl.errors import Refused
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.host.access import Token
     from deployctl.domain.inputs.names import AppName

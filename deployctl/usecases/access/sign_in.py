@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from contextlib import suppress
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from deployctl.domain.host.access import Principal, parse_person, wait_after
 from deployctl.domain.host.actor import Actor, Via
@@ -15,6 +14,7 @@ from deployctl.usecases.access.passwords import TooManyTries, fits
 from deployctl.usecases.access.users import LINK_MINUTES, LINK_PATH, digest, require_user
 from deployctl.usecases.clock_math import later, seconds_between
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.host.access import Origin, SignIn
     from deployctl.ports import Services

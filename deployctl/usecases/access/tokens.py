@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass
 from deployctl.domain.host.access import Principal, Token, WentAlong, parse_token_name, roles_text, rules_server
@@ -16,6 +15,7 @@ from deployctl.usecases.access.users import digest
 from deployctl.usecases.clock_math import later, seconds_between
 from deployctl.usecases.read_facts import not_known
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.host.access import Role
     from deployctl.ports import Services

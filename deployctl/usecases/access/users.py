@@ -6,7 +6,6 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from deployctl.dataclass import replace
 from deployctl.domain.host.access import Principal, Role, User, parse_person, roles_text, rules_server
@@ -17,6 +16,7 @@ from deployctl.usecases.access.revoke import end_with
 from deployctl.usecases.clock_math import later
 from deployctl.usecases.read_facts import not_known
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.host.access import WentAlong
     from deployctl.ports import Services

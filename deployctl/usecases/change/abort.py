@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from deployctl.domain.change.deployment import Phase
 from deployctl.errors import LeaseHeld
 from deployctl.usecases.read_facts import require_app
@@ -12,6 +10,7 @@ from deployctl.usecases.steps.lease import find_serving, lease
 from deployctl.usecases.steps.options import ChangeOptions
 from deployctl.usecases.steps.recover import recover
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.change.deployment import Deployment
     from deployctl.domain.inputs.names import AppName

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from deployctl.dataclass import replace
-from deployctl.domain.inputs.notes import parse_reason
+from deployctl.domain.inputs.plain_text import parse_reason
 from deployctl.errors import NotFound, StateChanged
 from deployctl.usecases.read_facts import require_app
 from deployctl.usecases.results import Done
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.images.release import Change
     from deployctl.domain.inputs.names import AppName

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from deployctl.domain.change.plan import Plan, PlanKind
 from deployctl.errors import ConfirmationNeeded
 from deployctl.usecases.read_facts import require_app
@@ -13,6 +11,7 @@ from deployctl.usecases.steps.options import ChangeOptions
 from deployctl.usecases.steps.recover import recover
 from deployctl.usecases.steps.teardown import tear_down
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.inputs.names import AppName
     from deployctl.ports import Services

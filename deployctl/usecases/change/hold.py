@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from deployctl.domain.images.release import Hold
 from deployctl.usecases.read_facts import observe, require_release, routes
 from deployctl.usecases.results import Done
@@ -11,6 +9,7 @@ from deployctl.usecases.steps.lease import fenced_by, lease
 from deployctl.usecases.steps.options import ChangeOptions, require_revision
 from deployctl.usecases.steps.recover import recover
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.inputs.names import AppName, Version
     from deployctl.ports import Services

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from deployctl.domain.change.planner import plan_prune
 from deployctl.errors import ConfirmationNeeded
 from deployctl.usecases.read_facts import observe, require_engine
@@ -13,6 +11,7 @@ from deployctl.usecases.steps.lease import lease
 from deployctl.usecases.steps.options import ChangeOptions, require_revision
 from deployctl.usecases.steps.recover import recover
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.inputs.names import AppName
     from deployctl.ports import Services

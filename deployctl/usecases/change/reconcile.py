@@ -8,7 +8,6 @@ are left alone. Live releases come first, across all apps; then everything else.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
 
 from deployctl.dataclass import dataclass, field, replace
 from deployctl.domain.change.drift import DriftKind, Repair, find_drift
@@ -26,7 +25,10 @@ from deployctl.usecases.steps.options import ChangeOptions
 from deployctl.usecases.steps.recover import recover
 from deployctl.usecases.steps.repair import ACTS, ensure_guards
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from deployctl.domain.change.drift import Drift, Sight
     from deployctl.domain.change.plan import Plan
     from deployctl.ports import Services

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from deployctl.domain.change.serving import find_meant, find_previous, release_name, why_nothing
 from deployctl.errors import NotFound, NothingToGoBackTo, OnHold
 from deployctl.usecases.read_facts import no_such_version, require_numbered
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from deployctl.domain.change.facts import AppFacts
+    from deployctl.domain.change.deployment import AppFacts
     from deployctl.domain.images.release import Release
     from deployctl.domain.inputs.names import Version
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from deployctl.dataclass import replace
 from deployctl.domain.change.plan import PlanKind
 from deployctl.domain.change.planner import plan_nothing, plan_start
@@ -19,6 +17,7 @@ from deployctl.usecases.steps.options import ChangeOptions, require_revision
 from deployctl.usecases.steps.prepare import prepare, written_release
 from deployctl.usecases.steps.recover import recover
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.images.image_source import ImageNews, PullPolicy
     from deployctl.domain.images.release import Release

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from deployctl.domain.change.plan import PlanKind
 from deployctl.domain.change.planner import plan_nothing, plan_stop
 from deployctl.errors import AttentionNeeded, ConfirmationNeeded
@@ -14,8 +12,9 @@ from deployctl.usecases.steps.lease import lease
 from deployctl.usecases.steps.options import ChangeOptions, require_revision
 from deployctl.usecases.steps.recover import recover
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from deployctl.domain.change.facts import AppFacts
+    from deployctl.domain.change.deployment import AppFacts
     from deployctl.domain.images.release import Release
     from deployctl.domain.inputs.names import AppName, Version
     from deployctl.ports import Services

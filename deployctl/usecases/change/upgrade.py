@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from deployctl.dataclass import replace
-from deployctl.domain.change.facts import AppFacts
+from deployctl.domain.change.deployment import AppFacts
 from deployctl.domain.change.plan import PlanKind, Step, StepKind
 from deployctl.domain.change.planner import plan_move, plan_nothing
 from deployctl.domain.inputs.names import AppName
@@ -21,6 +20,7 @@ from deployctl.usecases.steps.prepare import prepare, written_release
 from deployctl.usecases.view.config_state import app_differences
 from deployctl.usecases.view.diff import compare_releases
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.change.plan import Plan
     from deployctl.domain.images.image_source import PullPolicy

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
-from typing import TYPE_CHECKING
 
 from deployctl.ledger.file.compact import compact, held, size_of
 from deployctl.ledger.file.copies import copies
 from deployctl.usecases.ledger.fold import fold_ledger, plans_due, refusals_due
 from deployctl.usecases.results import Done
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.host.folding import Folded
     from deployctl.ledger.file.vault import Vault

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from deployctl.domain.host.folding import PLANS_AFTER, REFUSALS_AFTER, Folded, midnight
 from deployctl.usecases.clock_math import later
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.ports import Ledger, Services
 

@@ -8,13 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from ipaddress import ip_network
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from deployctl.dataclass import asdict, replace
 from deployctl.domain.host.leftovers import AppBack, Ground, Rebuilt, Relic
 from deployctl.domain.host.networks import AppNetwork
-from deployctl.domain.images.same_image import is_made_of, short_digest
+from deployctl.domain.images.image_ref import is_made_of, short_digest
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import DeployctlError, Invalid, NotFound, Refused
 from deployctl.execution.bundle_label import is_exact, read_bundle, read_cap_drop
@@ -23,9 +21,11 @@ from deployctl.ledger.file.copies import copies
 from deployctl.ledger.file.copy_sum import SENTENCES, CopyCheck
 from deployctl.ledger.salvage import Salvage
 from deployctl.ledger.sqlite_ledger import SqliteLedger
+from deployctl.paths import Path
 from deployctl.ports import Services
 from deployctl.usecases.results import Done
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.host.leftovers import Remains
     from deployctl.domain.inputs.app_spec import AppFile

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from contextlib import closing
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from deployctl.errors import ConfirmationNeeded, LedgerUnusable
 from deployctl.ledger.file.copy_sum import SENTENCES, CopyCheck
+from deployctl.paths import Path
 from deployctl.usecases.results import Done
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.ledger.file.vault import CopyCandidate, Vault
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import closing
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from deployctl.errors import AttentionNeeded
 from deployctl.ledger.file.copies import check_copy, copies
 from deployctl.ledger.file.copy_sum import SENTENCES, CopyCheck
+from deployctl.paths import Path
 from deployctl.usecases.results import Done
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from deployctl.ledger.file.vault import Vault as Vault
 
 MAX_FAULTS_SHOWN = 20  # faults that are listed; a break further on adds little

@@ -6,12 +6,12 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from deployctl.config.settings import Settings
 from deployctl.domain.host.access import roles_text, rules_server
 from deployctl.domain.host.networks import cut
 from deployctl.errors import DeployctlError
+from deployctl.paths import Path
 from deployctl.ports import Services
 from deployctl.usecases.results import Finding
 from deployctl.usecases.setup.doctor_containers import containers

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from deployctl.domain.images.capabilities import kept_text
 from deployctl.domain.images.image_store import SWITCHED, find_hidden, switched_text
@@ -12,6 +11,7 @@ from deployctl.execution.pins import find_astray, read_believed
 from deployctl.usecases.drift import store_now
 from deployctl.usecases.results import Finding
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.ports import ContainerFacts, Services
 

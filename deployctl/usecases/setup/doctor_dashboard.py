@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from deployctl.domain.inputs.addresses import write_address
 from deployctl.usecases.results import Finding
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.host.server import WebSpec
     from deployctl.domain.inputs.names import AppName

@@ -5,13 +5,13 @@ from __future__ import annotations
 import shutil
 import tomllib
 from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from deployctl.errors import DeployctlError
+from deployctl.paths import Path
 from deployctl.ports import Lack
 from deployctl.usecases.results import Finding
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.ports import EngineInfo, Services
 

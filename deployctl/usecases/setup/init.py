@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from deployctl.config.new_app_file import app_file_text, find_health_path, find_port
 from deployctl.config.new_server_file import SERVER_TEMPLATE
@@ -16,6 +15,7 @@ from deployctl.errors import DeployctlError, Invalid, Refused
 from deployctl.usecases.results import Done
 from deployctl.usecases.steps.find_image import find_news_of
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.config.settings import Settings
     from deployctl.domain.images.image_source import ImageNews

@@ -6,10 +6,10 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 
 from deployctl.dataclass import dataclass
 from deployctl.errors import DeployctlError, NotPermitted, Refused
+from deployctl.paths import Path
 from deployctl.usecases.results import Done
 
 UNIT_NAME = "deployctl.service"

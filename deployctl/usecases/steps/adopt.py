@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from deployctl.domain.change.deployment import Phase
 from deployctl.domain.change.plan import TRAFFIC_MOVES, StepKind
@@ -19,6 +18,7 @@ from deployctl.usecases.read_facts import look_at_containers, routes
 from deployctl.usecases.steps.lease import fenced_by, lease
 from deployctl.usecases.steps.options import ChangeOptions
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.change.deployment import Deployment
     from deployctl.domain.images.release import App, Instance, Release

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass
 from deployctl.domain.change.plan import PlanKind
@@ -14,8 +13,9 @@ from deployctl.execution.actions import STEP_ACTIONS
 from deployctl.execution.runner import Walk, run
 from deployctl.usecases.results import Moved, StepDone
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from deployctl.domain.change.facts import AppFacts
+    from deployctl.domain.change.deployment import AppFacts
     from deployctl.domain.change.plan import Plan
     from deployctl.domain.images.release import App
     from deployctl.domain.proxy.request_counts import RequestCounts

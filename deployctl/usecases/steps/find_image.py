@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass, replace
 from deployctl.domain.images.image_ref import ImageRef, parse_image
@@ -17,6 +16,7 @@ from deployctl.domain.images.image_source import (
 )
 from deployctl.errors import NotFound, RegistryUnavailable
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.images.release import Bundle
     from deployctl.errors import DeployctlError

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from deployctl.errors import Invalid, NotFound
 from deployctl.execution.labels import app_of_network
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.images.release import App, Bundle
     from deployctl.domain.inputs.names import AppName

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from deployctl.errors import DeployctlError, LeaseHeld, Serving
 from deployctl.execution.fence import fenced, taken_over
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
 

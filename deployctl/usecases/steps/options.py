@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass
-from deployctl.domain.inputs.notes import parse_note
+from deployctl.domain.inputs.plain_text import parse_note
 from deployctl.errors import StateChanged
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from deployctl.domain.change.facts import AppFacts
+    from deployctl.domain.change.deployment import AppFacts
     from deployctl.ports import Services
 
 

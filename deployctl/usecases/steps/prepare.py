@@ -4,30 +4,34 @@ from __future__ import annotations
 
 import json
 import math
-import sqlite3
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass, replace
 from deployctl.domain.images.argv import Argv, complete, gains_command, runs_nothing
 from deployctl.domain.images.capabilities import to_drop
 from deployctl.domain.images.healthcheck import HealthcheckTimes
-from deployctl.domain.images.image_ref import parse_image, require_allowed_registry, require_own_repository
+from deployctl.domain.images.image_ref import (
+    parse_image,
+    require_allowed_registry,
+    require_own_repository,
+    short_digest,
+)
 from deployctl.domain.images.release import App, ProbeKind, Release
-from deployctl.domain.images.same_image import short_digest
 from deployctl.domain.inputs.addresses import overlap
 from deployctl.domain.inputs.names import parse_env_name, parse_env_value
-from deployctl.errors import DeployctlError, Invalid, NotFound
+from deployctl.errors import DeployctlError, EngineRefused, Invalid, NotFound
 from deployctl.execution import networks
 from deployctl.execution.labels import leading_name, named_like
+from deployctl.ports import Lack
+from deployctl.stdlib import sqlite3
 from deployctl.usecases.results import StepDone
 from deployctl.usecases.steps.app_address import closing_text
-from deployctl.usecases.steps.engine_limits import require_able
 from deployctl.usecases.steps.find_image import ImageQuestion, find_image
 from deployctl.usecases.steps.joined_networks import dropped, leading, other_way_out, require_networks
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from deployctl.domain.change.facts import AppFacts
+    from deployctl.domain.change.deployment import AppFacts
     from deployctl.domain.images.image_source import ImageNews, PullPolicy
     from deployctl.domain.images.release import Bundle, Probe
     from deployctl.domain.inputs.app_spec import AppFile
@@ -219,3 +223,15 @@ def _add(app: App, s: Services) -> App:
             app = replace(another, network=named_like(app.network, another.network))
     raise DeployctlError(f"could not lease a subnet for {app.name}: other processes were always faster",
                          remedy=["try again"])
+
+
+# -- what the engine cannot do -------------------------------------------------------------------------------------
+def require_able(engine: EngineInfo, probe: ProbeKind) -> None:
+    """Raises if this engine does not support what a release with such a probe needs."""
+    if Lack.UPDATE in engine.lacks:
+        raise EngineRefused(f"{engine.product} {engine.version} cannot update existing containers, which deployctl "
+                            "requires. Nothing was changed.", remedy=["use Podman 5 or later, or Docker"], code=Lack.UPDATE)
+    if probe is ProbeKind.DOCKER and Lack.HEALTHCHECKS in engine.lacks:
+        raise Invalid(f'health.kind = "docker" needs an engine that runs health checks: {engine.product} runs them with '
+                      "systemd timers, and systemd is not running here. Nothing was changed.", code=Lack.HEALTHCHECKS,
+                      remedy=['use health.kind = "http" with a path, "tcp" or "exec"'])

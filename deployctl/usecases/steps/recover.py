@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from deployctl.dataclass import replace
 from deployctl.domain.change.deployment import EndCode, EndReason, Phase
@@ -18,9 +17,9 @@ from deployctl.usecases.read_facts import observe
 from deployctl.usecases.steps.execute import holds_of
 from deployctl.usecases.steps.lease import fenced_by
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from deployctl.domain.change.deployment import Deployment
-    from deployctl.domain.change.facts import AppFacts
+    from deployctl.domain.change.deployment import AppFacts, Deployment
     from deployctl.domain.inputs.names import AppName
     from deployctl.ports import Services
 

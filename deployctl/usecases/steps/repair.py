@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 
 from deployctl.dataclass import replace
 from deployctl.domain.change.drift import Drift, Repair, Sight
@@ -13,6 +12,7 @@ from deployctl.execution.containers import ensure_image, keep_log
 from deployctl.execution.labels import keep_tag
 from deployctl.ports import Services
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.host.networks import AppNetwork
 

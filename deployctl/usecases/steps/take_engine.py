@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from deployctl.errors import AnotherEngine, ConfirmationNeeded, EngineUnavailable
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.ports import Services
 

@@ -3,14 +3,13 @@ one."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from deployctl.domain.change.deployment import Phase
 from deployctl.domain.change.plan import PlanKind
 from deployctl.domain.proxy.traffic import closed_text
 from deployctl.execution.labels import kept_number
 from deployctl.execution.pins import try_to_unpin
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.change.deployment import Deployment
     from deployctl.domain.images.release import App

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
 
 from deployctl.dataclass import dataclass
 from deployctl.domain.change.deployment import Phase
 from deployctl.domain.change.plan import TRAFFIC_MOVES, PlanKind
 from deployctl.usecases.change.annotate import notes_of_changes, with_note
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from deployctl.domain.change.deployment import Deployment
     from deployctl.domain.images.release import Change, Release
     from deployctl.domain.inputs.names import AppName

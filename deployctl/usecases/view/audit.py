@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from typing import TYPE_CHECKING, Any
 
 from deployctl.domain.change.deployment import Phase
 from deployctl.domain.host.actor import Actor
@@ -12,7 +11,10 @@ from deployctl.domain.inputs.names import AppName
 from deployctl.usecases.listings import AuditLine
 from deployctl.usecases.read_facts import not_known
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from deployctl.ports import Services
 
 MAX_AUDIT_LINES = 1000  # lines in one response

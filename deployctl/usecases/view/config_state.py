@@ -3,13 +3,12 @@ whoever runs it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from deployctl.dataclass import asdict
 from deployctl.domain.inputs.app_spec import AppFile
 from deployctl.errors import Invalid, NotFound, Untrusted
 from deployctl.usecases.results import ConfigCode, ConfigState
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.images.release import App
     from deployctl.domain.proxy.trust import ProxyTrust

@@ -9,8 +9,7 @@ from deployctl.domain.images.image_ref import parse_image
 from deployctl.domain.images.release import Hold, Release
 from deployctl.domain.inputs.names import AppName, Version, parse_version
 from deployctl.errors import Invalid
-from deployctl.ports import Services
-from deployctl.ports.engine import ListedImage
+from deployctl.ports import ListedImage, Services
 
 MAX_TAGS_SHOWN = 30
 MAX_RELEASES_SEARCHED = 300  # the newest, for holds and the live one

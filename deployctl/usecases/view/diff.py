@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 
 from deployctl.dataclass import asdict
 from deployctl.domain.images.capabilities import to_drop
-from deployctl.domain.images.same_image import short_digest
+from deployctl.domain.images.image_ref import short_digest
 from deployctl.errors import NotFound
 from deployctl.usecases.read_facts import observe, require_release
 from deployctl.usecases.results import DiffLine, DiffView, Side
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.images.release import Bundle, Release
     from deployctl.domain.inputs.names import AppName, Version

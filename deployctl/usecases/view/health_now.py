@@ -3,15 +3,31 @@ thread."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from collections.abc import Sequence
 
 from deployctl.domain.change.probes import AnswerCode
 from deployctl.domain.images.release import ProbeKind
+from deployctl.domain.proxy.quality import (
+    POINT,
+    WINDOW,
+    is_degraded,
+    may_be_degraded,
+    quality_of,
+    trouble_of,
+)
 from deployctl.errors import DeployctlError
 from deployctl.ports import ProbeAnswer
+from deployctl.stdlib import datetime
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from deployctl.domain.images.release import App, Instance, Release
+    from deployctl.domain.images.release import App, Change, Instance, Release
+    from deployctl.domain.inputs.names import AppName
+    from deployctl.domain.proxy.quality import (
+        Quality,
+        Trouble,
+    )
     from deployctl.ports import ContainerFacts, Services
 
 
@@ -44,3 +60,30 @@ def _execute(release: Release, instance: Instance, s: Services) -> ProbeAnswer:
         return ProbeAnswer(ok=False, sentence=e.message, code=AnswerCode.NOT_ASKED)
     return ProbeAnswer(done.exit_code == 0, f"command ended with {done.exit_code}",
                   code=AnswerCode.COMMAND_FAILED if done.exit_code else None)
+
+
+# -- its requests --------------------------------------------------------------------------------------------------
+def find_trouble(app: AppName, active: int, version: str, changes: Sequence[Change], s: Services) -> Trouble | None:
+    """Return what is wrong if the active release fails far more than the one before. `changes`: newest first."""
+    quality = quality_of(s.meter.points(app, since=_unix(s.clock.utc()) - WINDOW), active)
+    if not may_be_degraded(quality):
+        return None
+    former = _former(app, active, changes, s)
+    if not is_degraded(quality, former[1] if former else None):
+        return None
+    return trouble_of((version, quality), former)
+
+
+def _former(app: AppName, active: int, changes: Sequence[Change], s: Services) -> tuple[str, Quality] | None:
+    """Return the release before, and how it responded in the last minutes in which it got requests."""
+    change = next((change for change in changes if change.target == active and change.source != active), None)
+    release = s.ledger.find_release(app, change.source) if change and change.source is not None else None
+    if change is None or release is None:
+        return None
+    until = math.ceil(_unix(change.at) / POINT) * POINT  # the sample that contains the switch is the last one
+    points = s.meter.busy(app, release.number, until=until, seconds=WINDOW)
+    return release.version, quality_of(points, release.number)
+
+
+def _unix(at: str) -> float:
+    return datetime.fromisoformat(at).timestamp()

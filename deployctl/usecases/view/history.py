@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from deployctl.domain.change.deployment import Phase
 from deployctl.usecases.change.annotate import notes_of_changes, with_note
@@ -11,6 +10,7 @@ from deployctl.usecases.read_facts import require_app
 from deployctl.usecases.results import HistoryLine, HistoryView
 from deployctl.usecases.view.readiness import find_readiness
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.change.readiness import Readiness
     from deployctl.domain.inputs.names import AppName

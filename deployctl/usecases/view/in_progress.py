@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
 
 from deployctl.dataclass import dataclass
 from deployctl.domain.change.deployment import Phase
 from deployctl.domain.change.plan import Plan, StepKind
 from deployctl.usecases.clock_math import seconds_between
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from deployctl.domain.change.deployment import Deployment
     from deployctl.domain.change.plan import Step
     from deployctl.domain.inputs.names import AppName

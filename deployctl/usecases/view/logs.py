@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from heapq import merge
-from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass
 from deployctl.domain.change.serving import release_name
@@ -13,8 +12,9 @@ from deployctl.errors import Invalid, NotFound
 from deployctl.usecases.clock_math import later, unix
 from deployctl.usecases.read_facts import no_such_version, observe, require_engine, require_numbered
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from deployctl.domain.change.facts import AppFacts
+    from deployctl.domain.change.deployment import AppFacts
     from deployctl.domain.images.release import Release
     from deployctl.domain.inputs.names import AppName, Version
     from deployctl.ports import LogLine, Services

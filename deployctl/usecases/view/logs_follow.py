@@ -10,7 +10,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass, field
 from deployctl.domain.change.serving import release_name
@@ -19,6 +18,7 @@ from deployctl.usecases.clock_math import unix
 from deployctl.usecases.view.logs import Printed
 from deployctl.usecases.view.thread_handover import Handover, Left
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.inputs.names import AppName, Version
     from deployctl.ports import ContainerFacts, LogLine, Services

@@ -3,8 +3,6 @@ restores."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from deployctl.dataclass import replace
 from deployctl.domain.change.readiness import How
 from deployctl.domain.change.serving import find_previous, release_name
@@ -13,6 +11,7 @@ from deployctl.usecases.read_facts import remembered, require_app
 from deployctl.usecases.view.diff import changed_names
 from deployctl.usecases.view.readiness import judge_release
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.ports import Services
     from deployctl.usecases.results import AppView

@@ -8,7 +8,6 @@ network, and how long the release took to boot.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass, field, replace
 from deployctl.domain.change.plan import StepKind
@@ -20,8 +19,9 @@ from deployctl.errors import DeployctlError
 from deployctl.usecases.read_facts import Containers, at_home, remembered, require_app
 from deployctl.usecases.view.health_now import ask_once, may_ask
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from deployctl.domain.change.facts import AppFacts
+    from deployctl.domain.change.deployment import AppFacts
     from deployctl.domain.change.readiness import Readiness
     from deployctl.domain.images.release import App, Instance, Release
     from deployctl.domain.inputs.names import AppName

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from deployctl.usecases.clock_math import later
 from deployctl.usecases.read_facts import require_app
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.inputs.names import AppName
     from deployctl.domain.proxy.rejections import Rejection

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass, replace
 from deployctl.usecases.clock_math import later, seconds_between
 from deployctl.usecases.read_facts import require_app
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.images.release import Change, Release
     from deployctl.domain.inputs.names import AppName

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from deployctl.usecases.read_facts import remembered, require_app, require_release
 from deployctl.usecases.results import ReleaseView
 from deployctl.usecases.view.readiness import find_readiness
 from deployctl.usecases.view.status import status
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.inputs.names import AppName, Version
     from deployctl.ports import Services

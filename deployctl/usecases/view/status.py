@@ -5,13 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from threading import Thread
-from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass, field, replace
 from deployctl.domain.change.probes import HealthReason
 from deployctl.domain.change.status_note import NoteCode, StatusNote, trouble_text
+from deployctl.domain.images.image_ref import short_digest
 from deployctl.domain.images.release import ReleaseRole
-from deployctl.domain.images.same_image import short_digest
 from deployctl.domain.inputs.names import ReleaseName, Version
 from deployctl.domain.proxy.quality import answers_nobody
 from deployctl.domain.proxy.traffic import Counters
@@ -20,10 +19,10 @@ from deployctl.usecases.drift import Outside, closer_drift, listed_drift, store_
 from deployctl.usecases.read_facts import Containers, at_home, require_app
 from deployctl.usecases.results import AppView, InstanceView, OpenDeployment, StatusView
 from deployctl.usecases.view.config_state import config_state
-from deployctl.usecases.view.health_now import ask_once, may_ask
-from deployctl.usecases.view.quality import find_trouble
+from deployctl.usecases.view.health_now import ask_once, find_trouble, may_ask
 from deployctl.usecases.view.readiness import Around, judge_release, look_closely
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.change.drift import Drift
     from deployctl.domain.host.home import HomeFacts

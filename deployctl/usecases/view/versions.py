@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from deployctl.dataclass import dataclass, field, replace
-from deployctl.domain.change.facts import AppFacts
+from deployctl.domain.change.deployment import AppFacts
 from deployctl.domain.change.plan import PlanKind
 from deployctl.domain.change.readiness import Code, How, Standing, judge
 from deployctl.domain.change.serving import find_meant, release_name
@@ -20,6 +19,7 @@ from deployctl.domain.inputs.names import AppName
 from deployctl.usecases.read_facts import require_app
 from deployctl.usecases.view.readiness import find_readiness
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.change.deployment import Deployment
     from deployctl.domain.change.readiness import Readiness

@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import json
 import re
+import time
 from collections.abc import Callable
 from threading import Event, Lock
 from typing import cast
@@ -78,13 +79,13 @@ class IdempotencyKeys:
             _, ended = self.running.pop((who, key))
         ended.set()
 
-    def is_due(self, now: float) -> bool:
+    def is_due(self) -> bool:
         """Return, once in a while, whether to delete what is too old."""
         with self.lock:
             self.since += 1
-            due = self.since >= CLEARED_AFTER or now - self.cleared >= CLEARED_EVERY
+            due = self.since >= CLEARED_AFTER or time.monotonic() - self.cleared >= CLEARED_EVERY
             if due:
-                self.cleared, self.since = now, 0
+                self.cleared, self.since = time.monotonic(), 0
         return due
 
 
@@ -96,7 +97,7 @@ def once(act: RouteAction, *, secret: bool) -> Response:
     if not re.fullmatch(KEY_PATTERN, key):
         raise Invalid(f"{HEADER} has 1 to 128 visible ASCII characters. Nothing was done.", remedy=["use a random string"])
     keys, who, asked = _keys(), g.who.actor, _fingerprint()
-    end = web_state().clock.now() + FIRST_WAIT_SECONDS
+    end = time.monotonic() + FIRST_WAIT_SECONDS
     while (other := keys.begin(who, key, asked)) is not None:
         if not _waited(other, end):
             raise StillRunning("the first request with this key is still in progress.",
@@ -112,7 +113,7 @@ def _waited(other: Event, end: float) -> bool:
     if not waiting.acquire(blocking=False):
         return other.is_set()
     try:
-        return other.wait(max(0.0, end - web_state().clock.now()))
+        return other.wait(max(0.0, end - time.monotonic()))
     finally:
         waiting.release()
 
@@ -138,7 +139,7 @@ def _begin(who: str, key: str, asked: str) -> KeptAnswer | None:
     with web_state().pool.lend(who) as s:
         now = s.clock.utc()
         since = later(now, -KEYS_KEPT_SECONDS)
-        if _keys().is_due(web_state().clock.now()):
+        if _keys().is_due():
             s.ledger.forget_answers(before=since, most=MAX_KEYS_EACH)
         return s.ledger.begin_answer(who, key, asked, at=now, since=since)
 

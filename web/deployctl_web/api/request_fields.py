@@ -26,7 +26,7 @@ from deployctl.domain.inputs.names import (
     parse_image,
     parse_version,
 )
-from deployctl.domain.inputs.notes import NOTE, REASON, parse_note, parse_reason
+from deployctl.domain.inputs.plain_text import NOTE, REASON, parse_note, parse_reason
 from deployctl.domain.inputs.quantities import parse_amount, parse_count, parse_duration, parse_flag
 from deployctl.usecases.access.passwords import LONGEST, SHORTEST
 

@@ -6,6 +6,7 @@ A slow drip of bytes extends nothing. Limits are checked once a second, in the s
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -14,7 +15,6 @@ from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, WSGITask
 from waitress.utilities import BadRequest, Error
 
-from deployctl.ports import Clock
 from deployctl_web.http.admission import CONNECTION, Admission, AdmissionRefusal, Seat
 from deployctl_web.http.strict_head import StrictParser
 from deployctl_web.http.threads import Threads
@@ -69,7 +69,7 @@ class LimitedConnection(HTTPChannel):
 
     def __init__(self, server: Listener, sock: socket.socket, address: tuple[Any, ...], seat: Seat) -> None:
         self.admission, self.seat = server.admission, seat
-        self._phase, self._since = "head", server.clock.now()
+        self._phase, self._since = "head", time.monotonic()
         self._sent, self._sent_before, self._moved = 0, 0, self._since
         self._asked = False
         super().__init__(server, sock, address, server.adj, map=server.map)
@@ -165,8 +165,8 @@ def _is_silent(sock: socket.socket) -> bool:
 class Listener(TcpWSGIServer):
     """Accepts every connection immediately, and closes those without a seat."""
 
-    def __init__(self, app: Any, sock: socket.socket, adj: Any, admission: Admission, clock: Clock) -> None:
-        self.admission, self.clock = admission, clock
+    def __init__(self, app: Any, sock: socket.socket, adj: Any, admission: Admission) -> None:
+        self.admission = admission
         self.map: dict[int, Any] = {}
         super().__init__(app, self.map, True, sock, dispatcher=Threads(adj.threads), adj=adj, bind_socket=False,
                          sockinfo=(sock.family, sock.type, sock.proto, sock.getsockname()))
@@ -180,7 +180,7 @@ class Listener(TcpWSGIServer):
                 found = self.accept()
             except OSError:  # no file descriptor is left for it
                 if not self.admission.shed():
-                    self.clock.sleep(BREATH)
+                    time.sleep(BREATH)
                 return
             if found is None:
                 return
@@ -201,6 +201,6 @@ class Listener(TcpWSGIServer):
         sock.close()
 
     def maintenance(self, now: float) -> None:
-        moment = self.clock.now()
+        moment = time.monotonic()
         for connection in [*cast(dict[int, LimitedConnection], self.active_channels).values()]:
             connection.look(moment)

@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from itertools import chain
 from threading import Lock, Thread
+from time import monotonic
 from typing import cast
 
 from flask import Response, current_app, g
 
 from deployctl.errors import DeployctlError, EngineUnavailable
-from deployctl.ports import Clock, Services
+from deployctl.ports import Services
 from deployctl.usecases.view.thread_handover import Handover, Left
 from deployctl_web.pages.parts.bounded_call import CALL_SECONDS
 from deployctl_web.security.authorization import RightsChanged
@@ -64,7 +65,7 @@ def send(read: Read, *, what: str, mimetype: str, name: str = "") -> Response:
     """Return a response with everything that `read` yields; with `name` it is saved as a file. Raises what `read`
     raises before its first piece, EngineUnavailable if that takes long, and TooManyDownloads."""
     end = cast(Downloads, current_app.extensions.setdefault(DOWNLOADS_KEY, Downloads())).begin(g.who.actor)
-    reading = _DownloadReading(web_state().pool, web_state().clock, g.right, read, what)
+    reading = _DownloadReading(web_state().pool, g.right, read, what)
 
     def leave() -> None:
         reading.leave()
@@ -92,10 +93,9 @@ def _until_left(pieces: Iterable[str], leave: Callable[[], None]) -> Iterator[st
 class _DownloadReading:
     """One thread that reads, a few pieces ahead of the consumer."""
 
-    def __init__(self, pool: ServicesPool, clock: Clock, right: Right, read: Read, what: str) -> None:
+    def __init__(self, pool: ServicesPool, right: Right, read: Read, what: str) -> None:
         self._pool, self._right, self._read, self._what = pool, right, read, what
-        self._now = clock.now
-        self._until = self._now() + MAX_DOWNLOAD_SECONDS
+        self._until = monotonic() + MAX_DOWNLOAD_SECONDS
         self._pieces: Handover[str | DeployctlError | None] = Handover(MAX_PIECES_AHEAD)  # an error or None is the end
         Thread(target=self._run, name=f"download of {what}", daemon=True).start()
 
@@ -111,7 +111,7 @@ class _DownloadReading:
         return piece
 
     def rest(self) -> Iterator[str]:
-        while (piece := self.next(max(0.0, self._until - self._now()))) is not None:
+        while (piece := self.next(max(0.0, self._until - monotonic()))) is not None:
             if not self._right.holds():
                 raise self._why_over()
             yield piece
@@ -120,7 +120,7 @@ class _DownloadReading:
         self._pieces.leave()
 
     def _is_over(self) -> bool:
-        return self._pieces.has_left() or self._now() > self._until or not self._right.holds()
+        return self._pieces.has_left() or monotonic() > self._until or not self._right.holds()
 
     def _why_over(self) -> DeployctlError:
         if not self._right.holds():

@@ -10,6 +10,7 @@ import logging
 import resource
 import socket
 import sys
+import time
 from collections.abc import Callable, Sequence
 from ipaddress import ip_network
 from threading import Lock
@@ -26,8 +27,6 @@ from deployctl_web.security.proxy_headers import Forwarded
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
-
-    from deployctl.ports import Clock
 
 SERVER_THREADS = 48  # half of them may carry a stream each (MAX_STREAMS), and pages are served beside them
 TURN = 0.0005  # seconds that a thread runs before another one may: the one that accepts connections would wait Python's
@@ -70,9 +69,9 @@ def _room(wanted: int) -> int:
 class DashboardServer:
     """One server on a listening socket. `run` in a thread of its own; the others may be called from any."""
 
-    def __init__(self, app: WSGIApplication, sock: socket.socket, clock: Clock, proxies: Sequence[str] = (),
+    def __init__(self, app: WSGIApplication, sock: socket.socket, proxies: Sequence[str] = (),
                  limits: Limits = DEFAULT_LIMITS) -> None:
-        self._lock, self._waited, self._closed, self._clock = Lock(), False, False, clock
+        self._lock, self._waited, self._closed = Lock(), False, False
         room = _room(limits.connections)
         self.admission = Admission(replace(limits, connections=room, reserve=min(limits.reserve, room // 4)),
                                    tuple(map(ip_network, proxies)))
@@ -83,7 +82,7 @@ class DashboardServer:
             cleanup_interval=1, channel_request_lookahead=1,  # so that a browser's disconnect is noticed
             clear_untrusted_proxy_headers=False,  # Forwarded does, and waitress supports only one proxy
             ident=None, expose_tracebacks=False, log_socket_errors=False,
-            asyncore_use_poll=True), self.admission, clock)  # select supports no descriptor above 1024
+            asyncore_use_poll=True), self.admission)  # select supports no descriptor above 1024
         self._map = self._server.map
 
     def run(self) -> None:
@@ -101,10 +100,10 @@ class DashboardServer:
 
     def finish(self) -> None:
         """Wait a moment for requests in progress, then close every connection, which ends `run`."""
-        until = self._clock.now() + LAST_ANSWERS
+        until = time.monotonic() + LAST_ANSWERS
         self._end_threads()
-        while self._clock.now() < until and any(c.total_outbufs_len for c in [*self._server.active_channels.values()]):
-            self._clock.sleep(0.01)
+        while time.monotonic() < until and any(c.total_outbufs_len for c in [*self._server.active_channels.values()]):
+            time.sleep(0.01)
         self._in_loop(self._let_go)
 
     def close(self) -> None:

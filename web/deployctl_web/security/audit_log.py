@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from flask import g, request
 
 from deployctl.domain.host.denied_changes import MAX_DENIED_A_MINUTE, REFUSED, RefusedChange
@@ -43,7 +45,7 @@ def note_refusal(error: DeployctlError) -> DeployctlError:
         error.details.append(f"the audit log could not be written: {e.message}")
     if status_of(error) not in NOT_ALLOWED:
         return error
-    wait = web_state().refusals.count(who.person, web_state().clock.now())
+    wait = web_state().refusals.count(who.person, time.monotonic())
     return TooManyRefusals(wait) if wait else error
 
 

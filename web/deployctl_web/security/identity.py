@@ -33,7 +33,7 @@ def identify() -> None:
     else:
         _identify_browser()
     if g.who is not None:
-        g.right = Right(g.who, _asker(), web_state().pool, web_state().clock)
+        g.right = Right(g.who, _asker(), web_state().pool)
     if CONNECTION in request.environ:  # it is theirs now, not a stranger's: later connections do not displace it
         request.environ[CONNECTION].recognize(g.who.actor if g.who else None)
 

@@ -5,11 +5,12 @@ It does not matter which process ended the right, and an engine that hangs does 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from deployctl.dataclass import dataclass, field
 from deployctl.domain.host.access import Principal
-from deployctl.ports import Clock, Services
+from deployctl.ports import Services
 from deployctl_web.services_pool import ServicesPool
 
 RIGHTS_CHECK_SECONDS = 0.5  # seconds between two checks of the ledger
@@ -22,20 +23,19 @@ class Right:
     who: Principal
     ask: Callable[[Services], Principal | None]
     pool: ServicesPool
-    clock: Clock
     _now: Principal | None = field(init=False)
-    _read_at: float = field(init=False)
+    _read_at: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
-        self._now, self._read_at = self.who, self.clock.now()
+        self._now = self.who
 
     def present(self) -> Principal | None:
         """Return the present principal, None once the session or the token is over; at most RIGHTS_CHECK_SECONDS
         old."""
-        if self.clock.now() - self._read_at >= RIGHTS_CHECK_SECONDS:
+        if time.monotonic() - self._read_at >= RIGHTS_CHECK_SECONDS:
             with self.pool.lend(self.who.actor) as s:
                 self._now = self.ask(s)
-            self._read_at = self.clock.now()
+            self._read_at = time.monotonic()
         return self._now
 
     def holds(self) -> bool:

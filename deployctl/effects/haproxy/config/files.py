@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from pathlib import Path
-from typing import TYPE_CHECKING
 
+from deployctl.dataclass import dataclass
 from deployctl.effects.haproxy.process import find_binary, find_version
 from deployctl.effects.haproxy.socket import wire
 from deployctl.effects.haproxy.socket.answers import parse_version
-from deployctl.effects.haproxy.socket.connection import HaproxySockets
+from deployctl.effects.haproxy.socket.runtime import HaproxySockets
 from deployctl.effects.linux.whole_file import PART_SUFFIX, write_whole
 from deployctl.errors import ProxyUnavailable, Untrusted
+from deployctl.paths import Path
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.host.server import ServerSpec
     from deployctl.domain.inputs.names import AppName
@@ -190,3 +191,21 @@ def _write(path: Path, text: str) -> bool:
         return False
     write_whole(path, text)
     return True
+
+
+# -- what stands in a configuration ---------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class ServerLine:
+    """What a server line contains besides the address."""
+
+    id: int
+    bridge: str | None
+
+
+def find_server(config: str, name: str) -> ServerLine | None:
+    """Return the line of one server; None if the configuration does not have it."""
+    begins = config.find(f"\n  server {name} ")  # a switch waits for it, and the head is long
+    words = config[begins + 1 :].partition("\n")[0].split() if begins >= 0 else []
+    if words[3:4] != ["id"] or not words[4].isdecimal():
+        return None
+    return ServerLine(int(words[4]), words[-1] if "interface" in words else None)

@@ -8,7 +8,6 @@ machine's web server.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.trust import DroppedFront
@@ -16,6 +15,7 @@ from deployctl.effects.haproxy.master import members
 from deployctl.effects.haproxy.socket import wire
 from deployctl.effects.linux.port_holder import find_web_server
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.host.server import ServerSpec
     from deployctl.domain.proxy.traffic import TrafficTable

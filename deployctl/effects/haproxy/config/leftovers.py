@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from deployctl.domain.host.leftovers import Remains
 from deployctl.domain.inputs.names import AppName
 from deployctl.effects.haproxy.config import text as config
 from deployctl.effects.haproxy.config.trust import BY_HOST, trust_of
 from deployctl.effects.haproxy.socket import wire
+from deployctl.paths import Path
 from deployctl.pattern import pattern
 
 _ID = pattern(r"id (\d+) ")

@@ -7,10 +7,7 @@ of no use here: `eresp` counts one unanswered request twice, and an upload that 
 
 from __future__ import annotations
 
-import re
-
 from deployctl.domain.proxy.traffic import Counters, Precision, Recent
-from deployctl.pattern import pattern
 
 STICK_TABLE = "tally"
 RATE_SECONDS = 60  # seconds that the rates cover
@@ -58,14 +55,16 @@ def forget(server: str) -> str:
 
 
 # -- the reply ----------------------------------------------------------------------------------------------------
-_ROW = pattern(r"^0x\w+: key=(\S+) (.*)$", re.MULTILINE)
-_COLUMN = pattern(r"(\w+)(?:\(\d+\))?=(\d+)")
-
-
 def parse_table(reply: str) -> dict[str, Counters]:
     """Read `show table` by server; nothing from a worker that has no such table yet."""
-    return {found[1]: _counters({name: int(value) for name, value in _COLUMN.findall(found[2])})
-            for found in _ROW.finditer(reply)}
+    rows = (line.partition(": key=")[2].split() for line in reply.splitlines() if line.startswith("0x"))
+    return {row[0]: _counters(dict(map(_column, row[1:]))) for row in rows if row}
+
+
+def _column(cell: str) -> tuple[str, int]:
+    """Read `gpc0=3` or `gpc0_rate(10000)=3`; the period is no part of the name."""
+    name, _, value = cell.rpartition("=")
+    return name.partition("(")[0], int(value) if value.isdecimal() else 0
 
 
 def _counters(row: dict[str, int]) -> Counters:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from deployctl import __version__
 from deployctl.dataclass import dataclass
@@ -18,6 +17,7 @@ from deployctl.effects.haproxy.socket import wire
 from deployctl.errors import Invalid
 from deployctl.pattern import pattern
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.host.server import ServerSpec
     from deployctl.domain.proxy.traffic import Backend, TrafficTable
@@ -227,24 +227,6 @@ def binds_of(config: str) -> dict[str, tuple[str, int]]:
 def servers_of(config: str) -> dict[str, tuple[str, str]]:
     """Return the servers by name: each one's address, and the rest of its line."""
     return {found[1]: (found[2], found[3]) for found in _SERVER.finditer(config)}
-
-
-@dataclass(frozen=True, slots=True)
-class ServerLine:
-    """What a server line contains besides the address."""
-
-    id: int
-    bridge: str | None
-
-
-def find_server(config: str, name: str) -> ServerLine | None:
-    """Return the line of one server; None if the configuration does not have it."""
-    begins = config.find(f"\n  server {name} ")  # a switch waits for it, and the head is long
-    found = re.compile(r"  server \S+ \S+ id (\d+) (.*)").match(config, begins + 1) if begins >= 0 else None
-    if found is None:
-        return None
-    words = found[2].split()
-    return ServerLine(int(found[1]), words[-1] if "interface" in words else None)
 
 
 def needs_reload(former: str, wanted: str) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.trust import LOOPBACK_NETWORKS, ProxyTrust
@@ -16,6 +15,7 @@ from deployctl.effects.haproxy.socket import wire
 from deployctl.errors import Invalid
 from deployctl.pattern import pattern
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.host.server import ServerSpec
     from deployctl.domain.proxy.traffic import TrafficTable

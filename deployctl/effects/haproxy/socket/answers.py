@@ -61,10 +61,12 @@ def parse_map(reply: str) -> dict[str, str]:
 
 def parse_entry(reply: str) -> str | None:
     """Read `get map`; None if there is no such key."""
-    found = re.search(r'found=yes.*\bvalue="([^"]*)"', reply)
-    if found is None and "found=no" not in reply:
+    found = reply.partition("found=yes")[2].partition("\n")[0]
+    value, closed, _ = found.rpartition(' value="')[2].partition('"')
+    known = bool(closed) and ' value="' in found
+    if not known and "found=no" not in reply:
         raise SwitchRefused(f"HAProxy said: {reply.strip()}")
-    return found[1] if found else None
+    return value if known else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +103,14 @@ def parse_processes(reply: str) -> Processes:
     """Read `show proc` of the master."""
     present, _, past = reply.partition("# old workers")
     masters, workers = _rows(present, "master"), _rows(present, "worker")
-    failed = re.search(r"\[failed: (\d+)\]", reply)
+    failed = reply.partition("[failed: ")[2].partition("]")[0]
     counted = [line.split() for line in reply.splitlines() if line.split()[1:2] == ["worker"]]
     return Processes(
         outlived={int(row[0]): int(row[2]) for row in counted},
         master=masters[0] if masters else None,
         worker=workers[0] if workers else None,
         leaving=(*workers[1:], *_rows(past, "worker")),
-        failed=int(failed[1]) if failed else 0,
+        failed=int(failed) if failed.isdecimal() else 0,
     )
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
+from time import monotonic
 
 from deployctl.dataclass import dataclass
 from deployctl.domain.inputs.names import AppName, Version
@@ -16,7 +17,6 @@ from deployctl.usecases.clock_math import seconds_between
 from deployctl.usecases.view.logs import Printed, logs
 from deployctl_web.pages.parts.bounded_call import CALL_SECONDS, call_within
 from deployctl_web.pages.parts.times import clock
-from deployctl_web.state import web_state
 
 NAMES_WAIT_SECONDS = 0.3  # seconds that a page waits for what is merely nice to know
 MAX_LINES_SHOWN = 2000  # lines of a page
@@ -56,11 +56,10 @@ class ShownLine:
 
 def read(app: AppName, asked: LogQuery, actor: str) -> list[ShownLine]:
     """Return the last lines, oldest first. Raises EngineUnavailable if the engine does not respond in time."""
-    now = web_state().clock.now
-    until = now() + CALL_SECONDS + 1.0  # the waiting request has left by then
+    until = monotonic() + CALL_SECONDS + 1.0  # the waiting request has left by then
 
     def fetch(s: Services) -> Iterable[Printed]:
-        found = filter(filter_of(asked), _written(app, asked, s, lambda: now() > until))
+        found = filter(filter_of(asked), _written(app, asked, s, lambda: monotonic() > until))
         return last_of(found, lambda one: len(one.line.text), room=MAX_LINES_CHARACTERS, most=asked.n)
 
     return [ShownLine(one.line.at, one.version, one.release, one.name, level_of(one.line), one.line.text)

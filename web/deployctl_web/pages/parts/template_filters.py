@@ -13,7 +13,7 @@ from deployctl.domain.change.planner import spoken
 from deployctl.domain.durations import stopwatch, took
 from deployctl.domain.host.access import roles_text
 from deployctl.domain.host.actor import UNKNOWN, Actor, Via
-from deployctl.domain.images.same_image import short_digest
+from deployctl.domain.images.image_ref import short_digest
 from deployctl.domain.proxy.cookies import choice_cookie
 from deployctl.usecases.results import AppView, InstanceView
 from deployctl_web.pages.parts.links import preview_url, public_url
