@@ -119,11 +119,11 @@ class HaproxyUpkeep:
 
     def refresh_previews(self) -> None:
         """Update only the map of versions that header and cookie may select, file first: a hold does not need a whole
-        sync."""
+        sync. Nothing waits for the disk: after a power cut the next sync writes the file again from the ledger."""
         from deployctl.effects.haproxy.config import text as config
 
         entries = config.maps(self._table())[wire.KNOWN]
-        self._files.write_map(wire.KNOWN, entries)
+        self._files.write_map(wire.KNOWN, entries, durable=False)
         self._runtime.fill_map(wire.KNOWN, entries)
 
     def _reload_if_due(self, table: TrafficTable) -> tuple[int, ProxyUnavailable | None]:

@@ -97,8 +97,12 @@ class LedgerConnection:
     def execute(self, sql: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[sqlite3.Row]:
         if not self.raw.in_transaction:
             self._follow()
-        with sqlite_errors(self.path):
+        try:  # as `sqlite_errors` does: a context manager takes longer than many a statement
             return self.raw.execute(sql, values).fetchall()
+        except sqlite3.IntegrityError:
+            raise
+        except sqlite3.DatabaseError as e:
+            raise _translated(self.path, e) from e
 
     def stream(self, sql: str) -> Iterator[sqlite3.Row]:
         """Yield the rows one by one, inside a snapshot: for results that may be too large to hold."""

@@ -98,10 +98,10 @@ class HaproxyFiles:
     def write_routes(self, routes: Mapping[str, str]) -> bool:
         return self.write_map(wire.ROUTE, routes)
 
-    def write_map(self, name: str, entries: Mapping[str, str]) -> bool:
+    def write_map(self, name: str, entries: Mapping[str, str], *, durable: bool = True) -> bool:
         from deployctl.effects.haproxy.config import text as config
 
-        return _write(self._path(name), config.map_text(entries))
+        return _write(self._path(name), config.map_text(entries), durable=durable)
 
     def expected(self, table: TrafficTable) -> str:
         """Render haproxy.cfg with the token on disk, or with a fresh one if HAProxy has to reload for it."""
@@ -186,10 +186,10 @@ def _read(path: Path) -> str | None:
         return None
 
 
-def _write(path: Path, text: str) -> bool:
+def _write(path: Path, text: str, *, durable: bool = True) -> bool:
     if _read(path) == text:
         return False
-    write_whole(path, text)
+    write_whole(path, text, durable=durable)
     return True
 
 
