@@ -44,7 +44,7 @@ PARTS: dict[str, Part] = {
     "dashboard": ("The dashboard", lambda w, short: live.measure(
         w, clicks=5 if short else 20, looks=8 if short else 40, apps=20 if short else 200, seconds=5 if short else 20)),
     "serve": ("Serve beside 87d5f67", lambda _, short: serve_beside.measure(
-        apps=20 if short else 200, looks=8 if short else 40, settled=10 if short else 60)),
+        apps=20 if short else 200, looks=8 if short else 40, rounds=3 if short else 30, settled=10 if short else 60)),
 }
 
 

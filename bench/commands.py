@@ -6,29 +6,23 @@ engine. CPU is what the command's process spent, user and system. Nothing else o
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from http.client import HTTPConnection
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from bench.former import ROOT
-from bench.growth.apps import filled, watching
+from bench.growth.apps import filled
 from bench.table import Row
 from bench.world import World, world
 
 APP = "beside"
 CPU, WALL = "CPU ms", "ms"
-PORTS = (18_990, 18_991)
-PAUSE = 0.3  # seconds between two requests: what the one before left to do is done meanwhile
-GOAL, API_GOAL, APPS_GOAL = 0.40, 0.60, 1.20
+GOAL, APPS_GOAL = 0.40, 1.20
 MANY = 200
 COMMANDS = ("rollback", "undo", "status", "upgrade --dry-run")
 
@@ -74,13 +68,8 @@ def measure(*, former: Path, rounds: int, apps: int = MANY) -> list[Row]:
                   Build("this build", ROOT, second, (*plan, "--pull", "never")))
         for build in builds:
             _prepare(build)
-        _in_turns(builds, rounds, _commands)
-        with ExitStack() as stack:
-            asks = {build.name: stack.enter_context(_served(build, port))
-                    for build, port in zip(builds, PORTS, strict=True)}
-            _in_turns(builds, rounds, lambda build: _posted(build, asks[build.name]))
-    return [*(row for command in COMMANDS for row in _pair(command, builds, GOAL)),
-            *_pair("rollback by the API", builds, API_GOAL), *_status_of_many(builds, rounds, apps)]
+        in_turns(builds, rounds, _commands)
+    return [*(row for command in COMMANDS for row in pair(command, builds, GOAL)), *_status_of_many(builds, rounds, apps)]
 
 
 def _prepare(build: Build) -> None:
@@ -94,7 +83,7 @@ def _prepare(build: Build) -> None:
     build.took.clear()
 
 
-def _in_turns(builds: Sequence[Build], rounds: int, act: Callable[[Build], None]) -> None:
+def in_turns(builds: Sequence[Build], rounds: int, act: Callable[[Build], None]) -> None:
     for number in range(rounds):
         for build in builds if number % 2 else builds[::-1]:
             act(build)
@@ -105,59 +94,6 @@ def _commands(build: Build) -> None:
     build.run("status")
     build.run(*build.dry_run, told_as="upgrade --dry-run")
     build.run("undo", APP)
-
-
-# -- by the API -----------------------------------------------------------------------------------------------------
-@dataclass(frozen=True, slots=True)
-class Api:
-    """Where the dashboard of a build is, and a token that may deploy."""
-
-    port: int
-    secret: str
-
-    def ask(self, method: str, path: str, headers: Mapping[str, str] = {}) -> Any:
-        """Return the answer, which must be a good one, asked for on a connection of its own."""
-        with closing(HTTPConnection("127.0.0.1", self.port, timeout=10)) as connection:
-            connection.request(method, path, None if method == "GET" else "{}", {
-                "Authorization": f"Bearer {self.secret}", "Content-Type": "application/json", **headers})
-            answer = connection.getresponse()
-            body = answer.read()
-        if answer.status != 200:
-            raise RuntimeError(f"{path} was answered {answer.status}: {body.decode()}")
-        return json.loads(body)
-
-
-@contextmanager
-def _served(build: Build, port: int) -> Iterator[Api]:
-    home = build.home.settings.home
-    with build.home.settings.server_file.open("a") as file:
-        file.write(f"[web]\nlisten = {port}\n")
-    command = [*build.program, "--home", str(home), "-q", "token", "create", "bench", "--scope", "deploy"]
-    secret = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-    with watching(build.program, home):
-        api = Api(port, secret)
-        _wait(api)
-        yield api
-
-
-def _wait(api: Api) -> None:
-    until = time.monotonic() + 30
-    while time.monotonic() < until:
-        with suppress(ConnectionRefusedError):
-            api.ask("GET", "/api/v1/apps")
-            return
-        time.sleep(0.1)
-    raise RuntimeError("the dashboard does not answer")
-
-
-def _posted(build: Build, api: Api) -> None:
-    """Roll back by a request, and undo it."""
-    for verb in ("rollback", "undo"):
-        time.sleep(PAUSE)
-        revision = api.ask("GET", f"/api/v1/apps/{APP}")["apps"][0]["revision"]
-        began = time.perf_counter()
-        api.ask("POST", f"/api/v1/apps/{APP}/{verb}", {"If-Match": f'"{revision}"'})
-        build.note(f"{verb} by the API", WALL, (time.perf_counter() - began) * 1000)
 
 
 # -- many apps --------------------------------------------------------------------------------------------------------
@@ -185,7 +121,7 @@ def _of(size: int) -> str:
     return f"status of {size}"
 
 
-def _pair(command: str, builds: Sequence[Build], goal: float) -> list[Row]:
+def pair(command: str, builds: Sequence[Build], goal: float) -> list[Row]:
     rows = []
     for unit in (CPU, WALL):
         before, now = (build.took.get((command, unit), []) for build in builds)

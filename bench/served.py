@@ -43,6 +43,11 @@ def _cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
+def cpu_ms(pid: int) -> float:
+    """Return the milliseconds that all threads of a process have run, those that ended included, to the nanosecond."""
+    return time.clock_gettime_ns(~pid << 3 | 2) / 1e6  # the clock of clock_getcpuclockid(3)
+
+
 def resident_mb(pid: int) -> float:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) / 1024

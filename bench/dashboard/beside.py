@@ -1,7 +1,9 @@
-"""`deployctl serve` beside that of a former build, in one run: the first byte of its pages, and its resident memory.
+"""`deployctl serve` beside that of a former build, in one run: the first byte of its pages, rollbacks by its API, and its
+resident memory.
 
 Pages are those of a home with 200 apps of ten versions whose Docker and HAProxy are in memory, each build in a process of
-its own, asked in turns. Memory is that of the real command over an engine that stands in, one minute after its start.
+its own, asked in turns. Rollbacks are real ones. Memory is that of the real command over an engine that stands in, one
+minute after its start.
 """
 
 from __future__ import annotations
@@ -19,12 +21,13 @@ from pathlib import Path
 from statistics import median
 
 from bench import former
+from bench.dashboard.api import measure_rollbacks
 from bench.dashboard.many_site import VERSIONS
 from bench.growth.apps import filled, watching
-from bench.served import resident_mb
+from bench.served import cpu_ms, resident_mb
 from bench.table import Row
 
-FIRST_BYTE, MEMORY = 0.6, 0.75  # of the former build's, at most
+FIRST_BYTE, API, MEMORY = 0.6, 0.6, 0.75  # of the former build's, at most
 APART = 0.25  # seconds between two looks: some meet a kept reading, some have it taken anew
 PORT = 20_999  # of the dashboard: below those of the apps
 
@@ -58,10 +61,11 @@ def _builds() -> Iterator[tuple[Build, Build]]:
         yield Build(former.COMMIT[:7], Path(folder)), Build("this build", former.ROOT)
 
 
-def measure(*, apps: int, looks: int, settled: float) -> list[Row]:
-    """Needs no engine, and DEPLOYCTL_FORMER_PYTHON (see former.python). `settled`: seconds from the start of `serve` until
-    its memory is read."""
-    return [*measure_pages_beside(apps=apps, looks=looks), *measure_memory_beside(settled=settled)]
+def measure(*, apps: int, looks: int, rounds: int, settled: float) -> list[Row]:
+    """Needs DEPLOYCTL_FORMER_PYTHON (see former.python), and for the rollbacks an engine. `settled`: seconds from the start
+    of `serve` until its memory is read."""
+    return [*measure_pages_beside(apps=apps, looks=looks), *measure_api_beside(rounds=rounds),
+            *measure_memory_beside(settled=settled)]
 
 
 def measure_pages_beside(*, apps: int, looks: int) -> list[Row]:
@@ -82,6 +86,15 @@ def measure_pages_beside(*, apps: int, looks: int) -> list[Row]:
         rows += _pair(what, "ms", *((build.name, build.took[name]) for build in builds), limit=limit)
         rows += _pair(f"{what}, CPU of the server", "ms", *((build.name, build.cpu[name]) for build in builds))
     return rows
+
+
+def measure_api_beside(*, rounds: int) -> list[Row]:
+    """Return what a rollback by the API takes in both builds, and their ratio."""
+    with _builds() as builds:
+        apis = measure_rollbacks([build.folder for build in builds], rounds=rounds)
+    names, what = [build.name for build in builds], "rollback by the API"
+    return [*_pair(what, "ms", *zip(names, (api.wall for api in apis), strict=True), limit=API),
+            *_pair(f"{what}, CPU of the server", "ms", *zip(names, (api.cpu for api in apis), strict=True))]
 
 
 def _pair(what: str, unit: str, before: tuple[str, list[float]], now: tuple[str, list[float]], *,
@@ -119,11 +132,6 @@ def _first_byte(site: Site, path: str) -> tuple[float, float]:
     if answer.status != 200:
         raise RuntimeError(f"{path} was answered {answer.status}: {body[:300]!r}")
     return ms, cpu_ms(site.pid) - before
-
-
-def cpu_ms(pid: int) -> float:
-    """Return the milliseconds that all threads of a process have run, those that ended included, to the nanosecond."""
-    return time.clock_gettime_ns(~pid << 3 | 2) / 1e6  # the clock of clock_getcpuclockid(3)
 
 
 # -- memory --------------------------------------------------------------------------------------------------------
