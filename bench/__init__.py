@@ -1,1 +1,1 @@
-"""Measures what docs/benchmarks.md promises: every figure side by side in one run. `python -m bench` runs all."""
+"""Measures what docs/benchmarks.md promises: all figures in one run. `python -m bench` runs everything."""

@@ -100,7 +100,7 @@ def _machine() -> str:
 
 
 def _written() -> dict[str, str]:
-    """Return the tables that the page has, by title: those that were not measured now stay."""
+    """Return the tables on the page, by title: those that were not measured now are kept."""
     sections = PAGE.read_text().split("\n### ")[1:]
     return {section.partition("\n")[0]: f"### {section.strip()}\n" for section in sections}
 
@@ -116,7 +116,7 @@ def _page(tables: dict[str, str]) -> str:
 
 
 def _titles() -> list[str]:
-    """Return the titles in the page's order: the long run stands behind the short one of its kind."""
+    """Return the titles in the page's order: the long run follows the short one of its kind."""
     titles = [*(title for title, _ in PARTS.values()), PAIRS]
     titles.insert(titles.index(PARTS["switches"][0]) + 1, LONG_RUN)
     return titles

@@ -1,6 +1,6 @@
-"""What the commands cost beside those of 0.1.0: in turns, in homes of their own, on the same engine.
+"""The cost of commands compared with 0.1.0: in turns, in homes of their own, on the same engine.
 
-CPU is what the command's own process spent; the wall time of an upgrade is told less the container's boot.
+CPU is that of the command's own process; the wall time of an upgrade excludes the container's boot.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Build:
     wall: dict[str, list[float]] = field(default_factory=dict)
 
     def run(self, *words: str, less: frozenset[str] | set[str] = frozenset()) -> None:
-        """Run a command that must succeed, and note what it took, less the steps of these kinds."""
+        """Run a command that must succeed, and record what it took, without the steps of these kinds."""
         command = [*self.program, "--home", str(self.home.settings.home), "-o", "json", *words]
         started = time.perf_counter()
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -69,7 +69,7 @@ def measure(present: World, *, rounds: int) -> list[Row]:
 
 
 def _once(build: Build, number: int) -> None:
-    """Upgrade to a release of its own, and go back: a changed configuration holds no version."""
+    """Upgrade to a release of its own, and roll back: a changed configuration holds no version."""
     file = build.home.settings.app_file(APP)
     text = file.read_text()
     file.write_text(text.replace("\n[health]", f'\n[env]\nROUND = "{number}"\n\n[health]'))

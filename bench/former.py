@@ -1,4 +1,4 @@
-"""The build that 0.1.0 was, taken out of this checkout's history, to be run beside the present one."""
+"""The build of 0.1.0, taken from this checkout's history, to be run beside the present one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 COMMIT = "87d5f67d98a1122c5dcf4f21c6f0f11c8dfc417f"  # the last commit of 0.1.0
 ROOT = Path(__file__).parents[1]
-# Modules that a script run by either build imports: as they are called here → as they were then, both below `deployctl`.
+# Modules that a script run by either build imports: their names here → their names then, both below `deployctl`.
 NAMES = {
     "config.settings": "settings",
     "domain.change.deployment": "domain.deployment",
@@ -36,8 +36,8 @@ _START = "import sys; sys.path.insert(0, sys.argv.pop(1)); from deployctl.__main
 
 
 def unpack(folder: Path, *paths: str) -> str | None:
-    """Write these of the former build's files there, its packages unless others are named; None when done, else why that
-    cannot be."""
+    """Write these files of the former build there, its packages unless others are named; None if done, else why that is
+    not possible."""
     asked = ["git", "-C", str(ROOT), "-c", f"safe.directory={ROOT}", "archive", COMMIT, *(paths or ("deployctl", "web"))]
     try:
         done = subprocess.run(asked, capture_output=True, check=False)
@@ -51,15 +51,15 @@ def unpack(folder: Path, *paths: str) -> str | None:
 
 
 def script(build: Path, text: str) -> str:
-    """Return a script of ours as that build can run it: the former one calls some of what it imports by other names."""
+    """Return a script of ours as that build can run it: the former one has other names for some of its imports."""
     for now, then in NAMES.items() if build != ROOT else ():
         text = text.replace(f"from deployctl.{now} import ", f"from deployctl.{then} import ")
     return text
 
 
 def python(build: Path = ROOT) -> str:
-    """Return what runs a build. The former one's dashboard needs libraries that this one does without: for it
-    DEPLOYCTL_FORMER_PYTHON names the interpreter of an environment that its own bin/setup made."""
+    """Return the interpreter for the build. The former one's dashboard needs libraries that this one does without: for
+    it DEPLOYCTL_FORMER_PYTHON names the interpreter of an environment that its own bin/setup created."""
     return os.environ.get("DEPLOYCTL_FORMER_PYTHON", sys.executable) if build != ROOT else sys.executable
 
 

@@ -1,7 +1,7 @@
 """A million requests with a switch each second: half on kept connections, half on a connection each.
 
-Takes about 85 minutes. A line a minute on standard error says how far it is; Ctrl-C ends it after the switch that is
-under way, and the figures so far are printed.
+Takes about 85 minutes. A line a minute on standard error shows progress; Ctrl-C ends it after the switch in progress,
+and the figures so far are printed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from deployctl.usecases.change.undo import undo
 from deployctl.usecases.change.upgrade import upgrade
 
 APP = AppName("long")
-FIRST = 1  # the release that v1 is
+FIRST = 1  # v1's release
 REQUESTS = 1_000_000
 RATE = 200.0  # requests a second, of both kinds of visitors together
 PACE = 1.0  # seconds from the start of one switch to that of the next
@@ -37,13 +37,13 @@ TOLD_EVERY = 60.0  # seconds between two lines of progress
 
 @dataclass(slots=True)
 class Switched:
-    """What the driver saw: how long each switch took, in milliseconds, and which failed."""
+    """What the driver measured: how long each switch took, in milliseconds, and which failed."""
 
     took_ms: list[float] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
 
     def note(self, switch: Callable[[], float]) -> None:
-        """A switch that fails is counted and the run goes on: what visitors meet then is the question."""
+        """A switch that fails is counted and the run continues: what clients get then is the question."""
         try:
             self.took_ms.append(switch())
         except DeployctlError as e:
@@ -66,7 +66,7 @@ def measure_long(world: World, *, requests: int) -> list[Row]:
 
 
 def _drive(world: World, switched: Switched, crowds: list[Visitors], stopped: threading.Event, seconds: float) -> None:
-    """Switch back and forth at the pace until the time is over or somebody stops it."""
+    """Switch back and forth at that rate until the time is over or it is stopped."""
     began = time.monotonic()
     due, told = began, began + TOLD_EVERY
     while due < began + seconds and not stopped.wait(max(0.0, due - time.monotonic())):
@@ -79,7 +79,8 @@ def _drive(world: World, switched: Switched, crowds: list[Visitors], stopped: th
 
 
 def _switch(world: World) -> float:
-    """Go to the version that is not live, with services of its own as a command would have; return the milliseconds."""
+    """Switch to the version that is not live, with services of its own as a command would have; return the
+    milliseconds."""
     with closing(world.services()) as s:
         app = s.ledger.find_app(APP)
         went_back = app is not None and app.active == FIRST
@@ -90,7 +91,7 @@ def _switch(world: World) -> float:
 
 @contextmanager
 def _told_to_stop() -> Iterator[threading.Event]:
-    """Yield what the first SIGINT or SIGTERM sets; the second one acts as it would have without this."""
+    """Yield an event that the first SIGINT or SIGTERM sets; the second one acts as it would have without this."""
     stopped, numbers = threading.Event(), (signal.SIGINT, signal.SIGTERM)
     former = {number: signal.getsignal(number) for number in numbers}
 

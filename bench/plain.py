@@ -1,4 +1,4 @@
-"""The plain way on the same image: stop the old container, start the other one on the same published port."""
+"""Plain Docker with the same image: stop one container, start the other one on the same published port."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench.world import IMAGE, World
 from deployctl.demo import stage
 from deployctl.demo.visitors import Visitors
 
-SETTLE = 1.5  # seconds of good answers before and after
+SETTLE = 1.5  # seconds of good responses before and after
 
 
 @dataclass(frozen=True, slots=True)

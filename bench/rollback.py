@@ -74,7 +74,7 @@ def _cli_memory(world: World, app: AppName) -> float:
 
 
 def _cold_once(world: World, app: AppName) -> float:
-    """Return what a rollback to a stopped release takes on top of starting and proving it."""
+    """Return what a rollback to a stopped release takes on top of starting it and checking its health."""
     s = world.services()
     stop(app, Version("v1"), s)
     moved = rollback(app, s, options=ChangeOptions(confirmed=True))
@@ -85,7 +85,7 @@ def _cold_once(world: World, app: AppName) -> float:
 
 @contextmanager
 def busy_engine(world: World) -> Iterator[None]:
-    """Create, start and remove containers in a process beside, one after the other."""
+    """Create, start and remove containers in a separate process, one after the other."""
     address = stage.engine(world.settings).address
     child = subprocess.Popen([sys.executable, "-I", "-c", BUSY, address, f"{IMAGE}:v1"], stdout=subprocess.PIPE)
     try:
@@ -94,5 +94,5 @@ def busy_engine(world: World) -> Iterator[None]:
         time.sleep(1)
         yield
     finally:
-        child.terminate()  # it removes what it made last
+        child.terminate()  # it removes what it created last
         child.wait(timeout=30)

@@ -1,4 +1,4 @@
-"""`deployctl serve` of a home as a process of its own, and what it takes from the machine."""
+"""`deployctl serve` of a home as a process of its own, and its resource usage."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def serving(world: World, *flags: str) -> Iterator[int]:
 
 
 def cpu_share(pid: int, seconds: float) -> float:
-    """Return the percentage of one core that the process used meanwhile."""
+    """Return the percentage of one core that the process used in that time."""
     before = _cpu_seconds(pid)
     time.sleep(seconds)
     return 100 * (_cpu_seconds(pid) - before) / seconds

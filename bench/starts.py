@@ -1,4 +1,4 @@
-"""What a command costs before it does anything, and what runs idle costs."""
+"""What a command costs before it does anything, and what idle processes cost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures as rows: median, p99, min–max, and the promise beside them."""
+"""Figures as rows: median, p99, min–max, and the promise."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from statistics import median
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One figure. `limit` is held against `judged` (median, p95, p99, max or min): at least it where `floor`, else at most."""
+    """One figure. `limit` is compared with `judged` (median, p95, p99, max or min): a lower bound if `floor`, else an
+    upper bound."""
 
     name: str
     unit: str

@@ -1,4 +1,4 @@
-"""What the watcher costs while all is well, and how long a loss lasts until visitors are served again."""
+"""What the watcher costs without drift, and how long a failure lasts until clients are served again."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def measure(world: World, *, apps: int, seconds: float, rounds: int) -> list[Row
         ports[name] = world.add_app(name)
         upgrade(name, Version("v1"), s)
     with serving(world, "--no-web") as pid:
-        time.sleep(5)  # its first look is over
+        time.sleep(5)  # its first check is over
         share, resident = cpu_share(pid, seconds), resident_mb(pid)
         killed = [_recovery(ports[FIRST], lambda: _kill_active(world)) for _ in range(rounds)]
         removed = [_recovery(ports[FIRST], lambda: _kill_active(world, remove=True)) for _ in range(rounds)]
@@ -46,13 +46,13 @@ def measure(world: World, *, apps: int, seconds: float, rounds: int) -> list[Row
 
 
 def _recovery(port: int, harm: Callable[[], None]) -> float:
-    """Do the harm, and return the seconds from then on until somebody who comes afterwards is served. HAProxy may
-    hold a visitor until the container is back."""
+    """Cause the failure, and return the seconds from then until a new client is served. HAProxy may hold a request
+    until the container is back."""
     _wait_served(port)
-    time.sleep(1)  # what was mended before has settled
+    time.sleep(1)  # the previous repair has settled
     began = time.perf_counter()
     harm()
-    time.sleep(0.1)  # what was killed is surely dead
+    time.sleep(0.1)  # what was killed has certainly died
     return _wait_served(port) - began
 
 

@@ -1,4 +1,4 @@
-"""A home of the benchmarks' own: fresh, short of path, taken apart at the end whatever happens."""
+"""A home of the benchmarks' own: fresh, with a short path, removed at the end whatever happens."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ COMMAND = [sys.executable, "-I", "-m", "deployctl"]
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """One whole process: its JSON answer, wall milliseconds, exit code."""
+    """One whole process: its JSON result, wall milliseconds, exit code."""
 
     answer: Mapping[str, Any]
     ms: float
@@ -55,7 +55,7 @@ class World:
         return services(self.settings, reporter=SilentReporter(), actor="bench")
 
     def add_app(self, name: str, *, image: str = IMAGE, extra: str = "", path: str = "/healthz") -> int:
-        """Write an app's file and return its stable port."""
+        """Write an app's file and return its public port."""
         guard = LinuxGuard()
         while guard.port_taken("127.0.0.1", self.next_port):
             self.next_port += 1
@@ -65,7 +65,7 @@ class World:
         return port
 
     def run(self, *words: str) -> Ran:
-        """Run the CLI as a person would, in a process of its own."""
+        """Run the CLI as a user would, in a process of its own."""
         command = [*COMMAND, "--home", str(self.settings.home), "-o", "json", *words]
         started = time.perf_counter()
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)

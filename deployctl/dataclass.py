@@ -1,10 +1,10 @@
-"""Dataclasses that cost next to nothing to define: a short command defines a hundred of them and makes ten.
+"""Dataclasses that cost almost nothing to define: a short command defines a hundred of them and creates ten instances.
 
-`dataclasses` writes and compiles five methods for each class and imports `inspect` for it: 1 to 3 ms a class, at
-every start. These share their methods, and compile an `__init__` only for a class of which many are made. What they
-offer is the part of `dataclasses` that this project uses, and type checkers take them for the real ones. The library
-itself (`dataclasses.fields`, pydantic, hypothesis) sees dataclasses, too: what it asks for is made on demand.
-ADR 0007 has the figures.
+`dataclasses` generates and compiles five methods for each class and imports `inspect` for it: 1 to 3 ms a class, at
+every start. These share their methods, and compile an `__init__` only for a class with many instances. They offer the
+part of `dataclasses` that this project uses, and type checkers treat them as the real ones. The library itself
+(`dataclasses.fields`, pydantic, hypothesis) sees dataclasses, too: what it needs is generated on demand. ADR 0007 has
+the figures.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 
-COMPILED_AFTER = 25  # instances: from there on a compiled `__init__` has earned what compiling it costs
+COMPILED_AFTER = 25  # instances: from here on a compiled `__init__` pays for its compilation
 _MISSING: Any = type("Missing", (), {"__repr__": lambda _: "MISSING", "__slots__": ()})()
 _PUT = object.__setattr__
 
@@ -30,7 +30,7 @@ class _FrozenInstanceError(AttributeError):
 
 
 class _Field:
-    """What is known of one field. `default` and `factory` are _MISSING where it has none."""
+    """What is known of one field. `default` and `factory` are _MISSING if it has none."""
 
     __slots__ = ("compare", "default", "factory", "init", "name", "repr", "type")
 
@@ -76,7 +76,7 @@ def _define(cls: type[T], *, frozen: bool, slots: bool, eq: bool) -> type[T]:
 
 
 def _own_fields(cls: type) -> dict[str, _Field]:
-    """Return the fields that the class itself names, by name, and leave their plain defaults on the class."""
+    """Return the fields that the class itself declares, by name, and leave their plain defaults on the class."""
     own: dict[str, _Field] = {}
     for name, annotation in cls.__annotations__.items():
         if str(annotation).startswith(("ClassVar", "typing.ClassVar")):
@@ -96,7 +96,7 @@ def _own_fields(cls: type) -> dict[str, _Field]:
 
 
 def _with_slots(cls: type[T], own: Iterable[str], body: Mapping[str, Any]) -> type[T]:
-    """Return the class made once more, with slots: they can only be given to a class while it is made."""
+    """Return the class created again, with slots: they can only be set at creation."""
     inherited = {slot for base in cls.__mro__[1:] for slot in base.__dict__.get("__slots__", ())}
     left_out = {*own, "__dict__", "__weakref__"}
     space = {name: value for name, value in cls.__dict__.items() if name not in left_out}
@@ -109,7 +109,7 @@ def _with_slots(cls: type[T], own: Iterable[str], body: Mapping[str, Any]) -> ty
 
 
 class _OnDemand:
-    """A class attribute that is made when somebody asks for it, and kept."""
+    """A class attribute that is created on first access, and kept."""
 
     __slots__ = ("kept", "make")
 
@@ -123,7 +123,7 @@ class _OnDemand:
 
 
 def _real_fields(cls: Any) -> dict[str, Field[Any]]:
-    """Return what `dataclasses` would know of the fields."""
+    """Return the fields as `dataclasses` would describe them."""
     import dataclasses
 
     found = {}
@@ -147,7 +147,7 @@ def _real_params(cls: Any) -> Any:
 
 # -- methods that all share --------------------------------------------------------------------------------------
 def _shared_methods(cls: type, known: tuple[_Field, ...], *, frozen: bool, eq: bool) -> dict[str, Any]:
-    """Return the methods that the class does not have of its own."""
+    """Return the methods that the class does not define itself."""
     methods: dict[str, Any] = {}
     compared = [one.name for one in known if one.compare]
     if eq:
@@ -157,7 +157,7 @@ def _shared_methods(cls: type, known: tuple[_Field, ...], *, frozen: bool, eq: b
     if frozen:
         methods |= {"__setattr__": _refuse_set, "__delattr__": _refuse_del, "__getstate__": _state,
                     "__setstate__": _restore}
-    # A hash that is None comes with an `__eq__` of the class's own: Python put it there.
+    # A hash that is None comes with the class's own `__eq__`: Python put it there.
     written = {name for name, value in cls.__dict__.items() if not (name == "__hash__" and value is None)}
     return {name: method for name, method in methods.items() if name not in written}
 
@@ -194,7 +194,7 @@ def _restore(self: Any, state: list[Any]) -> None:
 
 # -- making instances --------------------------------------------------------------------------------------------
 def _shared_init(cls: Any, known: Mapping[str, _Field]) -> Callable[..., None]:
-    """Return the `__init__` of the first instances: it reads the list of fields, and needs no compiling."""
+    """Return the `__init__` of the first instances: it iterates over the fields, and needs no compilation."""
     fields = [one for one in known.values() if one.init or one.factory is not _MISSING or one.default is not _MISSING]
     taken = [one for one in fields if one.init]
     _require_order(cls, taken)
@@ -240,7 +240,7 @@ def _default(cls: type, one: _Field) -> Any:
 
 
 def _compiled_init(cls: Any, fields: Iterable[_Field], *, then: bool) -> Callable[..., None]:
-    """Return the same `__init__` as a function of its own: three times as fast, and dear to make."""
+    """Return the same `__init__` as a function of its own: three times as fast, and expensive to create."""
     known: dict[str, Any] = {"_put": _PUT, "_missing": _MISSING}
     words, lines = ["self"], []
     for one in fields:
@@ -279,7 +279,8 @@ def _asdict(instance: Any) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Return the value with every dataclass in it as a dict; lists, tuples and dicts are copied, the rest is not."""
+    """Return the value with every dataclass in it as a dict; lists, tuples and dicts are copied, everything else is
+    not."""
     kind = value.__class__
     if kind is str or kind is int or value is None:
         return value

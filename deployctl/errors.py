@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """The live version of an app, as it is told beside a failure."""
+    """The live version of an app, as reported with a failure."""
 
     app: str
     version: str

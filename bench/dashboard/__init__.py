@@ -1,1 +1,1 @@
-"""The dashboard: `live` in a real browser, `many_apps` in memory, `beside` a former build."""
+"""The dashboard: `live` in a real browser, `many_apps` in memory, `beside` compared with a former build."""

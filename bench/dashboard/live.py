@@ -1,7 +1,9 @@
-"""The dashboard: from a click to the other version on the page, its API, its pages with many apps, and what it takes.
+"""The dashboard: from a click to the other version on the page, its API, its pages with many apps, and its resource
+usage.
 
-Clicks are made and timed in a real Chromium before a real `deployctl serve`, beside 20 open streams and 200 requests a second
-through HAProxy. The pages with many apps are of a home whose Docker and HAProxy are in memory: 400 containers do not fit here.
+Clicks are made and timed in a real Chromium against a real `deployctl serve`, with 20 open streams and 200 requests a
+second through HAProxy. The pages with many apps are of a home whose Docker and HAProxy are in memory: 400 containers do
+not fit here.
 """
 
 from __future__ import annotations
@@ -34,9 +36,9 @@ from tests.web.chromium import browser, find_chromium, new_context
 APP = AppName("clicked")
 RATE = 200.0  # requests a second through HAProxy
 STREAMS = 20
-PAUSE = 0.9  # seconds between two clicks: a button is inert for 0.7 s after a move
+PAUSE = 0.9  # seconds between two clicks: a button is inert for 0.7 s after a switch
 
-# Resolves with the milliseconds from the click to the first look of the page at the other version.
+# Resolves with the milliseconds from the click until the page first shows the other version.
 TIMED = """() => {
     const live = () => document.querySelector('article.slot.live h3 a')?.textContent, before = live();
     window.timed = new Promise(done => {
@@ -54,7 +56,7 @@ TIMED = """() => {
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the dashboard of the benchmark is, and a token that may deploy."""
+    """The address of the benchmark's dashboard, and a token that may deploy."""
 
     port: int
     secret: str
@@ -73,7 +75,7 @@ def measure(world: World, *, clicks: int, looks: int, apps: int, seconds: float)
     place, url = _prepare(world)
     with serving(world) as pid:
         _wait_answered(place)
-        time.sleep(5)  # the watcher's first look is over
+        time.sleep(5)  # the watcher's first check is over
         alone = cpu_share(pid, seconds), resident_mb(pid)
         with ExitStack() as stack:
             visitors = stack.enter_context(Visitors(url, RATE))
@@ -127,7 +129,7 @@ def _wait_answered(place: Place) -> None:
 
 @contextmanager
 def _streams(place: Place, number: int) -> Iterator[None]:
-    """Keep so many streams open, each read by a thread as a browser would."""
+    """Keep that many streams open, each read by a thread as a browser would."""
     with ExitStack() as stack:
         for _ in range(number):
             connection = stack.enter_context(closing(HTTPConnection("127.0.0.1", place.port, timeout=60)))
@@ -140,7 +142,7 @@ def _streams(place: Place, number: int) -> Iterator[None]:
 
 
 def _read_on(lines: Iterator[bytes]) -> None:
-    with suppress(OSError, ValueError, AttributeError):  # it was closed: the measuring is over
+    with suppress(OSError, ValueError, AttributeError):  # it was closed: the measurement is over
         for _line in lines:
             pass
 
@@ -180,7 +182,8 @@ def _click(page: Page) -> float:
 
 
 def _typed(page: Page, world: World) -> float:
-    """Switch as a command does, and return the milliseconds from its end until the page shows it: 0 when that was before."""
+    """Switch as a command does, and return the milliseconds from its end until the page shows it: 0 if that was
+    before."""
     s = world.services()
     page.evaluate(TIMED)
     rollback(APP, s)
@@ -194,7 +197,8 @@ def _typed(page: Page, world: World) -> float:
 
 
 def _posted(place: Place, world: World) -> float:
-    """Roll back by the API on a connection of its own, and undo it; what the one before left to do is done meanwhile."""
+    """Roll back by the API on a connection of its own, and undo it; background work of the one before finishes in
+    between."""
     took = 0.0
     for verb in ("rollback", "undo"):
         time.sleep(PAUSE)

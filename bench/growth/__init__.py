@@ -1,7 +1,7 @@
-"""What grows with the past, with the number of apps and with what is refused: this build beside 0.1.0.
+"""What grows with the history, with the number of apps and with rejected requests: this build compared with 0.1.0.
 
-Each piece measures both builds at several sizes, in homes of their own. Where a cost should not depend on the size, the
-exponent says whether it does: 0 is flat, 1 in step with the size.
+Each module measures both builds at several sizes, in homes of their own. If a cost should not depend on the size, the
+exponent shows whether it does: 0 is constant, 1 is proportional.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What many apps cost over an engine that stands in: the watcher while all is well, and the Server page's findings."""
+"""What many apps cost on a simulated engine: the watcher without drift, and the Server page's findings."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from deployctl.testing.silent_reporter import SilentReporter
 from deployctl.usecases.setup.doctor import findings
 
 FILL = Path(__file__).with_name("many.py")  # run by either build
-SIZES, ROUND = (50, 200, 1_000), 60.0  # apps; seconds within which all is looked at once
+SIZES, ROUND = (50, 200, 1_000), 60.0  # apps; seconds within which everything is checked once
 SHORT = (20, 100)
-SERVED, FOUND = 200, 500  # apps, and milliseconds of CPU for what the Server page and `doctor` tell of them
+SERVED, FOUND = 200, 500  # apps, and milliseconds of CPU for what the Server page and `doctor` report on them
 GOAL = 2.0  # percent of a core at the largest size
 WITH = "import sys; sys.path.insert(0, sys.argv.pop(1)); exec(compile(sys.stdin.read(), 'many.py', 'exec'))"
 
@@ -44,14 +44,14 @@ def measure(short: bool) -> list[Row]:
 
 
 def share_of(build: Path, apps: int, seconds: float) -> float:
-    """Return what a watcher of so many apps takes, in percent of a core, once its first look is over."""
+    """Return what a watcher of that many apps takes, in percent of a core, once its first check is over."""
     with filled(build, apps) as home, watching(former.program(build), home, "--no-web") as pid:
-        time.sleep(20 + apps / 50)  # its first look, for which it asks for each container
+        time.sleep(20 + apps / 50)  # its first check, for which it inspects each container
         return cpu_share(pid, seconds)
 
 
 def findings_of(apps: int) -> list[float]:
-    """Return how many milliseconds of its own time the Server page's findings take of a home with so many apps."""
+    """Return how many milliseconds of its own time the Server page's findings take in a home with that many apps."""
     with filled(former.ROOT, apps) as home, closing(services(Settings(home), reporter=SilentReporter(), actor="bench")) as s:
         try:
             return [_found(s, apps) for _ in range(10)]
@@ -69,7 +69,7 @@ def _found(s: Services, apps: int) -> float:
 
 @contextmanager
 def filled(build: Path, apps: int) -> Iterator[Path]:
-    """Yield a home of so many apps, whose engine answers at its `engine.sock`."""
+    """Yield a home with that many apps, whose engine responds at its `engine.sock`."""
     with tempfile.TemporaryDirectory(prefix="dctl-") as folder:
         home = Path(folder).resolve()
         said = subprocess.run([sys.executable, "-I", "-c", WITH, str(build), str(home), str(apps)], check=True, text=True,
@@ -102,6 +102,6 @@ def watching(program: Sequence[str], home: Path, *flags: str) -> Iterator[int]:
 
 
 def _end_haproxy(home: Path) -> None:
-    """HAProxy outlives whoever watches it."""
+    """HAProxy outlives its watcher."""
     with suppress(OSError, ValueError):
         os.kill(int((Settings(home).haproxy_dir / "haproxy.pid").read_text()), signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""Both builds, each in a home of its own on the same engine, and what one of their commands spends."""
+"""Both builds, each in a home of its own on the same engine, and what one of their commands costs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bench.world import World, world
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """One whole process: its JSON answer, exit code, CPU milliseconds (user and system)."""
+    """One whole process: its JSON result, exit code, CPU milliseconds (user and system)."""
 
     answer: Any
     code: int
@@ -34,7 +34,7 @@ class Build:
     home: World
 
     def run(self, *words: str) -> Spent:
-        """Run a command as a person would. What it spends is told without its children's share."""
+        """Run a command as a user would. Its cost excludes its children's share."""
         command = [*self.program, "--home", str(self.home.settings.home), "-o", "json", *words]
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         with process:
@@ -46,7 +46,7 @@ class Build:
 
 @contextmanager
 def both() -> Iterator[tuple[Build, Build]]:
-    """Yield 0.1.0 and this build, with empty homes. RuntimeError where this clone does not have that commit."""
+    """Yield 0.1.0 and this build, with empty homes. Raises RuntimeError if this clone does not have that commit."""
     with tempfile.TemporaryDirectory(prefix="dctl-former-") as folder, world() as first, world() as second:
         if why := former.unpack(Path(folder)):
             raise RuntimeError(why)

@@ -14,7 +14,7 @@ Measured = Mapping[int, Sequence[float]]  # size → its values
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """What is promised of this build, each at most: the exponent, the slope, the median at the largest size."""
+    """What is promised for this build, each an upper bound: the exponent, the slope, the median at the largest size."""
 
     exponent: float | None = None
     slope: float | None = None
@@ -28,12 +28,12 @@ def exponent(measured: Measured) -> float:
 
 
 def slope(measured: Measured) -> float:
-    """Return how much one more of the size adds: least squares of the medians."""
+    """Return how much one more unit of the size adds: least squares of the medians."""
     return linear_regression(list(measured), [median(values) for values in measured.values()]).slope
 
 
 def rows(what: str, unit: str, per: str, before: Measured, now: Measured, promise: Promise) -> list[Row]:
-    """Return a row for each build and size, then exponents and slopes. `per` says what the size counts: "releases"."""
+    """Return a row for each build and size, then exponents and slopes. `per` is what the size counts: "releases"."""
     found = []
     for name, measured, judged in (("0.1.0", before, Promise()), ("this build", now, promise)):
         largest = max(measured)

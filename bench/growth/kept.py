@@ -1,4 +1,5 @@
-"""What the ledger and its copies take: after many moves of traffic, one each half an hour, and after many refused changes.
+"""The size of the ledger and its backups: after many switches of traffic, one each half hour, and after many rejected
+changes.
 
 Each build writes into a ledger of its own as its commands and its dashboard do; no engine is needed.
 """
@@ -15,7 +16,7 @@ from bench import former
 from bench.growth.curve import Promise, rows
 from bench.table import Row
 
-# Run by each build. The copies of the last two days are all made, of the days before those one a day: others are gone by then.
+# Run by each build. Backups of the last two days are all made, of earlier days one a day: others are deleted by then.
 _DRIVER = """
 import json, sys, tempfile
 from datetime import UTC, datetime, timedelta
@@ -74,8 +75,8 @@ with tempfile.TemporaryDirectory(prefix="dctl-bench-") as home:
     print(json.dumps({"moves": moves, "refused": refused}[sys.argv[2]](home, int(sys.argv[3]))))
 """
 
-FLAT = 0.3  # an exponent below which a size does not depend on the number
-Told = dict[int, list[float]]  # number → MB of the ledger, MB of its copies, how many copies
+FLAT = 0.3  # an exponent below which a size counts as independent of the number
+Told = dict[int, list[float]]  # number → MB of the ledger, MB of its backups, how many backups
 
 
 def measure(short: bool) -> list[Row]:

@@ -1,6 +1,6 @@
-"""Fill a home with apps, each serving one version, over an engine in memory: run with the packages of either build.
+"""Fill a home with apps, each with one live version, on an engine in memory: run with the packages of either build.
 
-Words: the home, how many apps. It prints what the engine has, for `stand_in.py`.
+Arguments: the home, how many apps. It prints what the engine has, for `stand_in.py`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SERVER = '[network]\nreach = "loopback"\n[ports]\nrange = "30000-39999"\n'
 
 
 class HurriedClock(SystemClock):
-    """Time as it is, which nobody waits for: what is probed in memory answers at once."""
+    """Real time without waiting: what is probed in memory responds immediately."""
 
     def sleep(self, seconds: float) -> None:
         """Return at once."""
@@ -42,8 +42,8 @@ def fill(home: Path, apps: int) -> dict[str, Any]:
     settings.server_file.write_text(SERVER)
     real = services(settings, reporter=SilentReporter(), actor="bench")
     ledger: Any = real.ledger
-    ledger.db.raw.execute("pragma synchronous = off")  # nothing of it has to outlast a power cut
-    engine: Any = FakeEngine(getattr(ledger, "identity", str(home)), clock=FakeClock())  # 0.1.0 knew a home by its path
+    ledger.db.raw.execute("pragma synchronous = off")  # nothing of it has to survive a power cut
+    engine: Any = FakeEngine(getattr(ledger, "identity", str(home)), clock=FakeClock())  # 0.1.0 identified a home by its path
     traffic = FakeTraffic(lambda: real.ledger.table(bridged=False))
     traffic.ensure_up()
     s = replace(real, engine=engine, traffic=traffic, prober=FakeProber(), guard=FakeGuard(), clock=HurriedClock())
@@ -57,7 +57,7 @@ def fill(home: Path, apps: int) -> dict[str, Any]:
         engine.images.add(f"acme/{name}:v1", image=Image(plain.digest, plain.architecture, plain.os, plain.size,
                                                          command=("serve",), ports=(8080,)))
         upgrade(name, Version("v1"), s)
-        file.unlink()  # each one is judged with all others: that is not what is measured here
+        file.unlink()  # each one is checked against all others: that is not what is measured here
     for file, text in files.items():
         file.write_text(text)
     tags = {tag.partition(":")[0]: tag for tag in engine.kept_tags()}

@@ -1,6 +1,5 @@
-"""A long past, written into a ledger as if it had happened: releases, moves of traffic, deployments with their steps, and
-events that hold together. No container is made: what came between has long been pruned.
-"""
+"""A long history, written into a ledger as if it had happened: releases, switches of traffic, deployments with their
+steps, and a valid event chain. No container is created: those in between have long been pruned."""
 
 from __future__ import annotations
 
@@ -21,8 +20,8 @@ Row = dict[str, Any]
 
 
 def lengthen(ledger: Path, app: str, *, releases: int, events: int) -> None:
-    """Let the app have so many releases, and the home so many events, at least. What is active and what stands by have
-    served last all the same. Nobody may have the ledger open."""
+    """Give the app at least that many releases, and the home that many events. Active and standby releases still served
+    last. Nothing else may have the ledger open."""
     with closing(sqlite3.connect(ledger)) as db, db:
         db.row_factory = sqlite3.Row
         first, last = _release(db, app, "asc"), _last_change(db, app)
@@ -40,7 +39,7 @@ def lengthen(ledger: Path, app: str, *, releases: int, events: int) -> None:
 
 
 def _moves(last: Row, between: range) -> Iterator[Row]:
-    """Yield the upgrades to all `between`, then to what stood by and to what serves."""
+    """Yield the upgrades to all `between`, then to the standby and to the live release."""
     if not between:
         return
     chain, source = json.loads(last["chain"]), last["target"]

@@ -1,5 +1,5 @@
-"""What `serve` keeps of calls that come to nothing, with 600 releases in the ledger: refused rollbacks, then many calls of
-all kinds, streams and failing upgrades among them, and what the last half of those adds."""
+"""What `serve` keeps of calls that fail, with 600 releases in the ledger: rejected rollbacks, then many calls of all
+kinds, including streams and failing upgrades, and what the last half of those adds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bench.table import Row
 from tests.support import free_port
 
 APP, RELEASES, REFUSED = "refused", 600, 250
-MIXED, SHORT = 10_000, 3_000  # fewer, and what is made once is still being made in the last half
+MIXED, SHORT = 10_000, 3_000  # with fewer, what is created once is still being created in the last half
 MOST_REFUSED, MOST_HALF = 20, 5  # MB
 
 
@@ -32,7 +32,7 @@ class Served:
     secret: str
 
     def ask(self, method: str, path: str, body: object = None, *, most: int | None = None, at: str = "*") -> int:
-        """Return the status. No more than `most` bytes of the answer are read before it is hung up."""
+        """Return the status. At most `most` bytes of the response are read before disconnecting."""
         connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request(method, path, None if body is None else json.dumps(body), {
@@ -44,7 +44,7 @@ class Served:
             connection.close()
 
     def rollback(self) -> int:
-        """Ask for one at a revision that is long past: 412."""
+        """Request one at an outdated revision: 412."""
         return self.ask("POST", f"/api/v1/apps/{APP}/rollback", {"yes": True}, at='"1"')
 
 
@@ -62,7 +62,7 @@ def measure(short: bool) -> list[Row]:
 
 
 def _of(build: Build, calls: int) -> tuple[float, float, int]:
-    """Return what refused rollbacks added, what the last half of all calls added, and how many these were."""
+    """Return what rejected rollbacks added, what the last half of all calls added, and how many these were."""
     home = build.home
     home.add_app(APP)
     port = free_port()
@@ -75,7 +75,7 @@ def _of(build: Build, calls: int) -> tuple[float, float, int]:
     with _serving(build) as pid:
         served = Served(pid, port, secret)
         _wait_answered(served)
-        _repeat(served.rollback, 5)  # what is made once
+        _repeat(served.rollback, 5)  # what is created once
         before = resident_mb(pid)
         _repeat(served.rollback, REFUSED)
         refused = resident_mb(pid) - before
@@ -86,7 +86,7 @@ def _of(build: Build, calls: int) -> tuple[float, float, int]:
 
 
 def _mixed(served: Served, calls: int) -> None:
-    """Ask for pages, answers, streams that are left, and changes that are refused or fail."""
+    """Request pages, responses, streams that are dropped, and changes that are rejected or fail."""
     missing = {"version": "none", "yes": True}
     kinds: tuple[Callable[[], int], ...] = (
         served.rollback,

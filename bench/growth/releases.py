@@ -1,4 +1,4 @@
-"""What a command spends after many releases: each with a deployment, its steps, a change of traffic and its event."""
+"""What a command costs after many releases: each with a deployment, its steps, a switch of traffic and its event."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HAProxy after many reloads, each with a connection that outlasts it: how many workers there are, and their memory."""
+"""HAProxy after many reloads, each with a connection that survives it: how many workers there are, and their memory."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from bench import former
 from bench.growth.curve import Promise, rows
 from bench.table import Row
 
-WORKERS = 4.0  # the one that takes traffic, and three that finish what they hold
+WORKERS = 4.0  # the one that receives traffic, and three that finish open requests
 FLAT = 0.3
 
 Told = dict[int, tuple[float, ...]]
 
-# Run by each build: an app that never answers, a visitor for each reload, and a reload as a changed listen makes one.
+# Run by each build: an app that never responds, a client for each reload, and a reload as a changed listen causes.
 _DRIVER = """
 import json, socket, sys, tempfile, threading, time
 from pathlib import Path

@@ -1,7 +1,8 @@
-"""An engine of a thousand containers that are not there: it answers over a Unix socket what Docker would, in its size.
+"""A simulated engine with a thousand containers: over a Unix socket it responds as Docker would, with responses of the
+same size.
 
-Only what a watcher asks while all is well. `answers.json` holds what Docker 20.10 said about one container of an app; each of
-ours differs in its names, labels and addresses.
+Only what a watcher requests without drift. `answers.json` has Docker 20.10's responses for one container of an app;
+each of ours differs in its names, labels and addresses.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ VERSION = {"Version": "20.10.24", "ApiVersion": "1.41", "Arch": "amd64", "Os": "
 
 
 class Engine:
-    """`containers` and `networks` are facts of ours, as JSON objects; `asked` counts the questions by path."""
+    """`containers` and `networks` are facts of ours, as JSON objects; `asked` counts the requests by path."""
 
     def __init__(self, containers: Sequence[Json], networks: Sequence[Json]) -> None:
         self.listed = _packed([_listed(one) for one in containers])
@@ -126,7 +127,7 @@ class _Server(socketserver.ThreadingUnixStreamServer):
 
 @contextmanager
 def standing_in(path: Path, told: Mapping[str, Sequence[Json]]) -> Iterator[Engine]:
-    """Answer on that socket while the block runs. `told` is what `many.py` wrote."""
+    """Serve on that socket while the block runs. `told` is what `many.py` wrote."""
     engine = Engine(told["containers"], told["networks"])
     with _Server(path, engine) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -1,4 +1,5 @@
-"""What commands spend at several lengths of the past, in both builds: CPU of the work alone, and of a whole process."""
+"""What commands cost with histories of several lengths, in both builds: CPU of the work alone, and of a whole
+process."""
 
 from __future__ import annotations
 
@@ -17,8 +18,8 @@ from bench.growth.past import lengthen
 from bench.table import Row
 
 APP = "past"
-FLAT = 0.3  # an exponent below which a cost does not depend on the size
-MORE = 1.3  # times what a rollback with a short past spends
+FLAT = 0.3  # an exponent below which a cost counts as independent of the size
+MORE = 1.3  # times the cost of a rollback with a short history
 
 # Run by each build: the verbs of one home, each with services of its own, as commands have. CPU milliseconds.
 _DRIVER = """
@@ -60,7 +61,7 @@ class Cost:
 
 
 def measure(per: str, sizes: Sequence[int], length: Callable[[int], Mapping[str, int]], rounds: int) -> list[Row]:
-    """Return the rows of a past that grows; `length` says how many releases and events it has at each size."""
+    """Return the rows of a growing history; `length` returns how many releases and events it has at each size."""
     with both() as builds:
         before, now = (_cost(build, sizes, length, rounds) for build in builds)
     found = []

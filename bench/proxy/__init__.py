@@ -1,1 +1,1 @@
-"""HAProxy as a home runs it: what the public address, the tally and the handling of cookies cost."""
+"""HAProxy as a home runs it: the cost of the public address, the request counts and the handling of cookies."""

@@ -1,6 +1,6 @@
-"""What it costs HAProxy to keep our cookies from apps: CPU of its process for a request, with those rules and without.
+"""What keeping our cookies from apps costs HAProxy: CPU of its process per request, with those rules and without.
 
-Of visitors without a cookie, with cookies of the app's own, and of somebody who is signed in to the dashboard.
+For clients without a cookie, with cookies of the app's own, and signed in to the dashboard.
 """
 
 from __future__ import annotations

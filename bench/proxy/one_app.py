@@ -1,6 +1,6 @@
-"""A HAProxy in the foreground that carries one app as a home's does, and what it spends on each request.
+"""A HAProxy in the foreground that routes to one app as a home's does, and what it spends on each request.
 
-The app is a HAProxy that answers at once.
+The app is a HAProxy that responds immediately.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from deployctl.effects.haproxy.home import HaproxyHome
 from deployctl.effects.haproxy.process import find_binary
 
 APP = AppName("shop")
-BURST = 20  # requests that a visitor sends at a time: the client is not what is measured
+BURST = 20  # requests that a client sends at a time: the client is not what is measured
 ANSWERING = """defaults
   mode http
   timeout client 60s
@@ -47,7 +47,7 @@ class OneApp:
         self.pid = stack.enter_context(_running(home.config, self.port))
 
     def cpu(self, requests: int, more: str = "") -> float:
-        """Return the microseconds of CPU that each of so many requests took. `more` are lines of its head."""
+        """Return the microseconds of CPU for each of that many requests. `more` are lines of its head."""
         asked = f"GET / HTTP/1.1\r\nHost: shop\r\nUser-Agent: bench\r\n{more}\r\n".encode() * BURST
         before = _spent(self.pid)
         with socket.create_connection(("127.0.0.1", self.port), timeout=10) as visitor:

@@ -1,4 +1,4 @@
-"""What the public address costs against a plain HAProxy straight to the container, and HAProxy's own memory."""
+"""The cost of the public address compared with a plain HAProxy straight to the container, and HAProxy's own memory."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ backend apps
 
 
 def measure(world: World, *, rounds: int, seconds: int) -> list[Row]:
-    """Interleave both paths; a ratio is of neighbours in time. Needs wrk."""
+    """Alternate between both paths; a ratio is of neighbours in time. Needs wrk."""
     with load_fast_image(world):
         app = AppName("fast")
         stable, plain = world.add_app(app, image=FAST_IMAGE), world.add_app("unused")
@@ -86,7 +86,7 @@ def _plain_haproxy(port: int, address: str, bridge: str) -> Iterator[None]:
 
 
 def _memory() -> list[Row]:
-    """Return the memory of an idle HAProxy that carries 100 apps with 3 versions each."""
+    """Return the memory of an idle HAProxy that routes to 100 apps with 3 versions each."""
     folder = Path(tempfile.mkdtemp(prefix="dctl-bench-"))
     backends = tuple(
         Backend(AppName(f"app-{a}"), r, Version(f"v{r}"), a * 3 + r, "127.0.0.1", 9, None, preview=True)

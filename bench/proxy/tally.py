@@ -1,6 +1,7 @@
-"""What counting each request costs HAProxy: CPU of its process for a request, with the tally and without its rules.
+"""What counting each request costs HAProxy: CPU of its process per request, with the request counts and without their
+rules.
 
-Both carry the same app, in turns, so that a figure is of neighbours in time.
+Both route to the same app, in turns, so that a figure is of neighbours in time.
 """
 
 from __future__ import annotations

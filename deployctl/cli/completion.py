@@ -39,7 +39,7 @@ def script(root: click.Command, shell: str) -> str:
 
 
 def complete(root: click.Command, session: CommandCall) -> int:
-    """Complete one TAB. The words come from the environment, where the script has put them."""
+    """Complete one TAB. The arguments come from the environment, where the script has put them."""
     shell, _, instruction = session.environ[VARIABLE].partition("_")
     if shell not in SHELLS or instruction not in {"complete", "source"}:
         return 1

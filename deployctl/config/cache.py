@@ -114,7 +114,7 @@ def _mark(texts: Iterable[str]) -> str:
 
 
 def _believed_last(kept: Path) -> FormerSpec:
-    """Return the last trusted result, whatever the file says by now; every default if it is unknown."""
+    """Return the last trusted result, whatever the file says now; every default if it is unknown."""
     try:
         last = _server(json.loads(json.loads(kept.read_text())["verdict"]))
     except (OSError, ValueError, KeyError, TypeError):

@@ -1,7 +1,7 @@
 """A home's files are trusted only if nobody but root and us can have written them, as with ssh and sudo: they name
 programs that we run, the engine, and what is deployed.
 
-A home that was named is checked like one that was found: whoever names it does not check its modes.
+A home that was named is checked like one that was found: users who name it do not check its modes.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""The demo's application: one file, standard library only, so that a container of it answers at once.
+"""The demo's application: one file, standard library only, so that its container responds immediately.
 
-It finishes what it has begun: told to stop (SIGTERM), it takes no new visitors, answers those who are in, and ends
-with 0. Every page carries `X-Version`: an answer without it was not given by this program.
+It finishes what it has begun: on SIGTERM it accepts no new connections, finishes open requests, and exits with 0.
+Every page carries `X-Version`: a response without it did not come from this program.
 
 PORT, HOST      where it listens; 8080 on every address
-VERSION, COLOR  what it shows; RELEASE is told beside the version when it is set
-FAULT=1/12      the built-in defect: one request in twelve, health questions excepted, gets a 500
+VERSION, COLOR  what it shows; RELEASE is added to the version if it is set
+FAULT=1/12      the built-in defect: one request in twelve, health checks excepted, gets a 500
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Durations as text, the same on the command line and on pages. static/js/dom.js repeats what a page keeps current by
-itself; a test compares the two."""
+"""Durations as text, the same on the command line and on pages. static/js/dom.js repeats what a page updates by itself;
+a test compares the two."""
 
 from __future__ import annotations
 
@@ -26,5 +26,5 @@ def took(ms: float) -> str:
 
 
 def stopwatch(seconds: float) -> str:
-    """Return a duration that still runs: 0:14."""
+    """Return a running duration: 0:14."""
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

@@ -35,7 +35,7 @@ class HealthGate:
     services: Services
     check: Callable[[], None]
     active: Release | None = None
-    just_seen: bool = False  # was running at its own address a moment ago: the first probe need not read that again
+    just_seen: bool = False  # was just seen running at its own address: the first probe need not read that again
     engine_away: bool = False  # already known: do not wait for it again
     transcript: Transcript = field(default_factory=Transcript)
     last: ProbeAnswer | None = None

@@ -55,8 +55,8 @@ def promotion(change: Row) -> HashedEvent:
 # -- verification --------------------------------------------------------------------------------------------------
 def find_faults(events: Iterable[Row], changes: Iterable[Row], gaps: Mapping[int, tuple[int, str]],
                 actives: Mapping[str, int | None]) -> list[str]:
-    """Return one sentence for each row that is missing or not as it was written. `gaps`: first id of folded events →
-    the last one's id and hash; `actives` is the active release of each app."""
+    """Return one sentence for each row that is missing or was modified. `gaps`: first id of folded events → the last
+    one's id and hash; `actives` is the active release of each app."""
     told: dict[tuple[str, int], Row] = {}
     faults = []
     for event, fault in _walked(events, gaps):

@@ -93,7 +93,7 @@ class EventRows:
         return dict(put_back) if put_back else None
 
     def find_faults(self) -> list[str]:
-        """Return one sentence for each row of the history that is not as it was written."""
+        """Return one sentence for each modified row of the history."""
         with self.db.snapshot():  # a promotion between the two reads would look like a fault
             folded = self.checkpoints()
             faults = find_faults(self._rows("events", "id"), self._rows("changes", "id"), folded.gaps,

@@ -35,8 +35,8 @@ class FoldRows(EventRows):
     """Removes rows from the tables `events` and `deployments`."""
 
     def fold_refusals(self, *, before: str, at: str, actor: str) -> Folded:
-        """Fold the next lines of rejected changes that were recorded before that time, or exceed the limit. What is not
-        as it was written stays where it is: a checkpoint must never hide it."""
+        """Fold the next lines of rejected changes that were recorded before that time, or exceed the limit. Modified
+        rows stay where they are: a checkpoint must never hide them."""
         from deployctl.domain.host.folding import BATCH
         from deployctl.ledger.checkpoint import of_refusals
 
@@ -110,7 +110,7 @@ class FoldRows(EventRows):
             [REPEATED_KEPT + REPEATED_SLACK, REPEATED_KEPT, limit])]
 
     def _due_refusals(self, before: str, *, limit: int) -> list[Row]:
-        """Return the lines that are too old, and those that exceed the limit: the oldest of whoever has most, so that
+        """Return the lines that are too old, and those that exceed the limit: the oldest of the user with most, so that
         nobody pushes out other users' attempts."""
         from deployctl.domain.host.folding import REFUSALS_KEPT, REFUSALS_SLACK
 
@@ -121,7 +121,7 @@ class FoldRows(EventRows):
         return [dict(row) for row in rows]
 
     def _runs(self, rows: Sequence[Row]) -> Iterator[list[Row]]:
-        """Yield the contiguous events, as far as they are as they were written."""
+        """Yield the contiguous events, up to the first modified one."""
         folded = self.checkpoints() if rows else None
         for _, group in groupby(enumerate(rows), lambda pair: pair[1]["id"] - pair[0]):
             run = [row for _, row in group]

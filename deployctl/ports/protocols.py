@@ -1,7 +1,7 @@
-"""What the engine, an instance, the clock, whoever looks on and the ledger must do: for type checkers, never at run time.
+"""What the engine, an instance, the clock, the reporter and the ledger must do: for type checkers, never at run time.
 
-Every `ensure_` may be repeated. Everything may raise a DeployctlError and nothing else.
-Milliseconds are floats named `ms`, other times are seconds; addresses and ids are text as Docker writes it.
+Every `ensure_` may be repeated. Everything may raise a DeployctlError and nothing else. Milliseconds are floats named
+`ms`, other times are seconds; addresses and ids are text as Docker writes it.
 """
 
 from __future__ import annotations
@@ -219,7 +219,7 @@ class Ledger(AccessBook, Protocol):
     def damages(self) -> list[str]:
         """Return what SQLite finds wrong with the file, every page and index of it."""
     def find_faults(self) -> list[str]:
-        """Return one sentence for each row of the history that is not as it was written. Reads all of it."""
+        """Return one sentence for each modified row of the history. Reads all of it."""
     def data_version(self) -> int:
         """Return a number that differs after another connection has written to the ledger."""
     def version(self) -> tuple[int, int, int]:

@@ -1,4 +1,5 @@
-"""What is read of the ledger and given back as it stands there: deployments, log lines, the audit, people and tokens."""
+"""Results that are read from the ledger and returned unchanged: deployments, log lines, the audit log, users and
+tokens."""
 
 from __future__ import annotations
 
@@ -39,7 +40,7 @@ class DeploymentList:
 
 @dataclass(frozen=True, slots=True)
 class StepRow:
-    """One step of a deployment, as the journal has it; `ok` is null while it runs."""
+    """One step of a deployment, from the journal; `ok` is null while it runs."""
 
     kind: str
     release: int | None
@@ -62,7 +63,7 @@ class DeploymentSteps:
 
 
 def list_deployments(app: AppName, s: Services, *, limit: int) -> DeploymentList:
-    """Return the last ones, the newest first. Raises NotFound for an app that was never here."""
+    """Return the last ones, newest first. Raises NotFound for an app that never existed here."""
     found = s.ledger.deployments(app, limit=limit)
     if not found:
         require_app(app, s)
@@ -70,7 +71,7 @@ def list_deployments(app: AppName, s: Services, *, limit: int) -> DeploymentList
 
 
 def find_deployment(number: int, s: Services) -> DeploymentSteps:
-    """Raises NotFound."""
+    """Return that deployment with its steps. Raises NotFound."""
     found = s.ledger.find_deployment(number)
     if found is None:
         raise no_such_deployment()
@@ -98,10 +99,10 @@ class RejectionList:
     lines: Sequence[Rejection]
 
 
-# -- people, tokens, and what they did ------------------------------------------------------------------------------------
+# -- users, tokens, and what they did -------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class AuditLine:
-    """One thing that was done or tried. `before` and `after` are revisions of the app's traffic."""
+    """One thing that was done or attempted. `before` and `after` are revisions of the app's traffic."""
 
     id: int
     at: At
@@ -135,7 +136,7 @@ class UserList:
 
 
 def count_sessions(users: Sequence[User], sessions: Sequence[SignIn]) -> UserList:
-    """Return the users, each with how many of these sessions are theirs."""
+    """Return the users, each with the number of their sessions."""
     return UserList(tuple(PersonListed(user, sum(one.user == user.name for one in sessions)) for user in users))
 
 
@@ -172,7 +173,7 @@ class TokenList:
 
 
 def with_state(tokens: Sequence[Token], *, now: str) -> TokenList:
-    """Return the tokens, each with whether it can be used now."""
+    """Return the tokens, each with its state now."""
     return TokenList(tuple(TokenListed(token, token.state(now)) for token in tokens))
 
 

@@ -167,7 +167,7 @@ class AppView:
     brings_back: tuple[str, ...] = ()  # what would differ with it: image, names of variables and settings
     back_warm: bool = False
     way_back: Readiness | None = None  # of that version
-    drifts: Annotated[tuple[Drift, ...], "What contradicts the ledger, with codes."] = ()  # more of one app than of a list
+    drifts: Annotated[tuple[Drift, ...], "What contradicts the ledger, with codes."] = ()  # more for one app than in a list
     quality: Annotated[str | None, "How requests fail, when that is what makes it degraded."] = None
     config: Annotated[ConfigState | None, "null: not checked, in a list of apps."] = None
 
@@ -177,7 +177,7 @@ class AppView:
 
     @property
     def rollback(self) -> Back | None:
-        """Return what a rollback without a version means, where that was asked."""
+        """Return what a rollback without a version means, if that was read."""
         if self.back is None:
             return None
         return Back(self.back, self.back_release or 0, self.back_name or self.back, self.back_warm, self.brings_back,
@@ -185,7 +185,7 @@ class AppView:
 
     @property
     def drift(self) -> Annotated[tuple[str, ...], "The same as `drifts`, as text."]:
-        """Return what contradicts the ledger, as people read it."""
+        """Return what contradicts the ledger, as text."""
         return tuple(one.sentence for one in self.drifts)
 
     @property
@@ -210,7 +210,7 @@ class StatusView:
     proxy: Annotated[str | None, "null: HAProxy is responding. Otherwise why not."]
     engine_code: Annotated[str | None, "The code of that error."] = None
     proxy_code: Annotated[str | None, "The code of that error."] = None
-    others: tuple[HomeFacts, ...] = ()  # other homes on the engine, looked for when this one has no app
+    others: tuple[HomeFacts, ...] = ()  # other homes on the engine, looked up when this one has no apps
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +276,7 @@ class ConfigCode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ConfigState:
-    """How the app's file differs from what was deployed last, and what is wrong with it."""
+    """How the app's file differs from what was last deployed, and what is wrong with it."""
 
     code: ConfigCode
     lines: Annotated[tuple[DiffLine, ...], "Values that may be secrets are hidden."] = ()

@@ -1,7 +1,7 @@
-"""Results as JSON objects of schema deployctl/v1: the only place that makes them.
+"""Results as JSON objects of schema deployctl/v1: the only place that creates them.
 
-What a type holds is said once, by its annotations: they are the schemas of the API's document, too. Here is only what JSON
-has otherwise: the name of the object, and its keys where they are not simply the fields.
+The contents of a type are declared once, by its annotations: they are also the schemas of the OpenAPI document. Here is
+only what differs in JSON: the name of the object, and its keys if they are not simply the fields.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ else:
     Json = dict
 
 _WHOLE = f"schema:{SCHEMA} kind:"
-# Type → the name of its object in the API's document, and its keys in order: KEY, KEY=ATTRIBUTE where Python has another
-# name for it, KEY:VALUE for what is always so, and *ATTRIBUTE for all keys of that object. What is not here has its
-# fields as keys, and its own name.
+# Type → the name of its object in the OpenAPI document, and its keys in order: KEY, KEY=ATTRIBUTE if Python has another
+# name for it, KEY:VALUE for a constant, and *ATTRIBUTE for all keys of that object. Types not listed here have their
+# fields as keys, and their own name.
 _OBJECTS: Mapping[str, tuple[str, str]] = {
     "StatusView": ("Status", f"{_WHOLE}Status apps engine engine_code proxy proxy_code"),
     "AppView": ("App", "app address hosts revision state active standby instances deployment since notes=note_lines "
@@ -82,11 +82,11 @@ _OBJECTS: Mapping[str, tuple[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class AnswerKey:
-    """One key of an object, or with `name` empty all keys of the object that `attribute` is."""
+    """One key of an object, or with an empty `name` all keys of the object in `attribute`."""
 
     name: str
-    attribute: str = ""  # may go through others: change.at
-    always: Any = None  # its value, where there is no attribute
+    attribute: str = ""  # may be nested: change.at
+    always: Any = None  # its constant value, if there is no attribute
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class AnswerObject:
 
 
 def object_of(kind: type) -> AnswerObject:
-    """Return how JSON has a dataclass."""
+    """Return the JSON form of a dataclass."""
     name, keys = _OBJECTS.get(kind.__name__, (kind.__name__, ""))
     return AnswerObject(name, tuple(map(_key, keys.split())) or tuple(AnswerKey(one.name, one.name) for one in fields(kind)))
 
@@ -112,11 +112,11 @@ def _key(word: str) -> AnswerKey:
 
 
 _AS_IT_IS = frozenset({str, int, float, bool, type(None)})
-_WRITERS: dict[type, Callable[[Any], Json]] = {}  # made when the first of a type is written
+_WRITERS: dict[type, Callable[[Any], Json]] = {}  # created when the first of a type is written
 
 
 def as_json(value: Any) -> Any:
-    """Return what `json.dumps` writes of a result, or of a part of one."""
+    """Return what `json.dumps` writes for a result, or for a part of one."""
     kind = value.__class__
     if kind in _AS_IT_IS:
         return value
@@ -132,7 +132,7 @@ def as_json(value: Any) -> Any:
 
 
 def _writer(keys: tuple[AnswerKey, ...]) -> Callable[[Any], Json]:
-    """Return what makes the object of a value: key by key, or all at once where every key is an attribute."""
+    """Return a function that creates the object of a value: key by key, or all at once if every key is an attribute."""
     readers = [(key, attrgetter(key.attribute) if key.attribute else None) for key in keys]
     if len(keys) > 1 and all(key.name and key.attribute for key in keys):
         names, read_all = tuple(key.name for key in keys), attrgetter(*(key.attribute for key in keys))

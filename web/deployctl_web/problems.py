@@ -56,9 +56,9 @@ def answer_status(error: DeployctlError) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A refusal (RFC 9457). `code` is the same word as on the command line."""
+    """An error (RFC 9457). `code` is the same word as on the command line."""
 
-    type: str  # leads to where the code is explained
+    type: str  # links to an explanation of the code
     title: str
     status: int
     detail: Annotated[str, "What happened, for people."]

@@ -110,7 +110,7 @@ def _with_pull(session: CommandCall, options: InitOptions, s: Services) -> InitO
 
     if not (session.yes or session.may_ask):
         return options
-    with suppress(DeployctlError):  # whoever needs the engine reports that it is unreachable
+    with suppress(DeployctlError):  # the command that needs the engine reports that it is unreachable
         if needs_image(options, s.engine):
             question = f"{options.image} is not on this server. Pull it to read its port and health check? [y/N]"
             if session.yes or session.ask(question).lower() in {"y", "yes"}:

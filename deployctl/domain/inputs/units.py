@@ -1,5 +1,5 @@
-"""What a value is where its Python type does not say so: read by type checkers as the plain type, and by the API's document
-for the format and the description. In `Annotated[str, X]` the text is one of the values of X."""
+"""What a value means where its Python type does not show it: plain types for type checkers, format and description for
+the OpenAPI document. In `Annotated[str, X]` the text is one of the values of X."""
 
 from __future__ import annotations
 

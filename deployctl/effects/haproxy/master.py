@@ -94,7 +94,7 @@ def find_strays(home: HaproxyHome) -> list[StrayProxy]:
 
 
 def _shares_ports(pid: int) -> bool:
-    """Tell whether that process is in this one's network namespace."""
+    """Return whether that process is in the same network namespace as this one."""
     try:
         return Path("/proc", str(pid), "ns/net").samefile("/proc/self/ns/net")
     except OSError:  # ended, or not ours to look at

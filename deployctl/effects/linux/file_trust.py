@@ -104,15 +104,15 @@ _TOLD = 3  # faults in one message
 
 
 def require_believed(path: Path, handle: int) -> None:
-    """Raise Untrusted if others may write to that open file: another one may have its name by now."""
+    """Raise Untrusted if others may write to that open file: another one may have its name now."""
     found = facts_of(str(path), os.fstat(handle), handle)
     if fault := find_fault(found, trusted_uids(os.geteuid(), os.environ)):
         raise untrusted([fault], f"it is not trusted. {GOES_ON}")
 
 
 def find_faults(path: Path, *, trusted: Sequence[int]) -> list[PermissionFault]:
-    """Return every fault of a file or a program, and of each folder and link that leads to it: whoever may change one
-    of these may replace it. Raises OSError if it is missing."""
+    """Return every fault of a file or a program, and of each folder and link that leads to it: anyone who may change
+    one of these may replace it. Raises OSError if it is missing."""
     return [fault for found in walk(path) if (fault := find_fault(found, trusted))]
 
 

@@ -169,7 +169,7 @@ def end_sessions(user: str, s: Services) -> int:
 
 
 def require_patience(name: str, s: Services) -> None:
-    """Raises TooManyTries if sign-ins under this name failed too often a moment ago."""
+    """Raise TooManyTries if sign-ins under this name failed too often recently."""
     tries = s.ledger.tries(name)
     wait = wait_after(tries.count)
     left = wait - (seconds_between(tries.last_at, s.clock.utc()) if tries.count else 0.0)

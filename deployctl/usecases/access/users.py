@@ -1,5 +1,5 @@
-"""Users who may sign in: the first is created on the command line, so that no page is ever open to whoever comes
-first."""
+"""Users who may sign in: the first is created on the command line, so that no page is ever open to the first
+visitor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is the ledger as it was written? Every page, every link of the event chain, every switch of traffic."""
+"""Is the ledger unmodified? Every page, every link of the event chain, every switch of traffic."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from deployctl.domain.inputs.names import AppName
     from deployctl.ports import ContainerFacts, NetworkFacts, Services
 
-BY_PRIORITY = (1, 48)  # the API version in which the engine can be told which network is the default route (Docker 28)
+BY_PRIORITY = (1, 48)  # the API version from which the engine accepts which network is the default route (Docker 28)
 
 
 def require_networks(names: Sequence[str], app: AppName, s: Services) -> list[NetworkFacts]:

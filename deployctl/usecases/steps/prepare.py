@@ -197,7 +197,7 @@ def _require_free_listen(row: App | None, wanted: App, s: Services) -> None:
 
 
 def _require_not_claimed(wanted: App, other: App) -> None:
-    """Raises if the other app, as it is deployed now and whatever its file says by now, has the address or a name."""
+    """Raise if the other app, as it is deployed now and whatever its file contains, has the address or a name."""
     shared = set(wanted.hosts) & set(other.hosts)
     if wanted.listen and other.listen and overlap(wanted.listen, other.listen):
         shared.add(wanted.address or "")

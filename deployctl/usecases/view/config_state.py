@@ -1,5 +1,5 @@
 """Whether an app's file is what was last deployed: an edit that nobody has deployed takes effect at the next upgrade,
-whoever runs it."""
+by any user."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The schemas of answers, made of the types that the use cases give back: their annotations, and how JSON has them."""
+"""The response schemas, derived from the types that the use cases return: their annotations, and their JSON form."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from deployctl.domain.inputs.units import At, Ms, Percent
 from deployctl.usecases.views import AnswerKey, object_of
 from deployctl_web.api.request_fields import AppText, VersionText
 
-# Where the names in the annotations come from: commands load these modules only when they need them, so that the modules
-# that name them do not import them.
+# Where the names in the annotations come from: commands load these modules only when needed, so the modules
+# that use them do not import them.
 _NAMED_IN = (
     "deployctl.domain.change.deployment", "deployctl.domain.change.diagnosis", "deployctl.domain.change.drift",
     "deployctl.domain.change.plan", "deployctl.domain.change.probes", "deployctl.domain.change.readiness",
@@ -35,26 +35,27 @@ _SCHEMAS: Mapping[Any, Any] = {
     Percent: Annotated[int, Field(ge=0, le=100, description=get_args(Percent)[1])],
     Roles: Annotated[dict[str, Role], Field(description=get_args(Roles)[1], examples=[{"shop": "deployer"}])],
 }  # fmt: skip
-_FURTHER = "further keys"  # of an object whose spread is a plain mapping
+_FURTHER = "further keys"  # of an object into which a plain mapping is spread
 
 
 def schema_name(kind: type) -> str:
-    """Return the name that the document has for an answer of that type."""
+    """Return the schema name of a response of that type."""
     return object_of(kind).name
 
 
 @cache
 def answer_model(kind: type) -> type[BaseModel]:
-    """Return the model of what `as_json` writes of that dataclass: every key is always there, and mostly no other one is."""
+    """Return the model of what `as_json` writes for that dataclass: every key is always present, and usually no
+    others."""
     found = keys_of(kind)
     extra: Any = "allow" if found.pop(_FURTHER, None) else "forbid"
-    # a key like `from` is no name in Python
+    # a key like `from` is not a valid Python name
     held: dict[str, Any] = {f"{name}_": (annotation, Field(alias=name)) for name, annotation in found.items()}
     return create_model(schema_name(kind), __config__=ConfigDict(extra=extra), __doc__=kind.__doc__, **held)
 
 
 def keys_of(kind: type) -> dict[str, Any]:
-    """Return the keys of that type's JSON object, each with what it holds."""
+    """Return the keys of that type's JSON object, each with its annotation."""
     found: dict[str, Any] = {}
     for key in object_of(kind).keys:
         if key.name:
@@ -98,7 +99,7 @@ def _is_union(annotation: Any) -> bool:
 
 
 def _schema_of(annotation: Any) -> Any:
-    """Return what pydantic shall make a schema of: models instead of dataclasses, and what JSON has instead of tuples."""
+    """Return the annotation for pydantic: models instead of dataclasses, and JSON's types instead of tuples."""
     if annotation in _SCHEMAS:
         return _SCHEMAS[annotation]
     if hasattr(annotation, "__all_fields__"):
@@ -118,7 +119,7 @@ def _schema_of(annotation: Any) -> Any:
 
 
 def _described(base: Any, *marks: Any) -> Any:
-    """Return the schema of what is said more of: in words, or by the type whose values a text has."""
+    """Return the schema of an annotated type: with its description, or with the values of its text."""
     kinds = [one for one in marks if not isinstance(one, str)]
     words = [one for one in marks if isinstance(one, str)]
     held = _schema_of(kinds[0] if kinds else base)

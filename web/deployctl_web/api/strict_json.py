@@ -23,7 +23,7 @@ class NotJson(DeployctlError):
 
 
 class _Object(dict[str, Any]):
-    """An object as it was written; `twice` is a duplicate key."""
+    """An object as it was sent; `twice` is a duplicate key."""
 
     twice: str | None = None
 

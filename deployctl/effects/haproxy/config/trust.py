@@ -1,4 +1,4 @@
-"""What an app is told about its clients: by HAProxy itself, and by other proxies only if they are trusted.
+"""What an app learns about its clients: from HAProxy itself, and from other proxies only if they are trusted.
 
 Lines are found again by their names, so that an app's trusted proxies survive the loss of its ledger: without that, a
 front that speaks the PROXY protocol would get 400 for every client.
