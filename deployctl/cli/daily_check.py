@@ -50,18 +50,18 @@ class DailyCheck:
         try:
             with subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                   stderr=subprocess.DEVNULL, text=True) as self._child:
-                told, _ = self._child.communicate()
+                output, _ = self._child.communicate()
         except OSError as e:
             self._say(f"serve: could not start the daily check of the ledger: {e.strerror or e}")
             return
         if self._child.returncode and not self._ended.is_set():
-            self._say(f"serve: daily check of the ledger: {_error_of(told)}")
+            self._say(f"serve: daily check of the ledger: {_error_of(output)}")
 
 
-def _error_of(told: str) -> str:
+def _error_of(output: str) -> str:
     """Return the error and first remedy from the command's JSON output."""
     try:
-        error = json.loads(told)["error"]
+        error = json.loads(output)["error"]
         return " ".join([error["message"], *error["remedy"][:1]])
     except (ValueError, KeyError, TypeError):
         return "it did not finish. Run: deployctl ledger verify"

@@ -222,14 +222,14 @@ class CommandCall:
         else:
             self.write(look.finish(text(look)))
 
-    def _answer_json(self, told: Mapping[str, Any], look: TerminalStyle, many: str | None) -> None:
+    def _answer_json(self, answer: Mapping[str, Any], look: TerminalStyle, many: str | None) -> None:
         from deployctl.cli.rendering.forms import json_line
 
         if self.place is not None and self.output == "json":
-            told = {**told, "home": self.place}
+            answer = {**answer, "home": self.place}
         if self.warnings and self.output == "json":
-            told = {**told, "warnings": [*told.get("warnings", []), *self.warnings]}
-        for item in told[many] if many and self.output == "jsonl" else [told]:
+            answer = {**answer, "warnings": [*answer.get("warnings", []), *self.warnings]}
+        for item in answer[many] if many and self.output == "jsonl" else [answer]:
             self.write(json_line(item, look))
 
     def write(self, text: str) -> None:

@@ -59,8 +59,8 @@ class TerminalStyle:
 
     def finish(self, lines: list[str]) -> str:
         """Return the whole text, ready to write."""
-        said = [self.say(line).rstrip() for line in lines]
-        return "".join(f"{_paint(line) if self.colour else line}\n" for line in said)
+        printed = [self.say(line).rstrip() for line in lines]
+        return "".join(f"{_paint(line) if self.colour else line}\n" for line in printed)
 
 
 def style_of(stream: TextIO, environ: Mapping[str, str], *, no_color: bool = False, wide: bool = False,
@@ -81,9 +81,9 @@ def style_of(stream: TextIO, environ: Mapping[str, str], *, no_color: bool = Fal
 
 
 def _width(stream: TextIO, environ: Mapping[str, str]) -> int | None:
-    told = environ.get("COLUMNS", "")
-    if told.isascii() and told.isdigit() and int(told) > 0:
-        return int(told)
+    columns = environ.get("COLUMNS", "")
+    if columns.isascii() and columns.isdigit() and int(columns) > 0:
+        return int(columns)
     try:
         return os.get_terminal_size(stream.fileno()).columns or None
     except (OSError, ValueError):

@@ -105,8 +105,8 @@ def _kept(settings: Settings, app: AppName) -> Path:
 def _mark_of(texts: Mapping[AppName, str | DeployctlError], server: ServerSpec) -> str:
     """It covers every app's name and text, because a conflict involves two files; an unreadable one counts as its
     error."""
-    told = (f"{app}\0{text.message if isinstance(text, DeployctlError) else text}" for app, text in texts.items())
-    return _mark([repr(server), *told])
+    parts = (f"{app}\0{text.message if isinstance(text, DeployctlError) else text}" for app, text in texts.items())
+    return _mark([repr(server), *parts])
 
 
 def _mark(texts: Iterable[str]) -> str:

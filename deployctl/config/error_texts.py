@@ -57,22 +57,22 @@ def invalid(where: str, mistakes: Sequence[Mistake]) -> Invalid:
 
 # -- one mistake ------------------------------------------------------------------------------------------------
 def _about_one_key(error: Mapping[str, Any]) -> bool:
-    said = _said(error)
-    return said is None or said.about_one_key
+    own = _own_error(error)
+    return own is None or own.about_one_key
 
 
-def _said(error: Mapping[str, Any]) -> Wrong | None:
+def _own_error(error: Mapping[str, Any]) -> Wrong | None:
     """Return the message of one of our parsers; None if pydantic itself found the mistake."""
     cause = error.get("ctx", {}).get("error")
     return cause if isinstance(cause, Wrong) else None
 
 
 def _mistake(error: Mapping[str, Any], raw: Raw, model: type[BaseModel]) -> Mistake:
-    loc, said = error["loc"], _said(error)
+    loc, own = error["loc"], _own_error(error)
     about_name = loc[-1:] == ("[key]",)  # of a table that accepts any name: the sentence shows the name itself
     key = written_key(loc[:-2] if about_name else loc, raw)
-    if said:
-        return Mistake(key, f"{key}{':' if about_name else ' ='} {said}", tuple(said.said.remedy))
+    if own:
+        return Mistake(key, f"{key}{':' if about_name else ' ='} {own}", tuple(own.error.remedy))
     match error["type"]:
         case "missing":
             return Mistake(key, f"{key} is missing.", (f"Write {_example(model, key)}.",))

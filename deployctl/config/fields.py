@@ -24,9 +24,9 @@ class ConfigTable(BaseModel):
 class Wrong(ValueError):
     """Carries a parser's message through pydantic, which collects ValueErrors and lets nothing else pass."""
 
-    def __init__(self, said: Invalid, *, about_one_key: bool = True) -> None:
-        super().__init__(said.message)
-        self.said = said
+    def __init__(self, error: Invalid, *, about_one_key: bool = True) -> None:
+        super().__init__(error.message)
+        self.error = error
         self.about_one_key = about_one_key
 
 

@@ -87,8 +87,8 @@ def _syntax_error(message: str, text: str, path: Path) -> Invalid:
     if found is None:
         return Invalid(f"{where(path)}: a number is too long.", remedy=[f"Edit {path}"])
     line, column = _place(found, text)
-    said = message[: found.start()]
-    why = f"{_reason(said)}." if _reason(said) else "not valid TOML."
+    reason = message[: found.start()]
+    why = f"{_reason(reason)}." if _reason(reason) else "not valid TOML."
     return Invalid(f"{where(path)}:{line}:{column}: {why}", remedy=[f"Edit {path}"])
 
 
@@ -99,8 +99,8 @@ def _place(found: re.Match[str], text: str) -> tuple[int, int]:
     return len(lines), len(lines[-1]) + 1
 
 
-def _reason(said: str) -> str | None:
-    if re.match(r"Cannot (declare|redefine|mutate)|Duplicate inline table key", said):
+def _reason(message: str) -> str | None:
+    if re.match(r"Cannot (declare|redefine|mutate)|Duplicate inline table key", message):
         return "this key or table is given twice"
-    plain = next((one for one in _PLAIN if said == one), None)
+    plain = next((one for one in _PLAIN if message == one), None)
     return "a value is given twice" if plain == "Cannot overwrite a value" else plain and plain[0].lower() + plain[1:]

@@ -64,8 +64,8 @@ def _end(note: Path) -> bool:
 def _noted(note: Path) -> int | None:
     """Return the pid while that process is alive: a pid that was reused since is not ours."""
     try:
-        told = json.loads(note.read_text())
-        pid, mark = int(told["pid"]), str(told["mark"])
+        noted = json.loads(note.read_text())
+        pid, mark = int(noted["pid"]), str(noted["mark"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return pid if pid > 1 and mark and mark == _mark(pid) else None
@@ -86,5 +86,5 @@ def _mark_by_ps(pid: int) -> str:
     """Return the same without /proc."""
     if Path("/proc/self/stat").exists():
         return ""
-    told = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
-    return told.stdout.strip()
+    listed = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return listed.stdout.strip()

@@ -72,12 +72,12 @@ def unload_images(base_url: str, *tags: str) -> list[str]:
     """Remove these tags and return those that existed; an image goes with its last tag."""
     from docker.errors import ImageNotFound
 
-    gone = []
+    removed = []
     with _errors("remove images"), closing(_client(base_url, 60)) as client:
         for tag in tags:
             try:
                 client.remove_image(tag)
             except ImageNotFound:
                 continue
-            gone.append(tag)
-    return gone
+            removed.append(tag)
+    return removed

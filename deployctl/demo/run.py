@@ -114,8 +114,8 @@ class Demo:
         """Keep the visitors there until `status` has counted enough failures to report degraded."""
         until = time.monotonic() + SEEN
         while time.monotonic() < until:
-            told = json.loads(self._ask("-o", "json", "status", stage.APP_NAME))
-            if told["apps"][0]["state"] == "degraded":
+            status = json.loads(self._ask("-o", "json", "status", stage.APP_NAME))
+            if status["apps"][0]["state"] == "degraded":
                 break
             time.sleep(1)
         self._deployctl("status", stage.APP_NAME)

@@ -119,22 +119,22 @@ def main(arguments: list[str] | None = None) -> int:
 
     from deployctl.demo.visitor_crowd import VisitPlan, visit
 
-    told = vars(_told(arguments))
-    as_json, with_parent = told.pop("json"), told.pop("with_parent")
+    parsed = vars(_parsed(arguments))
+    as_json, with_parent = parsed.pop("json"), parsed.pop("with_parent")
     started = partial(_tell, _STARTED.decode()) if with_parent else lambda: None
-    counted = asyncio.run(visit(VisitPlan(**told), started=started, report=_report if with_parent else None))
+    counted = asyncio.run(visit(VisitPlan(**parsed), started=started, report=_report if with_parent else None))
     _tell((counted.as_json() if as_json else counted.sentence) + "\n")
     return 1 if counted.lost else 0
 
 
-def _told(arguments: list[str] | None) -> argparse.Namespace:
+def _parsed(arguments: list[str] | None) -> argparse.Namespace:
     parser = _parser()
-    told = parser.parse_args(arguments)
+    parsed = parser.parse_args(arguments)
     try:
-        _require_visitable(told.url, told.rate)
+        _require_visitable(parsed.url, parsed.rate)
     except Invalid as e:
         parser.error(e.message)
-    return told
+    return parsed
 
 
 def _report(count: Count) -> None:

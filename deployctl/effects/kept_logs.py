@@ -79,6 +79,6 @@ def _read(text: str) -> Iterator[LogLine]:
 
     for line in text.split("\n"):
         at, _, rest = line.partition(" ")
-        stream, _, said = rest.partition(" ")
+        stream, _, message = rest.partition(" ")
         if at and stream in _STREAMS:
-            yield LogLine(at, stream, said)
+            yield LogLine(at, stream, message)

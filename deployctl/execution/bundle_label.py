@@ -68,5 +68,5 @@ def _packed(bundle: Bundle) -> str:
 def _mark(secret: bytes, app: AppName, bundle: Bundle, cap_drop: tuple[str, ...]) -> str:
     import hmac
 
-    told = "\0".join([app, bundle.canonical(), *cap_drop])
-    return hmac.new(secret, told.encode(), "sha256").hexdigest()
+    payload = "\0".join([app, bundle.canonical(), *cap_drop])
+    return hmac.new(secret, payload.encode(), "sha256").hexdigest()

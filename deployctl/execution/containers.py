@@ -35,14 +35,14 @@ def keep_image(walk: Walk, step: Step) -> str:
 def ensure_image(release: Release, s: Services) -> None:
     """Ensure that the exact image is present, pulled if missing. Raises NotFound or RegistryUnavailable."""
     bundle = release.bundle
-    gone = f"the image of {release.version} ({short_digest(bundle.digest)}) is no longer on this server"
+    missing = f"the image of {release.version} ({short_digest(bundle.digest)}) is no longer on this server"
     if s.engine.find_image(bundle.digest) is not None:
         return
     if bundle.repo_digest is None:
-        raise NotFound(f"{gone}, and no registry is known that has it", remedy=[f"build or load {bundle.image} again"])
+        raise NotFound(f"{missing}, and no registry is known that has it", remedy=[f"build or load {bundle.image} again"])
     pulled = s.engine.pull_image(bundle.repo_digest, progress=s.report.detail)
     if pulled.digest != bundle.digest:  # another image store gives the same content another id
-        raise NotFound(f"{gone}: the engine stores {bundle.repo_digest} as {short_digest(pulled.digest)}",
+        raise NotFound(f"{missing}: the engine stores {bundle.repo_digest} as {short_digest(pulled.digest)}",
                        remedy=[f"deployctl upgrade {release.app} {release.version}"])
 
 

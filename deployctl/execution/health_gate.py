@@ -165,8 +165,8 @@ class HealthGate:
         done = self.services.engine.execute(
             self.instance.container or self.instance.name, self.probe.command or (), timeout=self.probe.timeout)
         ms = (self.services.clock.now() - started) * 1000
-        said = done.output.strip().splitlines()[-1:] or ["no output"]
-        return ProbeAnswer(done.exit_code == 0, f"{spoken(self.probe)} ended with {done.exit_code}: {said[0][:120]}", ms,
+        output = done.output.strip().splitlines()[-1:] or ["no output"]
+        return ProbeAnswer(done.exit_code == 0, f"{spoken(self.probe)} ended with {done.exit_code}: {output[0][:120]}", ms,
                       exit_code=done.exit_code, code=AnswerCode.COMMAND_FAILED if done.exit_code else None)
 
     def failure(self) -> NotHealthy:

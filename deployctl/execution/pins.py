@@ -74,8 +74,8 @@ def find_astray(s: Services, app: App, instances: Mapping[int, Instance], seen: 
                 believed: Believed | None) -> tuple[frozenset[int], frozenset[int]]:
     """Return the releases that HAProxy routes to whose address is not pinned, and those whose address is pinned to a
     MAC that is not theirs."""
-    here = {c.id: c for c in seen if c.running}
-    carried = [(n, i, c) for n, i in instances.items() if i.routed and (c := here.get(i.container or "")) and c.macs]
+    running = {c.id: c for c in seen if c.running}
+    carried = [(n, i, c) for n, i in instances.items() if i.routed and (c := running.get(i.container or "")) and c.macs]
     if believed is None or not carried:
         return frozenset(), frozenset()
     held = {bridge: s.guard.held(bridge) for bridge in {app.network_of(i).bridge for _, i, _ in carried}}

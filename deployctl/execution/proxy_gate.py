@@ -27,10 +27,10 @@ def ask_through_proxy(release: Release, app: App, s: Services, check: Callable[[
         answer = s.traffic.ask(app.name, release.number, probe)
         health = health.seen(ok=answer.ok)
         if answer.ok:
-            return f"{answer.said} in {answer.ms:.0f} ms"
+            return f"{answer.message} in {answer.ms:.0f} ms"
         if health.failing or answer.cause is Cause.TIMEOUT:
             raise NotHealthy(failed_sentence(release.version, answer), code=f"gate_{answer.cause}", remedy=[
                 f"deployctl logs {app.name} {release.version}", f"deployctl logs {app.name} --proxy"])
-        s.report.detail(answer.said)
+        s.report.detail(answer.message)
         check()
         s.clock.sleep(PAUSE)

@@ -57,14 +57,14 @@ def find_faults(events: Iterable[Row], changes: Iterable[Row], gaps: Mapping[int
                 actives: Mapping[str, int | None]) -> list[str]:
     """Return one sentence for each row that is missing or was modified. `gaps`: first id of folded events → the last
     one's id and hash; `actives` is the active release of each app."""
-    told: dict[tuple[str, int], Row] = {}
+    recorded: dict[tuple[str, int], Row] = {}
     faults = []
     for event, fault in _walked(events, gaps):
         faults += [fault] if fault else []
         if event["kind"] == PROMOTED:
             data = _data(event)
-            told[event["app"], data.get("revision", 0)] = {**data, **{k: event[k] for k in ("app", "at", "actor")}}
-    return [*faults, *_untrue(told, changes, dict(actives))]
+            recorded[event["app"], data.get("revision", 0)] = {**data, **{k: event[k] for k in ("app", "at", "actor")}}
+    return [*faults, *_untrue(recorded, changes, dict(actives))]
 
 
 def _walked(events: Iterable[Row], gaps: Mapping[int, tuple[int, str]]) -> Iterator[tuple[Row, str | None]]:
@@ -97,19 +97,19 @@ def _data(event: Row) -> dict[str, Any]:
         return {}
 
 
-def _untrue(told: dict[tuple[str, int], Row], changes: Iterable[Row], actives: dict[str, int | None]) -> Iterator[str]:
+def _untrue(recorded: dict[tuple[str, int], Row], changes: Iterable[Row], actives: dict[str, int | None]) -> Iterator[str]:
     """Yield where the traffic history contradicts the events, and releases that are active without a change."""
     last: dict[str, Row] = {}
     for change in changes:
         app, revision = change["app"], change["revision"]
-        event = told.pop((app, revision), None)
+        event = recorded.pop((app, revision), None)
         if event is None:
             yield f"revision {revision} of {app} is in the traffic history, but has no event"
         elif differing := sorted(name for name in change if name != "id" and change[name] != event.get(name)):
             yield f"revision {revision} of {app} was altered: {', '.join(differing)}"
         if revision > last.get(app, {"revision": 0})["revision"]:
             last[app] = change
-    yield from (f"revision {revision} of {app} is missing from the traffic history" for app, revision in told)
+    yield from (f"revision {revision} of {app} is missing from the traffic history" for app, revision in recorded)
     for app, active in actives.items():
         if app in last and last[app]["target"] != active:
             yield f"{app}: release {active} is recorded as active, but its last switch was to release {last[app]['target']}"

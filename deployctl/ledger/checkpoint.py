@@ -40,8 +40,8 @@ def of_refusals(rows: Sequence[Row]) -> tuple[str, dict[str, Any]]:
 def of_repeated(rows: Sequence[Row]) -> tuple[str, dict[str, Any]]:
     """Return text and data of the checkpoint for these events, which are in the order of their ids."""
     kinds = Counter(row["kind"] for row in rows)
-    said = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in kinds.most_common())
-    return (f"{len(rows)} lines of frequent actions from {_span(rows)} were folded into this line: {said}",
+    summary = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in kinds.most_common())
+    return (f"{len(rows)} lines of frequent actions from {_span(rows)} were folded into this line: {summary}",
             {**_of_events(rows, Counter(row["actor"] for row in rows)), "kinds": dict(kinds)})
 
 

@@ -41,19 +41,19 @@ class EventRows:
 
     def tell_promotion(self, change: sqlite3.Row) -> None:
         """Let the chain cover the traffic history; the caller's transaction wrote the change."""
-        told = promotion(dict(change))
-        self.event(PROMOTED, told.text, at=change["at"], actor=change["actor"], app=change["app"], data=told.data)
+        entry = promotion(dict(change))
+        self.event(PROMOTED, entry.text, at=change["at"], actor=change["actor"], app=change["app"], data=entry.data)
 
     def events(self, app: AppName | None = None, *, kind: str | None = None, limit: int = 100) -> list[Mapping[str, Any]]:
         wanted = {"app": app, "kind": kind, "but": None if app is None or kind else REFUSED}
-        return self._told(self._select("events", wanted, limit))
+        return self._decoded(self._select("events", wanted, limit))
 
     def find_events(self, *, app: AppName | None = None, among: Collection[AppName] | None = None, who: str | None = None,
                     what: str | None = None, before: int | None = None, limit: int = 100) -> list[Mapping[str, Any]]:
         wanted = {"app": app, "who": who, "what": what, "among": None if among is None else json.dumps(sorted(among))}
         with self.db.snapshot():
             running = [] if before is not None else self._select(_RUNNING, wanted, limit)
-            return self._told([*running, *self._select("events", {**wanted, "before": before}, limit)][:limit])
+            return self._decoded([*running, *self._select("events", {**wanted, "before": before}, limit)][:limit])
 
     def _select(self, whence: str, wanted: Mapping[str, str | int | None], limit: int) -> list[sqlite3.Row]:
         """Return the last ones that match every given condition: a condition that may be null would scan every row."""
@@ -62,7 +62,7 @@ class EventRows:
         return self.db.execute(f"select * from {whence} where {where} order by id desc limit :limit",  # noqa: S608  our own words
                                {**wanted, "since": since, "until": until, "limit": limit})
 
-    def _told(self, rows: Sequence[sqlite3.Row]) -> list[Mapping[str, Any]]:
+    def _decoded(self, rows: Sequence[sqlite3.Row]) -> list[Mapping[str, Any]]:
         return [{**dict(row), "data": json.loads(row["data"])} for row in rows]
 
     def count_events(self) -> int:

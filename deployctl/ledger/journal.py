@@ -119,8 +119,8 @@ class JournalRows(EventRows):
     def _tell_end(self, row: sqlite3.Row) -> None:
         """Add an event for what neither a switch of traffic nor an event of its own has recorded."""
         last = self.db.one("select deployment from changes where app = ? order by revision desc limit 1", [row["app"]])
-        told = row["kind"] == PlanKind.REMOVE or (last is not None and last["deployment"] == row["id"])
-        if told and row["outcome"] == Phase.SUCCEEDED:
+        recorded = row["kind"] == PlanKind.REMOVE or (last is not None and last["deployment"] == row["id"])
+        if recorded and row["outcome"] == Phase.SUCCEEDED:
             return
         data = {name: row[name] for name in _TOLD_OF_END}
         self.event(ENDED, _end_of(row), at=row["finished_at"], actor=row["actor"], app=row["app"],

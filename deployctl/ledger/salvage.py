@@ -26,15 +26,15 @@ class Salvage:
 
     def put_app(self, ground: Ground) -> None:
         """Add the app, or give one in the backup the addresses that HAProxy listens on for it now."""
-        found, told = self.ledger.find_app(ground.app), ground.rebuilt(self.remains)
+        found, rebuilt = self.ledger.find_app(ground.app), ground.rebuilt(self.remains)
         try:
             if found is None:
-                self.ledger.add_app(told, at=self.at)
-            elif told.listen or told.hosts:
-                self.ledger.set_wishes(replace(found, listen=told.listen, hosts=told.hosts, trust=told.trust))
+                self.ledger.add_app(rebuilt, at=self.at)
+            elif rebuilt.listen or rebuilt.hosts:
+                self.ledger.set_wishes(replace(found, listen=rebuilt.listen, hosts=rebuilt.hosts, trust=rebuilt.trust))
             self._put_networks(ground)
         except sqlite3.IntegrityError as e:
-            self.lost.append(f"{ground.app}: its network {told.network} or its address belongs to another app ({e})")
+            self.lost.append(f"{ground.app}: its network {rebuilt.network} or its address belongs to another app ({e})")
 
     def _put_networks(self, ground: Ground) -> None:
         known = {network.name for network in self.ledger.networks(ground.app)}

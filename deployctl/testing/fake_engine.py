@@ -257,8 +257,8 @@ class FakeEngine(FakeHands, FakeScript):
     def ensure_removed(self, container: str) -> None:
         self._begin("remove", container)
         if self._find(container) is not None:
-            gone = self._containers.pop(self._require_ours(container).facts.id)
-            self.told.tell("destroy", gone.facts)
+            removed = self._containers.pop(self._require_ours(container).facts.id)
+            self.told.tell("destroy", removed.facts)
         self._finish("remove")
 
     def set_restart(self, container: str, *, always: bool) -> None:

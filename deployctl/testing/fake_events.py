@@ -15,15 +15,15 @@ FAKE_APP_LABEL = "deployctl.app"
 class FakeEvents:
     def __init__(self, home: Callable[[], HomeIdentity], clock: FakeClock) -> None:
         self._home, self._clock = home, clock
-        self._told: list[EngineEvent] = []
+        self._events: list[EngineEvent] = []
 
     def tell(self, action: str, container: ContainerFacts) -> None:
         """Record it, if the container is of this home; no two events have the same time."""
         if self._home().owns(container.labels):
             now = int(datetime.fromisoformat(self._clock.utc()).timestamp() * 10**9)
-            at = max(now, self._told[-1].at + 1 if self._told else 0)
-            self._told.append(EngineEvent(at, action, container.id, container.labels.get(FAKE_APP_LABEL, "")))
+            at = max(now, self._events[-1].at + 1 if self._events else 0)
+            self._events.append(EngineEvent(at, action, container.id, container.labels.get(FAKE_APP_LABEL, "")))
 
     def after(self, since: int | None) -> Iterator[EngineEvent]:
         """Return the events after that; none from the past if `since` is None."""
-        return iter([event for event in self._told if since is not None and event.at > since])
+        return iter([event for event in self._events if since is not None and event.at > since])

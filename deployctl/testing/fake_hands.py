@@ -58,16 +58,16 @@ class FakeHands(FakeUsage):
 
     def lose(self, container: str) -> None:
         """Remove it, running or not."""
-        gone = self._containers.pop(self._require(container).facts.id)
-        self.told.tell("destroy", gone.facts)
+        removed = self._containers.pop(self._require(container).facts.id)
+        self.told.tell("destroy", removed.facts)
 
     def remake(self, container: str, *, image: str, **fields: object) -> ContainerFacts:
         """Recreate it from another image, as another tool would: name, labels and addresses are copied, the id is
         not."""
-        gone = self._containers.pop(self._require(container).facts.id)
-        made = replace(gone.facts, id=self._new_id(), image=image, **fields)  # type: ignore[arg-type]  # as in meddle
-        self._containers[made.id] = FakeContainer(made, gone.spec)
-        self.told.tell("destroy", gone.facts)
+        removed = self._containers.pop(self._require(container).facts.id)
+        made = replace(removed.facts, id=self._new_id(), image=image, **fields)  # type: ignore[arg-type]  # as in meddle
+        self._containers[made.id] = FakeContainer(made, removed.spec)
+        self.told.tell("destroy", removed.facts)
         self.told.tell("create", made)
         return made
 

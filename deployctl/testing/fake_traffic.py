@@ -101,10 +101,10 @@ class FakeTraffic(Traffic):
 
     def ask(self, app: AppName, release: int, probe: Probe) -> GateAnswer:
         self.ensure_up()
-        said = f"GET {probe.path} gave"
+        message = f"GET {probe.path} gave"
         if (app, release) not in self._servers:
-            return GateAnswer(f"{said} HAProxy's own 503", Cause.UNREACHABLE, 503)
-        return self._unfit.get((app, release)) or GateAnswer(f"{said} 200", status=200, ms=0.1)
+            return GateAnswer(f"{message} HAProxy's own 503", Cause.UNREACHABLE, 503)
+        return self._unfit.get((app, release)) or GateAnswer(f"{message} 200", status=200, ms=0.1)
 
     def refusals(self) -> list[Rejection]:
         return list(self._refusals)

@@ -47,7 +47,7 @@ def asked(world: Proxy, probe: Probe, *pieces: Piece, eager: bool = False, keep_
 
 def test_a_candidate_is_asked_as_a_visitor_would_whoever_serves(world: Proxy) -> None:
     answer = world.traffic().ask(SHOP, 2, HTTP)
-    assert (answer.ok, answer.status, answer.said) == (True, 200, "GET /healthz gave 200")
+    assert (answer.ok, answer.status, answer.message) == (True, 200, "GET /healthz gave 200")
     method, path, headers = world.instances["shop.2"].seen[-1]
     headers = {name.lower(): value for name, value in headers.items()}
     assert (method, path, headers["host"]) == ("GET", "/healthz", "shop.example.com")

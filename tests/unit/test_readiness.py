@@ -70,7 +70,7 @@ def test_what_can_be_rolled_back_to_says_how_and_how_long(standing: Standing, ho
 @pytest.mark.parametrize(("standing", "why"), [
     (replace(WARM, release=release(proven_at=None)), "never passed its health check"),
     (replace(WARM, release=HELD), "on hold since 2026-02-02T00:00:00Z by mara (cli): totals wrong"),
-    (replace(WARM, answered=False, said="GET / gave 500"), "does not pass its health check: GET / gave 500"),
+    (replace(WARM, answered=False, message="GET / gave 500"), "does not pass its health check: GET / gave 500"),
     (replace(WARM, unanswered=12), "none of 12 requests to it in the last minute got an answer"),
     (replace(WARM, at_home=False), "not at 172.30.0.2: somebody reconnected it"),
     (replace(WARM, release=INSIDE, answered=None, engine_away=AWAY),

@@ -19,7 +19,7 @@ from deployctl.usecases.access.tokens import create_token
 from deployctl.usecases.change.upgrade import upgrade
 from deployctl.usecases.steps.options import ChangeOptions
 from deployctl_web.live.switch_totals import Switches
-from deployctl_web.metrics import KnownApps, _Told, families
+from deployctl_web.metrics import KnownApps, _Collected, families
 from tests.unit.web_world import Site, site
 from tests.unit.world import SHOP, V1
 
@@ -198,7 +198,7 @@ def test_all_that_a_label_may_hold_is_escaped(shop: Site) -> None:
     views = (replace(view, instances=tuple(replace(one, version=odd) for one in view.instances)),)
     registry = CollectorRegistry()
     known = KnownApps(seen, views, Switches({(SHOP, odd): 1}, {}), {(SHOP, odd): Counters(failed=1)}, server=True)
-    registry.register(_Told(list(families(known))))
+    registry.register(_Collected(list(families(known))))
     found = read(generate_latest(registry).decode())
     assert found[key("deployctl_requests_total", app="shop", version=odd, class_="failed")] == 1
     assert found[key("deployctl_switches_total", app="shop", kind=odd)] == 1

@@ -40,8 +40,8 @@ class WebAddress:
         """Return every valid Host header: a page under another name is an attack (DNS rebinding)."""
         host, port = self.listen
         names = {*LOOPBACK_NAMES, f"[{host}]" if ":" in host else host}
-        told = urlsplit(self.base).netloc
-        return frozenset({told, *(f"{name}:{port}" for name in names), *(names if port in {80, 443} else ())})
+        netloc = urlsplit(self.base).netloc
+        return frozenset({netloc, *(f"{name}:{port}" for name in names), *(names if port in {80, 443} else ())})
 
     @property
     def origins(self) -> frozenset[str]:

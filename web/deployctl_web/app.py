@@ -115,11 +115,11 @@ def fail(error: Exception) -> tuple[str, int] | Response:
     """Respond to a bug with a number that is also in the log, and with nothing else."""
     number = secrets.token_hex(4)
     request.environ["wsgi.errors"].write(f"error {number}: {type(getattr(error, 'original_exception', error)).__name__}\n")
-    told = DeployctlError(f"Internal error {number}. Traffic is not affected.", code="internal",
+    internal = DeployctlError(f"Internal error {number}. Traffic is not affected.", code="internal",
                           remedy=["deployctl status", "look up that number in the log of deployctl serve"])
     if wants_json():
-        return problems.problem(told)
-    return all_pages.problem_page(told, 500)
+        return problems.problem(internal)
+    return all_pages.problem_page(internal, 500)
 
 
 def wants_json() -> bool:

@@ -51,16 +51,16 @@ def render(accept: str) -> tuple[bytes, str]:
     except (TypeError, ValueError):  # an invalid version
         encode, mimetype = choose_encoder("")
     registry = CollectorRegistry()
-    registry.register(_Told(list(families(_look()))))
+    registry.register(_Collected(list(families(_look()))))
     return encode(registry), mimetype
 
 
-class _Told(Collector):
-    def __init__(self, told: Iterable[Metric]) -> None:
-        self._told = told
+class _Collected(Collector):
+    def __init__(self, metrics: Iterable[Metric]) -> None:
+        self._metrics = metrics
 
     def collect(self) -> Iterable[Metric]:
-        return self._told
+        return self._metrics
 
 
 def _look() -> KnownApps:
@@ -113,10 +113,10 @@ def families(known: KnownApps) -> Iterator[Metric]:
         yield from _of_connections(known.connections)
 
 
-def _of_connections(told: Connections) -> Iterator[Metric]:
+def _of_connections(counts: Connections) -> Iterator[Metric]:
     yield _gauge("deployctl_dashboard_connections", "Open connections to the dashboard.", ("of",),
-                 {(whose,): count for whose, count in told.open.items()})
-    ended = {**told.rejected, "stream_displaced": told.streams_displaced}
+                 {(whose,): count for whose, count in counts.open.items()})
+    ended = {**counts.rejected, "stream_displaced": counts.streams_displaced}
     yield _counter("deployctl_dashboard_turned_away", "Connections that the dashboard rejected or closed.", ("why",),
                    {(why,): count for why, count in ended.items()})
 
@@ -124,11 +124,11 @@ def _of_connections(told: Connections) -> Iterator[Metric]:
 def _of_switches(switches: Switches) -> Iterator[Metric]:
     yield _counter("deployctl_switches", "Traffic switches.", ("app", "kind"),
                    {(app, kind): count for (app, kind), count in switches.counts.items()})
-    told = HistogramMetricFamily("deployctl_switch_seconds", "How long HAProxy took to confirm a switch.", labels=("app",))
+    histogram = HistogramMetricFamily("deployctl_switch_seconds", "How long HAProxy took to confirm a switch.", labels=("app",))
     for app, times in switches.times.items():
         buckets = [(str(bound), float(count)) for bound, count in zip(BOUNDS, times.within, strict=True)]
-        told.add_metric([app], [*buckets, ("+Inf", float(times.count))], sum_value=times.seconds)
-    yield told
+        histogram.add_metric([app], [*buckets, ("+Inf", float(times.count))], sum_value=times.seconds)
+    yield histogram
 
 
 def _answered(requests: Mapping[tuple[AppName, str], Counters]) -> Series:

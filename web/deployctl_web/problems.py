@@ -85,9 +85,9 @@ def problem(error: DeployctlError) -> Response:
 def plain_problem(error: HTTPException) -> Response:
     """Return Flask's own errors: no such page, a method, a body too large."""
     status = error.code or 500
-    told = DeployctlError(_sentence(error), code=_PLAIN.get(status, error.name.lower().replace(" ", "_")))
+    plain = DeployctlError(_sentence(error), code=_PLAIN.get(status, error.name.lower().replace(" ", "_")))
     headers = {name: text for name, text in error.get_headers(request.environ) if name in {"Allow", "Retry-After"}}
-    return _answer(problem_of(told, status), _headers(told, status) | headers)
+    return _answer(problem_of(plain, status), _headers(plain, status) | headers)
 
 
 def _sentence(error: HTTPException) -> str:

@@ -19,9 +19,9 @@ def app_list_command(session: CommandCall) -> int:
     with session.services() as s:
         rows = tuple((app, _address(app, s)) for app in known_apps(s))
     table = TextTable((Column("APP"), Column("ADDRESS")), rows)
-    told = Done("Apps", "", f"{len(rows)} apps", extra={"apps": [{"app": a, "address": where} for a, where in rows]})
+    listed = Done("Apps", "", f"{len(rows)} apps", extra={"apps": [{"app": a, "address": where} for a, where in rows]})
     none = [f"No apps yet in {session.place}."]
-    session.answer(lambda: views.as_json(told), lambda look: lay_out(table, look) if rows else none,
+    session.answer(lambda: views.as_json(listed), lambda look: lay_out(table, look) if rows else none,
                    table=lambda _look: table, many="apps")
     return 0
 

@@ -57,7 +57,7 @@ def _print_lines(session: CommandCall, app: AppName, lines: Iterator[Printed]) -
     """Write each line as it arrives, since followed logs are read live. With -o json all lines form one object."""
     look = session.look(session.out)
     if session.output == "json":
-        texts = json_pieces(as_json(LogLines(app, ())), "lines", map(as_json, lines), lambda told: json_line(told, look)[:-1])
+        texts = json_pieces(as_json(LogLines(app, ())), "lines", map(as_json, lines), lambda entry: json_line(entry, look)[:-1])
     else:
         texts = (_written(one, session.output, look) for one in lines)
     for text in texts:

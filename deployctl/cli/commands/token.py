@@ -20,9 +20,9 @@ def token_create_command(session: CommandCall, name: str, scope: str, apps: Sequ
     roles, days = given(parse_scope(scope), apps), parse_days(expires)
     with session.services(make=True) as s:
         made = create_token(name, roles, s, days=days)
-        told = as_json(created(made.token, made.secret, now=s.clock.utc()))
+        answer = as_json(created(made.token, made.secret, now=s.clock.utc()))
     until = made.token.expires_at
-    session.answer(lambda: told, lambda look: [made.secret] if look.quiet else [
+    session.answer(lambda: answer, lambda look: [made.secret] if look.quiet else [
         f"{look.good} token {name} created: {roles_text(roles)}, "
         f"{f'expires {when(until, look)}' if until else 'never expires'}",
         "  The secret is shown only once:", f"  {made.secret}"])
@@ -35,8 +35,8 @@ def token_list_command(session: CommandCall) -> int:
     from deployctl.usecases.access.tokens import list_tokens
 
     with session.services() as s:
-        told = as_json(with_state(list_tokens(s), now=s.clock.utc()))
-    session.answer(lambda: told, lambda look: tokens_text(told, look), table=lambda look: tokens_table(told, look),
+        answer = as_json(with_state(list_tokens(s), now=s.clock.utc()))
+    session.answer(lambda: answer, lambda look: tokens_text(answer, look), table=lambda look: tokens_table(answer, look),
                    many="tokens")
     return 0
 

@@ -55,8 +55,8 @@ def user_list_command(session: CommandCall) -> int:
 
     with session.services() as s:
         users, sessions = list_users(s), list_sessions(None, s)
-    told = as_json(count_sessions(users, sessions))
-    session.answer(lambda: told, lambda look: users_text(told, look), table=lambda look: users_table(told, look),
+    answer = as_json(count_sessions(users, sessions))
+    session.answer(lambda: answer, lambda look: users_text(answer, look), table=lambda look: users_table(answer, look),
                    many="users")
     return 0
 
@@ -92,8 +92,8 @@ def user_sessions_command(session: CommandCall, name: str) -> int:
 
     with session.services() as s:
         require_user(name, s)
-        told = as_json(SessionList(name, list_sessions(name, s)))
-    session.answer(lambda: told, lambda look: sessions_text(told, look), table=lambda look: sessions_table(told, look),
+        answer = as_json(SessionList(name, list_sessions(name, s)))
+    session.answer(lambda: answer, lambda look: sessions_text(answer, look), table=lambda look: sessions_table(answer, look),
                    many="sessions")
     return 0
 

@@ -60,13 +60,14 @@ def serve_command(session: CommandCall, no_web: bool, listen: tuple[str, int] | 
 
 def _warnings(s: Services, web: WebSpec) -> list[str]:
     """Return what the operator should know before the dashboard is used."""
-    said = []
+    warnings = []
     if not s.ledger.users():
-        said.append(f"serve: no users yet. Create the first admin: deployctl --home {s.home} user add NAME --role admin")
+        warnings.append("serve: no users yet. Create the first admin: "
+                        f"deployctl --home {s.home} user add NAME --role admin")
     if web.url is None and web.listen[0] not in {"127.0.0.1", "::1"}:
-        said.append("serve: the dashboard is reachable from other machines without TLS, and responds only to the address in "
-                    "web.listen. Put a TLS proxy in front of it and set web.url (docs/operations.md)")
-    return said
+        warnings.append("serve: the dashboard is reachable from other machines without TLS, and responds only to the address "
+                        "in web.listen. Put a TLS proxy in front of it and set web.url (docs/operations.md)")
+    return warnings
 
 
 def reconcile_command(session: CommandCall, app: str | None, dry_run: bool, exit_code: bool) -> int:

@@ -14,46 +14,46 @@ from deployctl.usecases.listings import AuditLine
 JsonObject = Mapping[str, Any]
 
 
-def users_text(told: JsonObject, look: TerminalStyle) -> list[str]:
-    if not told["users"]:
+def users_text(answer: JsonObject, look: TerminalStyle) -> list[str]:
+    if not answer["users"]:
         return ["No users yet. Create the first: deployctl user add NAME --role admin"]
-    return lay_out(users_table(told, look), look)
+    return lay_out(users_table(answer, look), look)
 
 
-def users_table(told: JsonObject, look: TerminalStyle) -> TextTable:
+def users_table(answer: JsonObject, look: TerminalStyle) -> TextTable:
     columns = (Column("USER"), Column("ROLES"), Column("SESSIONS", right=True), Column("PASSWORD"), Column("CREATED"),
                Column("BY"))
     return TextTable(columns, tuple(
         (user["name"], roles_text(user["roles"]), str(user["sessions"]), "yes" if user["password"] else "no",
-         when(user["created_at"], look), user["created_by"]) for user in told["users"]))
+         when(user["created_at"], look), user["created_by"]) for user in answer["users"]))
 
 
-def sessions_text(told: JsonObject, look: TerminalStyle) -> list[str]:
-    if not told["sessions"]:
-        return [f"{told['user']} has no active sessions."]
-    return lay_out(sessions_table(told, look), look)
+def sessions_text(answer: JsonObject, look: TerminalStyle) -> list[str]:
+    if not answer["sessions"]:
+        return [f"{answer['user']} has no active sessions."]
+    return lay_out(sessions_table(answer, look), look)
 
 
-def sessions_table(told: JsonObject, look: TerminalStyle) -> TextTable:
+def sessions_table(answer: JsonObject, look: TerminalStyle) -> TextTable:
     columns = (Column("SESSION", right=True), Column("STARTED"), Column("LAST SEEN"), Column("FROM"),
                Column("BROWSER", elastic=True))
     return TextTable(columns, tuple((str(one["id"]), when(one["created_at"], look), ago(one["seen_at"], look), one["address"],
-                                 one["agent"] or NONE) for one in told["sessions"]))
+                                 one["agent"] or NONE) for one in answer["sessions"]))
 
 
-def tokens_text(told: JsonObject, look: TerminalStyle) -> list[str]:
-    if not told["tokens"]:
+def tokens_text(answer: JsonObject, look: TerminalStyle) -> list[str]:
+    if not answer["tokens"]:
         return ["No tokens yet. Create one: deployctl token create NAME"]
-    return lay_out(tokens_table(told, look), look)
+    return lay_out(tokens_table(answer, look), look)
 
 
-def tokens_table(told: JsonObject, look: TerminalStyle) -> TextTable:
+def tokens_table(answer: JsonObject, look: TerminalStyle) -> TextTable:
     columns = (Column("TOKEN"), Column("STATE"), Column("ROLES"), Column("EXPIRES"), Column("LAST USED"), Column("FROM"),
                Column("CREATED"), Column("BY"), Column("OWNER"))
     return TextTable(columns, tuple(
         (token["name"], token["state"].replace("_", " "), roles_text(token["roles"]), _when(token["expires_at"], look),
          ago(token["used_at"], look) if token["used_at"] else NONE, token["used_from"] or NONE,
-         when(token["created_at"], look), token["created_by"], token["owner"] or NONE) for token in told["tokens"]))
+         when(token["created_at"], look), token["created_by"], token["owner"] or NONE) for token in answer["tokens"]))
 
 
 def _when(at: str | None, look: TerminalStyle) -> str:

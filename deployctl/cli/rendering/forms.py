@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from deployctl.cli.rendering.tables import TextTable
 
 
-def json_line(told: Mapping[str, Any], look: TerminalStyle) -> str:
+def json_line(answer: Mapping[str, Any], look: TerminalStyle) -> str:
     """Return the JSON on one line, in ASCII if the stream is not UTF-8. Terminal control characters are always escaped."""
-    return inert_json(json.dumps(told, ensure_ascii=not look.utf8)) + "\n"
+    return inert_json(json.dumps(answer, ensure_ascii=not look.utf8)) + "\n"
 
 
 def tsv_lines(as_json: Callable[[], Mapping[str, Any]], table: Callable[[TerminalStyle], TextTable] | None,

@@ -113,9 +113,9 @@ def _running(view: ReleaseView, look: TerminalStyle) -> str:
     if one is None:
         return "no container"
     sign = look.bad + " " if one.health == "failing" else ""
-    said = f" ({one.probe_message})" if one.probe_message else ""
+    probe = f" ({one.probe_message})" if one.probe_message else ""
     container = (one.container or NONE)[:12]
-    return f"{sign}{one.health}{said}, {one.weight} % of traffic, 127.0.0.1:{one.port}, container {container}"
+    return f"{sign}{one.health}{probe}, {one.weight} % of traffic, 127.0.0.1:{one.port}, container {container}"
 
 
 def health_words(bundle: Bundle) -> str:

@@ -55,9 +55,9 @@ def _config(app: AppView, look: TerminalStyle) -> list[str]:
     if state.code is ConfigCode.WRONG:
         return [f"{look.warn} config/{app.app}.toml cannot be deployed: {state.why}"]
     version = app.active.version if app.active else "VERSION"
-    told = [f"{look.warn} config/{app.app}.toml has changes that are not deployed:"]
-    told += [f"    {difference(line)}" for line in state.lines]
-    return told + ([] if look.quiet else [f"  Deploy: deployctl upgrade {app.app} {version}"])
+    lines = [f"{look.warn} config/{app.app}.toml has changes that are not deployed:"]
+    lines += [f"    {difference(line)}" for line in state.lines]
+    return lines + ([] if look.quiet else [f"  Deploy: deployctl upgrade {app.app} {version}"])
 
 
 def _meaning(app: AppView) -> str:

@@ -191,16 +191,17 @@ def _wrong_listener(e: Evidence) -> Likely | None:
     if e.status is not None:
         return None
     port = e.bundle.port
-    here = sorted({address for address, p in e.listening if p == port})
+    addresses = sorted({address for address, p in e.listening if p == port})
     others = sorted({p for address, p in e.listening if p != port and address != DOCKER_DNS})
-    if here and all(a.startswith("127.") or a == "::1" for a in here):
+    if addresses and all(a.startswith("127.") or a == "::1" for a in addresses):
         return FailureCause.LISTENS_ON_LOCALHOST, (
-            f"it listens on {here[0]}:{port} inside its container, where nobody else can reach it: let it listen on 0.0.0.0")
-    if not here and others:
+            f"it listens on {addresses[0]}:{port} inside its container, where nobody else can reach it: "
+            "let it listen on 0.0.0.0")
+    if not addresses and others:
         return FailureCause.LISTENS_ELSEWHERE, (
             f"nothing listens on port {port}, but the app listens on {', '.join(map(str, others))}: set port = {others[0]}")
     looked = bool(e.listening) or e.last_code is AnswerCode.REFUSED  # otherwise listening ports may be unknown
-    if not here and looked:
+    if not addresses and looked:
         return FailureCause.NOT_LISTENING, (
             f"nothing listens on port {port} yet: it starts slower than health.deadline, or hangs while starting")
     return None

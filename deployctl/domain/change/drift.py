@@ -145,8 +145,8 @@ def _hidden(sight: Sight, hidden: frozenset[int]) -> Iterator[Drift]:
     facts = sight.facts
     if hidden:
         before = facts.instances[min(hidden)].store or ""
-        said = switched_text(facts.app.name, facts.version(facts.app.active), before=before, now=sight.store or "")
-        yield Drift(DriftKind.STORE, said, app=facts.app.name)
+        message = switched_text(facts.app.name, facts.version(facts.app.active), before=before, now=sight.store or "")
+        yield Drift(DriftKind.STORE, message, app=facts.app.name)
 
 
 # -- around the containers -----------------------------------------------------------------------------------------
@@ -311,13 +311,13 @@ def stray(app: AppName, seen: ActualState, *, serves: bool, doubled: bool) -> Dr
     no traffic, and never ran or duplicates its release's container. Any other may be newer than a restored backup: then
     the ledger is what is incomplete."""
     if not seen.sealed:
-        said = f"the container {seen.name} has our labels without our signature: it is not ours"
-        return Drift(DriftKind.STRANGER, said, app=app, container=seen.id)
+        message = f"the container {seen.name} has our labels without our signature: it is not ours"
+        return Drift(DriftKind.STRANGER, message, app=app, container=seen.id)
     kept = serves or not (doubled or seen.status == "created")
     what = "is live" if serves else "runs" if seen.up else "is left over"
     hint = " (deployctl ledger rebuild --force adopts it)" if kept else ""
-    said = f"the container {seen.name} {what}, but is not in the ledger{hint}"
-    return Drift(DriftKind.UNKNOWN, said, None if kept else Repair.REMOVE, app, seen.release, seen.id)
+    message = f"the container {seen.name} {what}, but is not in the ledger{hint}"
+    return Drift(DriftKind.UNKNOWN, message, None if kept else Repair.REMOVE, app, seen.release, seen.id)
 
 
 def _images(sight: Sight) -> Iterator[Drift]:

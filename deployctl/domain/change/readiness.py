@@ -61,7 +61,7 @@ class Standing:
     running: bool = False
     at_home: bool = True  # the running container has its own address
     answered: bool | None = None
-    said: str = ""  # the probe's message
+    message: str = ""  # the probe's message
     image: bool | None = None  # the exact image is on this server
     network: bool | None = None  # the app's network exists
     networks_missing: tuple[str, ...] = ()  # those of the unmanaged networks in its release spec that do not exist
@@ -149,7 +149,7 @@ def _does_not_answer(standing: Standing) -> Reason | None:
     if standing.answered is None and standing.engine_away and _asks_inside(standing.release):
         return Reason(Code.ENGINE_AWAY, f"its health check needs Docker. {standing.engine_away}")
     if standing.answered is False:
-        return Reason(Code.NO_ANSWER, f"it is running but does not pass its health check: {standing.said}")
+        return Reason(Code.NO_ANSWER, f"it is running but does not pass its health check: {standing.message}")
     if standing.unanswered:
         return Reason(Code.NONE_ANSWERED, f"none of {standing.unanswered} requests to it in the last minute got an answer "
                       "through HAProxy")

@@ -44,8 +44,8 @@ class Role(StrEnum):
     DEPLOYER = "deployer"
     ADMIN = "admin"
 
-    def covers(self, asked: Role) -> bool:
-        return _ORDER[self] >= _ORDER[asked]
+    def covers(self, needed: Role) -> bool:
+        return _ORDER[self] >= _ORDER[needed]
 
 
 Roles = Annotated[Mapping[str, Role], "App, or * for all, → role."]
@@ -71,10 +71,10 @@ class Principal:
         """Return the user behind it: of a token, its owner."""
         return self.owner or self.name
 
-    def may(self, asked: Role, app: AppName | None) -> bool:
+    def may(self, needed: Role, app: AppName | None) -> bool:
         """Return whether it may do that to this app, or with None to the whole server."""
         given = [self.roles[key] for key in (ALL, app) if key is not None and key in self.roles]
-        return any(role.covers(asked) for role in given)
+        return any(role.covers(needed) for role in given)
 
     def sees(self, apps: Iterable[AppName]) -> list[AppName]:
         """Return those of the apps that it may view."""
@@ -149,13 +149,13 @@ class WentAlong:
     @property
     def lines(self) -> tuple[str, ...]:
         """Return it as text."""
-        said = []
+        lines = []
         if self.ended:
-            said.append(f"tokens revoked: {', '.join(self.ended)}")
+            lines.append(f"tokens revoked: {', '.join(self.ended)}")
         if self.handed_over:
-            said.append(f"tokens now owned by {self.heir}: {', '.join(self.handed_over)}")
-        said += [f"the {one} was asked to stop: until its switch it is reverted completely" for one in self.stopped]
-        return tuple(said)
+            lines.append(f"tokens now owned by {self.heir}: {', '.join(self.handed_over)}")
+        lines += [f"the {one} was asked to stop: until its switch it is reverted completely" for one in self.stopped]
+        return tuple(lines)
 
     @property
     def fields(self) -> dict[str, object]:

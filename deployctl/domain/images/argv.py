@@ -35,12 +35,12 @@ def complete(file: Argv, image: Argv) -> Argv:
 
 def runs_nothing(file: Argv, image: Argv) -> bool:
     """Return whether nothing is left to start."""
-    asked = complete(file, image)
-    return not (asked.entrypoint or asked.command or (file.command is None and (image.entrypoint or image.command)))
+    argv = complete(file, image)
+    return not (argv.entrypoint or argv.command or (file.command is None and (image.entrypoint or image.command)))
 
 
 def gains_command(file: Argv, image: Argv, former: Argv) -> bool:
     """Return whether a release that 0.1.0 created with this entrypoint ran without the command it would get now."""
-    asked = complete(file, image)
-    dropped = file.command is None and asked.command is not None
+    argv = complete(file, image)
+    dropped = file.command is None and argv.command is not None
     return dropped and former == Argv(file.entrypoint, None)

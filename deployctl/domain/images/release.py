@@ -110,18 +110,18 @@ class Bundle:
     def canonical(self) -> str:
         """Return the one JSON text of this spec: sorted keys, no spaces. Keys introduced after 0.1.0 are included only
         if set, so that an earlier release keeps its text and its hash."""
-        return json.dumps(self._told(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return json.dumps(self._fields(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
-    def _told(self) -> dict[str, Any]:
-        told = asdict(self)
-        return {name: value for name, value in told.items() if value or name not in LATER_KEYS}
+    def _fields(self) -> dict[str, Any]:
+        fields = asdict(self)
+        return {name: value for name, value in fields.items() if value or name not in LATER_KEYS}
 
     def hash(self) -> str:
         """Return 64 hex characters that two specs share only if they would run alike.
 
         Where an image can be pulled from is not part of how it runs, nor is the name it was requested by.
         """
-        same_run = self._told()
+        same_run = self._fields()
         del same_run["repo_digest"], same_run["image"]
         return sha256(json.dumps(same_run, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 

@@ -79,11 +79,11 @@ def _numbered(app: AppName, versions: Mapping[str, str]) -> dict[int, str]:
 
 
 def _unknown(app: AppName, version: Version, known: Mapping[str, str], versions: Mapping[str, str]) -> NotFound:
-    here = sorted(set(_numbered(app, versions).values())
+    names = sorted(set(_numbered(app, versions).values())
                   | {key.removeprefix(f"{app}.") for key in known if key.startswith(f"{app}.")})
-    if here:
-        return NotFound(f"HAProxy has no running {app} {version}; it has {', '.join(here)}. Nothing was changed.",
-                        remedy=[f"deployctl emergency flip {app} {here[-1]}"])
+    if names:
+        return NotFound(f"HAProxy has no running {app} {version}; it has {', '.join(names)}. Nothing was changed.",
+                        remedy=[f"deployctl emergency flip {app} {names[-1]}"])
     apps = sorted({key.partition(".")[0] for key in (*known, *versions)})
     return NotFound(f'HAProxy has no app "{app}"; it has {", ".join(apps) or "none"}. Nothing was changed.',
                     remedy=["deployctl emergency flip APP VERSION"])

@@ -25,7 +25,7 @@ _ADVICE: Mapping[Cause, str] = {
 class GateAnswer:
     """One response of a candidate, probed through HAProxy. `cause` None: clients would get what the app wrote."""
 
-    said: str  # "GET /healthz gave 200"
+    message: str  # "GET /healthz gave 200"
     cause: Cause | None = None
     status: int | None = None  # as received; None if nothing was
     detail: str = ""  # where HAProxy stopped parsing
@@ -49,7 +49,7 @@ def failed_sentence(version: Version, answer: GateAnswer) -> str:
     """Return why that candidate cannot go live."""
     where, cause = f"{version} is not responding through HAProxy, as clients would reach it", answer.cause or Cause.OTHER
     if cause is Cause.NOT_ACCEPTED:
-        return f"{where}, as its probe requires: {answer.said}."
+        return f"{where}, as its probe requires: {answer.message}."
     status = f"{answer.status}, " if answer.status is not None else ""
     stopped = f" ({answer.detail})" if answer.detail else ""
     advice = f". {_ADVICE[cause]}" if cause in _ADVICE else ""

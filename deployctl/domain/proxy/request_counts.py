@@ -87,10 +87,10 @@ class Totals:
         """Return the totals with connections that were closed along with their worker."""
         return replace(self, past=added(self.past, {server: Counters(closed=count) for server, count in closed.items()}))
 
-    def without(self, gone: Collection[CountedServer]) -> Totals:
+    def without(self, removed: Collection[CountedServer]) -> Totals:
         """Return the totals of all other releases."""
-        kept = {worker: _but(tally, gone) for worker, tally in self.living.items()}
-        return Totals(_but(self.past, gone), kept)
+        kept = {worker: _but(tally, removed) for worker, tally in self.living.items()}
+        return Totals(_but(self.past, removed), kept)
 
 
 def _together(one: RequestCounts, other: RequestCounts) -> dict[CountedServer, Counters]:
@@ -105,8 +105,8 @@ def _together(one: RequestCounts, other: RequestCounts) -> dict[CountedServer, C
     return found
 
 
-def _but(tally: RequestCounts, gone: Collection[CountedServer]) -> dict[CountedServer, Counters]:
-    return {server: counters for server, counters in tally.items() if server not in gone}
+def _but(tally: RequestCounts, removed: Collection[CountedServer]) -> dict[CountedServer, Counters]:
+    return {server: counters for server, counters in tally.items() if server not in removed}
 
 
 def outdated(servers: Collection[CountedServer], apps: Collection[str]) -> set[CountedServer]:

@@ -267,8 +267,8 @@ class DockerEngine:
 
     def set_limits(self, container: str, limits: Resources) -> None:
         def update(api: APIClient, found: ContainerFacts) -> None:
-            asked = words.update_request(limits, found.restart)
-            wanted = podman.limits_in_quota(asked) if self._is_podman else asked
+            requested = words.update_request(limits, found.restart)
+            wanted = podman.limits_in_quota(requested) if self._is_podman else requested
             answer = api.post(f"{api.base_url}/containers/{found.id}/update", json=wanted, timeout=self._docker.timeout)
             if answer.status_code != 200:  # docker-py's own call supports neither NanoCpus nor PidsLimit
                 from deployctl.effects.docker.errors import from_answer
@@ -332,8 +332,8 @@ class DockerEngine:
 
         return self._docker.change(f"{verb} {names.spoken(container)}", change)
 
-    def _labels(self, asked: Mapping[str, str]) -> dict[str, str]:
-        return words.all_labels(asked, home=self._home, server=self._server_labels)
+    def _labels(self, requested: Mapping[str, str]) -> dict[str, str]:
+        return words.all_labels(requested, home=self._home, server=self._server_labels)
 
     def _require_ours(self, what: str, labels: Mapping[str, str]) -> None:
         require_ours(what, labels, self._home)

@@ -98,30 +98,30 @@ def from_os_error(error: OSError, address: str) -> DeployctlError:
             return unavailable(address, error.strerror or str(error) or type(error).__name__)
 
 
-def from_answer(status: int, said: str, *, doing: str, address: str) -> DeployctlError:
+def from_answer(status: int, message: str, *, doing: str, address: str) -> DeployctlError:
     """Return the error for a rejection by the engine."""
     from deployctl.effects.docker.sentences import clear
 
-    if status == 503 or _GONE_FOR_A_MOMENT.search(said):
-        return unavailable(address, clear(said))
-    if status == 404 and _NO_SUCH.search(said):
-        return NotFound(f"{doing}: {clear(said)}")
-    if status in {401, 403} and "authorization denied" in said:
-        return NotPermitted(f"{doing}: {clear(said)}")
-    if "no space left on device" in said:
-        return EngineRefused(f"{doing}: {clear(said)}", remedy=["docker system df", "deployctl prune"])
-    if "IPv4 forwarding is disabled" in said:
-        return EngineRefused(f"{doing}: {clear(said)}", remedy=["sudo sysctl net.ipv4.ip_forward=1"], code="forwarding_off")
-    kind = EngineConflict if _TAKEN.search(said) else PlaceTaken if _PLACE.search(said) else EngineRefused
-    return kind(f"{doing}: {clear(said)}")
+    if status == 503 or _GONE_FOR_A_MOMENT.search(message):
+        return unavailable(address, clear(message))
+    if status == 404 and _NO_SUCH.search(message):
+        return NotFound(f"{doing}: {clear(message)}")
+    if status in {401, 403} and "authorization denied" in message:
+        return NotPermitted(f"{doing}: {clear(message)}")
+    if "no space left on device" in message:
+        return EngineRefused(f"{doing}: {clear(message)}", remedy=["docker system df", "deployctl prune"])
+    if "IPv4 forwarding is disabled" in message:
+        return EngineRefused(f"{doing}: {clear(message)}", remedy=["sudo sysctl net.ipv4.ip_forward=1"], code="forwarding_off")
+    kind = EngineConflict if _TAKEN.search(message) else PlaceTaken if _PLACE.search(message) else EngineRefused
+    return kind(f"{doing}: {clear(message)}")
 
 
-def pull_failure(reference: str, registry: str, said: str, *, address: str, login: Login | None = None) -> DeployctlError:
+def pull_failure(reference: str, registry: str, message: str, *, address: str, login: Login | None = None) -> DeployctlError:
     """Return the error for a failed pull: no such image, access denied, or an unreachable registry.
 
     If a login could have helped and there was a problem with it, the message says so.
     """
-    failure = _pull_failure(reference, registry, said, address=address)
+    failure = _pull_failure(reference, registry, message, address=address)
     problem = login.problem if login else None
     if problem is None or isinstance(failure, EngineUnavailable):
         return failure
@@ -129,30 +129,30 @@ def pull_failure(reference: str, registry: str, said: str, *, address: str, logi
                          remedy=[*problem.remedy, *failure.remedy], code=problem.code)
 
 
-def _pull_failure(reference: str, registry: str, said: str, *, address: str) -> DeployctlError:
+def _pull_failure(reference: str, registry: str, message: str, *, address: str) -> DeployctlError:
     from deployctl.effects.docker.sentences import clear
 
-    if "no space left on device" in said:
-        return from_answer(500, said, doing=f"pull {reference}", address=address)
-    if _GONE_FOR_A_MOMENT.search(said):
-        return unavailable(address, clear(said))
-    if "no matching manifest" in said:
+    if "no space left on device" in message:
+        return from_answer(500, message, doing=f"pull {reference}", address=address)
+    if _GONE_FOR_A_MOMENT.search(message):
+        return unavailable(address, clear(message))
+    if "no matching manifest" in message:
         other = f"{reference} exists, but not for this server's processor architecture"
         return NotFound(other, remedy=[f"docker manifest inspect {reference}"])
     no_access = RegistryUnavailable(
-        f"{registry} denied the pull of {reference}: {clear(said)}", remedy=[_login(registry)]
+        f"{registry} denied the pull of {reference}: {clear(message)}", remedy=[_login(registry)]
     )
-    if _NO_LOGIN.search(said):  # first: containerd also reports that access was denied
+    if _NO_LOGIN.search(message):  # first: containerd also reports that access was denied
         return no_access
-    if _DENIED.search(said):
+    if _DENIED.search(message):
         return NotFound(
             f"{registry} has no {reference}, or requires a login for it", remedy=[_login(registry)]
         )
-    if _NO_ACCESS.search(said):
+    if _NO_ACCESS.search(message):
         return no_access
-    if _NO_IMAGE.search(said):
+    if _NO_IMAGE.search(message):
         return NotFound(f"{registry} has no {reference}", remedy=["Check the name and the version"])
-    return RegistryUnavailable(f"{reference} cannot be pulled: {clear(said)}", remedy=[f"docker pull {reference}"])
+    return RegistryUnavailable(f"{reference} cannot be pulled: {clear(message)}", remedy=[f"docker pull {reference}"])
 
 
 def _login(registry: str) -> str:
@@ -168,12 +168,12 @@ def translated(doing: str, address: str) -> Iterator[None]:
     try:
         yield
     except APIError as e:
-        raise from_answer(e.status_code or 500, _said(e), doing=doing, address=address) from e
+        raise from_answer(e.status_code or 500, _message_of(e), doing=doing, address=address) from e
     except (DockerException, RequestException, OSError) as e:
         raise _from_sdk(e, doing, address) from e
 
 
-def _said(error: BaseException) -> str:
+def _message_of(error: BaseException) -> str:
     explanation = getattr(error, "explanation", None)
     return str(explanation or error)
 
@@ -186,7 +186,7 @@ def _from_sdk(error: Exception, doing: str, address: str) -> DeployctlError:
 
     for cause in _causes(error):
         if isinstance(cause, APIError):
-            return from_answer(cause.status_code or 500, _said(cause), doing=doing, address=address)
+            return from_answer(cause.status_code or 500, _message_of(cause), doing=doing, address=address)
         if type(cause).__name__ in {"ReadTimeout", "ReadTimeoutError", "ConnectTimeout", "ConnectTimeoutError"}:
             return unavailable(address, "no response in time", silent=True)
         if type(cause).__module__ == "builtins" and isinstance(cause, OSError):

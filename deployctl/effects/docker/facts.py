@@ -46,7 +46,7 @@ def container_facts(inspected: Mapping[str, Any]) -> ContainerFacts:
         hostname=config.get("Hostname") or "",
         env=dict(_pair(entry) for entry in config.get("Env") or ()),
         published=_published(inspected.get("HostConfig") or {}),
-        asked=_asked(inspected),
+        asked=_requested_addresses(inspected),
         networks=_networks(inspected),
         network_ids=_network_ids(inspected),
         macs=_of_each_network(inspected, "MacAddress"),
@@ -54,9 +54,9 @@ def container_facts(inspected: Mapping[str, Any]) -> ContainerFacts:
     )
 
 
-def _status(told: str) -> str:
+def _status(status: str) -> str:
     """Return Docker's term: Podman has more of them for a container that is not running yet, or no longer."""
-    return {"stopped": "exited", "initialized": "created", "configured": "created"}.get(told, told)
+    return {"stopped": "exited", "initialized": "created", "configured": "created"}.get(status, status)
 
 
 def _published(host: Mapping[str, Any]) -> int | None:
@@ -64,14 +64,14 @@ def _published(host: Mapping[str, Any]) -> int | None:
     return int(ports[0]) if len(ports) == 1 and ports[0].isdecimal() else None
 
 
-def _asked(inspected: Mapping[str, Any]) -> dict[str, str]:
+def _requested_addresses(inspected: Mapping[str, Any]) -> dict[str, str]:
     from deployctl.effects.docker.requests import ADDRESS
 
     networks = (inspected.get("NetworkSettings") or {}).get("Networks") or {}
-    told = ((name, ((facts or {}).get("IPAMConfig") or {}).get("IPv4Address")) for name, facts in networks.items())
-    asked = {name: address for name, address in told if address}
+    configured = ((name, ((facts or {}).get("IPAMConfig") or {}).get("IPv4Address")) for name, facts in networks.items())
+    requested = {name: address for name, address in configured if address}
     noted = (inspected["Config"].get("Labels") or {}).get(ADDRESS)
-    return asked or ({next(iter(networks)): noted} if noted and networks else {})
+    return requested or ({next(iter(networks)): noted} if noted and networks else {})
 
 
 def _limits(host: Mapping[str, Any]) -> Resources | None:
@@ -163,8 +163,8 @@ def _times(check: Mapping[str, Any] | None) -> HealthcheckTimes | None:
 
     if not check or tuple(check.get("Test") or ()) in {(), ("NONE",)}:
         return None
-    told = {name: check.get(key) for name, key in _TIMES.items()}
-    return HealthcheckTimes(**{name: value / 10**9 for name, value in told.items() if value})
+    times = {name: check.get(key) for name, key in _TIMES.items()}
+    return HealthcheckTimes(**{name: value / 10**9 for name, value in times.items() if value})
 
 
 def _origins(inspected: Mapping[str, Any]) -> tuple[str, ...] | None:

@@ -44,29 +44,29 @@ class LoginFault(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LoginProblem:
-    """Why there is no login although one was configured. `said`: the helper's or the system's message, or ours about
+    """Why there is no login although one was configured. `message`: the helper's or the system's message, or ours about
     who may change the helper; `fixes` are the commands to type."""
 
     code: LoginFault
     file: Path
     registry: str
     helper: str = ""  # docker-credential-desktop
-    said: str = ""
+    message: str = ""
     fixes: tuple[str, ...] = ()
 
     @property
     def sentence(self) -> str:
         match self.code:
             case LoginFault.FILE:
-                return f"{self.file} cannot be read ({self.said})"
+                return f"{self.file} cannot be read ({self.message})"
             case LoginFault.CONTENT:
-                return f"{self.file} is not a valid Docker configuration ({self.said})"
+                return f"{self.file} is not a valid Docker configuration ({self.message})"
             case LoginFault.HELPER_MISSING:
                 return f"{self.file} refers to the credential helper {self.helper}, which is not installed"
             case LoginFault.HELPER_FAILED:
-                return f"the credential helper {self.helper} in {self.file} failed ({self.said})"
+                return f"the credential helper {self.helper} in {self.file} failed ({self.message})"
             case LoginFault.HELPER_UNTRUSTED:
-                return f"the credential helper {self.helper} in {self.file} was not started: {self.said}"
+                return f"the credential helper {self.helper} in {self.file} was not started: {self.message}"
 
     @property
     def remedy(self) -> list[str]:
@@ -95,11 +95,11 @@ def find_login(registry: str, environ: Mapping[str, str]) -> Login:
     except FileNotFoundError:
         return Login()
     except OSError as e:
-        return Login(problem=LoginProblem(LoginFault.FILE, file, registry, said=e.strerror or "no response"))
+        return Login(problem=LoginProblem(LoginFault.FILE, file, registry, message=e.strerror or "no response"))
     except ValueError:
-        return Login(problem=LoginProblem(LoginFault.CONTENT, file, registry, said="it is not JSON"))
+        return Login(problem=LoginProblem(LoginFault.CONTENT, file, registry, message="it is not JSON"))
     if not isinstance(config, dict):
-        return Login(problem=LoginProblem(LoginFault.CONTENT, file, registry, said="it is not a JSON object"))
+        return Login(problem=LoginProblem(LoginFault.CONTENT, file, registry, message="it is not a JSON object"))
     return _from_config(config, file, registry, environ)
 
 
@@ -112,14 +112,14 @@ def _from_config(config: Mapping[str, Any], file: Path, registry: str, environ: 
     """Ask the helper first, as Docker does; the file's own login counts if that has none."""
     helper, problem = _helper_of(config, registry), None
     if helper is not None:
-        asked = _ask(helper, file, registry, environ)
-        if asked.header is not None:
-            return asked
-        problem = asked.problem
+        found = _ask(helper, file, registry, environ)
+        if found.header is not None:
+            return found
+        problem = found.problem
     try:
         header = _written(_table(config, "auths"), registry)
     except (ValueError, binascii.Error):
-        return Login(problem=LoginProblem(LoginFault.CONTENT, file, registry, said=f"its login for {registry} is invalid"))
+        return Login(problem=LoginProblem(LoginFault.CONTENT, file, registry, message=f"its login for {registry} is invalid"))
     return Login(header) if header else Login(problem=problem)
 
 
@@ -176,8 +176,8 @@ def _ask(name: str, file: Path, registry: str, environ: Mapping[str, str]) -> Lo
     except Untrusted as e:
         return Login(problem=LoginProblem(LoginFault.HELPER_UNTRUSTED, file, registry, helper, e.message, tuple(e.remedy)))
 
-    def failed(said: str) -> Login:
-        return Login(problem=LoginProblem(LoginFault.HELPER_FAILED, file, registry, helper, said))
+    def failed(message: str) -> Login:
+        return Login(problem=LoginProblem(LoginFault.HELPER_FAILED, file, registry, helper, message))
 
     try:
         done = subprocess.run([program, "get"], input=_keys(registry)[0].encode(), capture_output=True,
@@ -186,18 +186,18 @@ def _ask(name: str, file: Path, registry: str, environ: Mapping[str, str]) -> Lo
         return failed(f"no response within {HELPER_TIME:g} s")
     except OSError as e:
         return failed(e.strerror or type(e).__name__)
-    said = (done.stdout or done.stderr).decode(errors="replace").strip()
+    output = (done.stdout or done.stderr).decode(errors="replace").strip()
     if done.returncode:
-        return Login() if _UNKNOWN in said else failed(_one_line(said) or f"exit code {done.returncode}")
-    told = _told(done.stdout)
-    return failed("its output is not a login") if told is None else Login(told or None)
+        return Login() if _UNKNOWN in output else failed(_one_line(output) or f"exit code {done.returncode}")
+    header = _header_in(done.stdout)
+    return failed("its output is not a login") if header is None else Login(header or None)
 
 
-def _told(answer: bytes) -> str | None:
+def _header_in(answer: bytes) -> str | None:
     """Return the header in a helper's response; empty if it has no login, None if it is not a valid response."""
     try:
-        told = json.loads(answer)
-        user, secret = told["Username"], told["Secret"]
+        decoded = json.loads(answer)
+        user, secret = decoded["Username"], decoded["Secret"]
     except (ValueError, KeyError, TypeError):
         return None
     if not user and not secret:
@@ -205,5 +205,5 @@ def _told(answer: bytes) -> str | None:
     return _header({"identitytoken": secret} if user == _TOKEN else {"username": user, "password": secret})
 
 
-def _one_line(said: str) -> str:
-    return "".join(c if c.isprintable() else " " for c in (said.splitlines() or [""])[-1])[:200]
+def _one_line(text: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in (text.splitlines() or [""])[-1])[:200]

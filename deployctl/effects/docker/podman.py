@@ -32,16 +32,16 @@ def cannot_update(version: Mapping[str, Any]) -> bool:
 
 def with_healthcheck(image: Mapping[str, Any], get: Get) -> dict[str, Any]:
     """Return the inspected image with the HEALTHCHECK, which only Podman's own API reports."""
-    told = get(f"{LIBPOD}/images/{quoted(image['Id'])}/json") or {}
-    return {**image, "Config": {**(image.get("Config") or {}), "Healthcheck": told.get("Healthcheck")}}
+    inspected = get(f"{LIBPOD}/images/{quoted(image['Id'])}/json") or {}
+    return {**image, "Config": {**(image.get("Config") or {}), "Healthcheck": inspected.get("Healthcheck")}}
 
 
 def with_bridges(networks: Sequence[Mapping[str, Any]], get: Get) -> list[dict[str, Any]]:
     """Return the networks with the names of their bridges, as Docker reports them."""
     from deployctl.effects.docker.requests import BRIDGE
 
-    told = {network["name"]: network.get("network_interface") for network in get(f"{LIBPOD}/networks/json") or ()}
-    return [{**raw, "Options": {**(raw.get("Options") or {}), BRIDGE: told.get(raw["Name"])}} for raw in networks]
+    bridges = {network["name"]: network.get("network_interface") for network in get(f"{LIBPOD}/networks/json") or ()}
+    return [{**raw, "Options": {**(raw.get("Options") or {}), BRIDGE: bridges.get(raw["Name"])}} for raw in networks]
 
 
 def without_cap_drop(container: ContainerFacts) -> ContainerFacts:

@@ -33,7 +33,7 @@ class PullProgress:
     def __init__(self) -> None:
         self._layers: dict[str, str] = {}
         self._bytes: dict[str, int] = {}
-        self._said: tuple[int, int, int] | None = None
+        self._reported: tuple[int, int, int] | None = None
 
     def see(self, event: Mapping[str, Any]) -> str | None:
         """Return a line if it adds something to the last one."""
@@ -49,9 +49,9 @@ class PullProgress:
         done = sum(status in _DONE for status in self._layers.values())
         size = sum(self._bytes.values())
         state = (done, len(self._layers), size // _STEP)
-        if state == self._said:
+        if state == self._reported:
             return None
-        self._said = state
+        self._reported = state
         return f"{done} of {len(self._layers)} layers" + (f", {size / 10**6:.0f} MB" if size else "")
 
 

@@ -63,14 +63,14 @@ class SocketReader:
         if status == 404:
             return None
         try:
-            said = json.loads(body)
+            decoded = json.loads(body)
         except ValueError as e:
             from deployctl.effects.docker.errors import unavailable
 
             raise unavailable(self._address, "the response is not JSON") from e
         if status != 200:
-            raise _refusal(status, said, path, self._address)
-        return said
+            raise _refusal(status, decoded, path, self._address)
+        return decoded
 
     def ask(self, path: str, *, timeout: float, headers: Mapping[str, str]) -> tuple[int, str]:
         with self._asked(path, timeout=timeout, headers=headers) as (status, pieces):
@@ -126,10 +126,10 @@ class SdkReader:
             answer = api.get(f"{api.base_url}{path}", timeout=timeout)
             if answer.status_code == 404:
                 return None
-            said = answer.json()
+            decoded = answer.json()
         if answer.status_code != 200:
-            raise _refusal(answer.status_code, said, path, self._address)
-        return said
+            raise _refusal(answer.status_code, decoded, path, self._address)
+        return decoded
 
     def ask(self, path: str, *, timeout: float, headers: Mapping[str, str]) -> tuple[int, str]:
         from deployctl.effects.docker.errors import translated
@@ -158,8 +158,8 @@ def _json_or_text(body: bytes) -> Any:
         return body.decode(errors="replace")
 
 
-def _refusal(status: int, said: Any, path: str, address: str) -> Exception:
+def _refusal(status: int, body: Any, path: str, address: str) -> Exception:
     from deployctl.effects.docker.errors import from_answer
 
-    words = said.get("message", "") if isinstance(said, dict) else str(said)
+    words = body.get("message", "") if isinstance(body, dict) else str(body)
     return from_answer(status, words, doing=f"read {path.partition('?')[0]}", address=address)

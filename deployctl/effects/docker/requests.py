@@ -93,9 +93,9 @@ def restart_policy(restart: Restart) -> dict[str, str]:
     return {"Name": restart}
 
 
-def all_labels(asked: Mapping[str, str], *, home: HomeIdentity, server: Mapping[str, str]) -> dict[str, str]:
+def all_labels(requested: Mapping[str, str], *, home: HomeIdentity, server: Mapping[str, str]) -> dict[str, str]:
     """Return what everything of this home carries; no user option can make it another home's."""
-    return {**server, **asked, MANAGED: "1", **home.labels}
+    return {**server, **requested, MANAGED: "1", **home.labels}
 
 
 def silenced(image: Mapping[str, Any]) -> dict[str, str]:

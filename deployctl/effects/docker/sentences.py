@@ -37,9 +37,9 @@ _SENTENCES = (
 )  # fmt: skip
 
 
-def clear(said: str) -> str:
+def clear(message: str) -> str:
     """Return the engine's message as one plain sentence."""
-    text = _NOISE.sub("", " ".join(said.split()))
+    text = _NOISE.sub("", " ".join(message.split()))
     text = _NOISE.sub("", text)  # removing one prefix exposes the next
     for known, sentence in _SENTENCES:
         if match := known.search(text):

@@ -108,13 +108,13 @@ class HaproxyEmergency:
         if line is None:
             return
         address, _, port = config.servers_of(text)[server][0].rpartition(":")
-        said = self.prober.ask(ASKING, address.strip("[]"), int(port), host=server, bridge=line.bridge)
-        if said.ok:
+        answer = self.prober.ask(ASKING, address.strip("[]"), int(port), host=server, bridge=line.bridge)
+        if answer.ok:
             return
         if not self.force:
-            raise Refused(f"{server} is not responding at {address}:{port}: {said.sentence}. Nothing was changed.",
+            raise Refused(f"{server} is not responding at {address}:{port}: {answer.sentence}. Nothing was changed.",
                           remedy=["retry with --force to switch anyway"])
-        self.warnings.append(f"{server} is not responding at {address}:{port}: {said.sentence}")
+        self.warnings.append(f"{server} is not responding at {address}:{port}: {answer.sentence}")
 
     # -- the switch -------------------------------------------------------------------------------------------------
     def _flip(self, app: AppName, version: Version, found: Flippable, versions: Mapping[str, str], *, running: bool,

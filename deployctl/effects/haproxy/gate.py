@@ -84,21 +84,21 @@ class HaproxyGate:
         if not answer.ok:
             return GateAnswer(answer.sentence, Cause.NOT_ACCEPTED, head.status)
         if probe.body is None and _breaks_off(head, body):
-            said = f"{answer.sentence} and then closed the connection"
-            return GateAnswer(said, Cause.INVALID_ANSWER, head.status, "its body is incomplete")
+            message = f"{answer.sentence} and then closed the connection"
+            return GateAnswer(message, Cause.INVALID_ANSWER, head.status, "its body is incomplete")
         return GateAnswer(answer.sentence, status=head.status)
 
     def _refused(self, head: Head, probe: Probe, client: str) -> GateAnswer:
         end = time.monotonic() + TRACED
         while (found := self.trace.find(client)) is None and time.monotonic() < end:
             time.sleep(_TICK)
-        said = f"GET {probe.path} gave HAProxy's own {head.status}"
+        message = f"GET {probe.path} gave HAProxy's own {head.status}"
         if found is None:
-            return GateAnswer(said, cause_of(head.status), head.status)
+            return GateAnswer(message, cause_of(head.status), head.status)
         if found.cause is Cause.INVALID_ANSWER:
             with self.locked():
                 found = self.trace.with_detail(found)
-        return GateAnswer(said, found.cause, head.status, found.detail)
+        return GateAnswer(message, found.cause, head.status, found.detail)
 
 
 def _breaks_off(head: Head, body: Wire) -> bool:

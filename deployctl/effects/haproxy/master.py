@@ -88,9 +88,9 @@ def find_strays(home: HaproxyHome) -> list[StrayProxy]:
     from deployctl.domain.proxy.traffic import StrayProxy
 
     found = ((pid, config_in(_command(pid))) for pid in processes() if not _is_member(home, pid))
-    gone = {pid: config for pid, config in found
+    missing = {pid: config for pid, config in found
             if config and config.endswith(PLACE) and _shares_ports(pid) and _is_gone(pid, config)}
-    return [StrayProxy(pid, config) for pid, config in sorted(gone.items()) if _parent(pid) not in gone]
+    return [StrayProxy(pid, config) for pid, config in sorted(missing.items()) if _parent(pid) not in missing]
 
 
 def _shares_ports(pid: int) -> bool:

@@ -129,8 +129,8 @@ class HaproxyProcess:
 
     def _require_launched(self, words: list[str]) -> None:
         if self._launch(words):
-            said = self._home.log.read_text(encoding="utf-8", errors="replace")
-            raise _refused("HAProxy did not start", said)
+            output = self._home.log.read_text(encoding="utf-8", errors="replace")
+            raise _refused("HAProxy did not start", output)
 
     def _launch(self, words: list[str]) -> int:
         """Start it where it outlives us; return the exit code. If systemd rejects a unit, it is started without one."""
@@ -215,13 +215,13 @@ class HaproxyProcess:
         require_binary(self._spec)
         self._trace.save()
         before, former = self.find_processes(), members(self._home)
-        said = self._sockets.master(wire.RELOAD, timeout=RELOADED)
+        reply = self._sockets.master(wire.RELOAD, timeout=RELOADED)
         # HAProxy before 2.7 responds at once without the outcome: its count of failed reloads shows it. And Success=1
         # alone is not trusted: traffic is safe once the worker with these files responds.
         deadline = self._clock.now() + PROCESS_WAIT_SECONDS
         while self.find_token() != token or not self._takes_traffic(but=former):
-            if said.startswith("Success=0") or self._has_failed(before) or self._clock.now() >= deadline:
-                raise _refused("HAProxy rejected the configuration and keeps the previous one", said)
+            if reply.startswith("Success=0") or self._has_failed(before) or self._clock.now() >= deadline:
+                raise _refused("HAProxy rejected the configuration and keeps the previous one", reply)
             self._clock.sleep(_TICK)
         self._ensure_listening()
         self._home.sweep_gates(but=token)
@@ -281,10 +281,10 @@ def group_name(home: HaproxyHome) -> str:
     return f"haproxy-{sha256(os.fsencode(home.folder)).hexdigest()[:12]}"
 
 
-def _refused(what: str, said: str) -> ProxyUnavailable:
-    reasons = answers.parse_reasons(said) or [said.strip() or "no reason given"]
+def _refused(what: str, output: str) -> ProxyUnavailable:
+    reasons = answers.parse_reasons(output) or [output.strip() or "no reason given"]
     error = ProxyUnavailable(f"{what}: {'; '.join(map(_with_holder, reasons))}", remedy=["deployctl doctor"])
-    error.details = said.strip().splitlines()[-20:]
+    error.details = output.strip().splitlines()[-20:]
     return error
 
 
@@ -332,10 +332,10 @@ def _ask_version(path: str) -> tuple[int, int]:
     from subprocess import PIPE, SubprocessError, run  # not needed by a rollback
 
     try:
-        said = run([path, "-v"], stdout=PIPE, text=True, timeout=PROCESS_WAIT_SECONDS, check=False, env=_environment()).stdout
+        output = run([path, "-v"], stdout=PIPE, text=True, timeout=PROCESS_WAIT_SECONDS, check=False, env=_environment()).stdout
     except (OSError, SubprocessError):
         return BUNDLED
-    return answers.parse_version(said) or BUNDLED
+    return answers.parse_version(output) or BUNDLED
 
 
 def _environment() -> dict[str, str]:

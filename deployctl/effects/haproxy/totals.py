@@ -96,11 +96,11 @@ class HaproxyTotals:
 
         with suppress(ProxyUnavailable):
             totals = self._look(self._recall())
-            gone = outdated(totals.sum().keys(), apps)
-            for app, number in gone:
+            stale = outdated(totals.sum().keys(), apps)
+            for app, number in stale:
                 self._tell_all(tally.forget(wire.server_name(app, number)))
-            if gone:
-                self._keep(totals.without(gone))
+            if stale:
+                self._keep(totals.without(stale))
 
     # -- the workers ----------------------------------------------------------------------------------------------
     def _look(self, known: Totals) -> Totals:

@@ -149,9 +149,9 @@ def _faults_of_program(program: str) -> list[PermissionFault]:
 
 def untrusted(faults: Sequence[PermissionFault], therefore: str) -> Untrusted:
     """Return the error, with a remedy for each fault."""
-    told = "; ".join(fault.sentence(_name) for fault in faults[:_TOLD])
+    listed = "; ".join(fault.sentence(_name) for fault in faults[:_TOLD])
     more = f"; and {len(faults) - _TOLD} more" if len(faults) > _TOLD else ""
-    return Untrusted(f"{told}{more}: {therefore}", remedy=[*dict.fromkeys(fault.remedy for fault in faults)],
+    return Untrusted(f"{listed}{more}: {therefore}", remedy=[*dict.fromkeys(fault.remedy for fault in faults)],
                      code=faults[0].code)
 
 

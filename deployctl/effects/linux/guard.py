@@ -159,7 +159,7 @@ def _ip(verb: str, subnet: str) -> None:
         _refuse(command, done.stderr.strip())
 
 
-def _refuse(command: list[str], said: str) -> None:
-    if "Operation not permitted" in said:
+def _refuse(command: list[str], stderr: str) -> None:
+    if "Operation not permitted" in stderr:
         raise NotPermitted("guard routes require root", remedy=[f"sudo {' '.join(command)}"])
-    raise DeployctlError(f"`{' '.join(command)}` failed: {said}")
+    raise DeployctlError(f"`{' '.join(command)}` failed: {stderr}")

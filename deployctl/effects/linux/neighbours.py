@@ -92,7 +92,7 @@ def fix_host(bridge: str, gateway: str, mac: str, pid: int) -> None:
     with closing(_inside(pid)) as kernel, _refusals(f"read the interfaces of process {pid}"):
         links = ((body, _attributes(body[_LINK.size:])) for kind, body in
                  _ask(_GET_LINK, _DUMP, _LINK.pack(socket.AF_UNSPEC, 0, 0, 0, 0), kernel) if kind == _NEW_LINK)
-        mine = next((_LINK.unpack_from(body)[2] for body, told in links if told.get(_LINK_MAC) == _packed(mac)), None)
+        mine = next((_LINK.unpack_from(body)[2] for body, found in links if found.get(_LINK_MAC) == _packed(mac)), None)
         if mine is None:
             raise DeployctlError(f"process {pid} has no interface with the MAC {mac}")
         body = _NEIGHBOUR.pack(socket.AF_INET, mine, _PERMANENT, 0, 0) + _attribute(_DESTINATION, _ipv4(gateway))
@@ -123,11 +123,11 @@ def _enter(pid: int) -> socket.socket:
 
 def fixed_ports(bridge: str) -> set[str]:
     """Return the MACs that the bridge forwards to a port that nothing else can take over by sending."""
-    asked = _LINK.pack(_BRIDGE, 0, 0, 0, 0) + _attribute(_LINK_MASTER, struct.pack("=i", _index(bridge)))
+    request = _LINK.pack(_BRIDGE, 0, 0, 0, 0) + _attribute(_LINK_MASTER, struct.pack("=i", _index(bridge)))
     found = set()
     with _refusals(f"read the ports of {bridge}"):
-        told = list(_ask(_GET_NEIGHBOUR, _DUMP, asked))
-    for kind, body in told:
+        entries = list(_ask(_GET_NEIGHBOUR, _DUMP, request))
+    for kind, body in entries:
         state = _NEIGHBOUR.unpack_from(body)[2]
         mac = _attributes(body[_NEIGHBOUR.size:]).get(_MAC)
         if kind == _NEW_NEIGHBOUR and mac and state & _NOARP and not state & _PERMANENT:
@@ -137,12 +137,12 @@ def fixed_ports(bridge: str) -> set[str]:
 
 def _find_port(bridge: str, pid: int) -> int | None:
     """Return the index of the bridge port whose other end is in that process's network."""
-    asked = _LINK.pack(socket.AF_UNSPEC, 0, 0, 0, 0) + _attribute(_LINK_MASTER, struct.pack("=i", _index(bridge)))
-    ports = [(body, _attributes(body[_LINK.size:])) for kind, body in _ask(_GET_LINK, _DUMP, asked) if kind == _NEW_LINK]
+    request = _LINK.pack(socket.AF_UNSPEC, 0, 0, 0, 0) + _attribute(_LINK_MASTER, struct.pack("=i", _index(bridge)))
+    ports = [(body, _attributes(body[_LINK.size:])) for kind, body in _ask(_GET_LINK, _DUMP, request) if kind == _NEW_LINK]
     about = _NAMESPACE.pack(socket.AF_UNSPEC) + _attribute(_NAMESPACE_PID, struct.pack("=I", pid))
     answers = [_attributes(body[_NAMESPACE.size:]) for _, body in _ask(_GET_NAMESPACE_ID, 0, about)]
     mine = answers[0].get(_NAMESPACE_ID) if answers else None
-    return next((_LINK.unpack_from(body)[2] for body, told in ports if mine and told.get(_LINK_NAMESPACE_ID) == mine), None)
+    return next((_LINK.unpack_from(body)[2] for body, found in ports if mine and found.get(_LINK_NAMESPACE_ID) == mine), None)
 
 
 # -- messages -----------------------------------------------------------------------------------------------------

@@ -60,12 +60,12 @@ def check_sum(copy: Path, key: bytes | None) -> CopyCheck:
         if made is None or made[0] != _STATEMENT:  # one that computes something is not ours
             return CopyCheck.NO_SUM
         row = db.execute(f"select key, sum from {SUM_TABLE}").fetchone()  # noqa: S608  our own word
-    made_with, told = map(str, row or ("", ""))
+    made_with, stored = map(str, row or ("", ""))
     if key is None or made_with != name_of(key):
         return CopyCheck.OTHER_KEY
     with copy.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as pages:
-        at = pages.find(told.encode()) if len(told) == len(_EMPTY) else -1
-        good = at >= 0 and hmac.compare_digest(_sum(pages, at, key), told)
+        at = pages.find(stored.encode()) if len(stored) == len(_EMPTY) else -1
+        good = at >= 0 and hmac.compare_digest(_sum(pages, at, key), stored)
     return CopyCheck.GOOD if good else CopyCheck.WRONG_SUM
 
 

@@ -128,9 +128,9 @@ def m002_chain(db: Database) -> None:
 
 def _tell_earlier_changes(db: Database) -> None:
     for change in list(db.query("select * from changes order by id")):
-        told = promotion(change)
+        entry = promotion(change)
         db.execute("insert into events(at, app, actor, kind, text, data) values (?, ?, ?, ?, ?, ?)",
-                   [change["at"], change["app"], change["actor"], PROMOTED, told.text, json.dumps(told.data)])
+                   [change["at"], change["app"], change["actor"], PROMOTED, entry.text, json.dumps(entry.data)])
 
 
 @schema()

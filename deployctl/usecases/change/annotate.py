@@ -47,7 +47,7 @@ def notes_of_changes(app: AppName, s: Services) -> Mapping[int, str]:
     return {int(event["data"]["of"]): str(event["data"]["note"]) for event in reversed(found)}
 
 
-def with_note(change: Change, told: Mapping[int, str]) -> Change:
+def with_note(change: Change, notes: Mapping[int, str]) -> Change:
     """Return the change as displayed: with the reason given at the time, and the note added since."""
-    later = told.get(change.revision)
+    later = notes.get(change.revision)
     return replace(change, note="; ".join(filter(None, (change.note, later)))) if later else change

@@ -116,8 +116,8 @@ def repair_drift(look: DriftReading, s: Services, *, options: ChangeOptions = Ch
             one.take(actives_only=first)
     for app, drifts in look.drifts.items():
         repaired = passes[app].lines if app in passes else []
-        told = {(line.kind, line.release) for line in repaired}
-        done += repaired + [_line(d) for d in drifts if not d.repair and (d.kind, d.release) not in told]
+        reported = {(line.kind, line.release) for line in repaired}
+        done += repaired + [_line(d) for d in drifts if not d.repair and (d.kind, d.release) not in reported]
     return done
 
 
@@ -134,20 +134,20 @@ def _repair_home(look: DriftReading, s: Services) -> list[RepairDone]:
             lines.append(_removed(drift, drift.app, drift.container, s))
         elif drift.repair is None:
             lines.append(_line(drift))
-    return _told(lines, s)
+    return _recorded(lines, s)
 
 
 def _removed(drift: Drift, app: AppName, it: str, s: Services) -> RepairDone:
     """Remove a container, a network or an image tag of an app that the ledger does not know, unless that app is just
     being created."""
-    gone: dict[Repair | None, Callable[[str], object]] = {
+    removals: dict[Repair | None, Callable[[str], object]] = {
         Repair.REMOVE: s.engine.ensure_removed, Repair.UNTAG: s.engine.release_image,
         Repair.CLEAR: s.engine.ensure_network_gone}
 
     def remove() -> None:
         with lease(app, "reconcile", s, ChangeOptions()):
             if s.ledger.find_app(app) is None:
-                gone[drift.repair](it)
+                removals[drift.repair](it)
 
     return _ended(drift, _try(remove))
 
@@ -177,11 +177,11 @@ class _Pass:
 
     def _recover(self, token: int) -> None:
         """Settle what a dead process left open, or let the ledger follow a switch made outside deployctl."""
-        kind, way = DriftKind.TRAFFIC, Repair.FOLLOW
+        kind, repair = DriftKind.TRAFFIC, Repair.FOLLOW
         if self.s.ledger.find_open(self.app):
-            kind, way = DriftKind.INTERRUPTED, Repair.RECOVER
-        if told := recover(self.app, self.s, token):
-            self.lines.append(RepairDone(self.app, kind, told, REPAIR_TEXT[way], done=True, repair_code=way))
+            kind, repair = DriftKind.INTERRUPTED, Repair.RECOVER
+        if outcome := recover(self.app, self.s, token):
+            self.lines.append(RepairDone(self.app, kind, outcome, REPAIR_TEXT[repair], done=True, repair_code=repair))
 
     def _rounds(self, token: int, *, actives_only: bool) -> None:
         for _ in range(ROUNDS if self.s.ledger.find_app(self.app) else 0):  # an interrupted removal is finished now
@@ -231,7 +231,7 @@ class _Pass:
         run(Walk(plan, sight.facts, opened, self.s, token), STEP_ACTIONS, {})
 
     def _tell(self, line: RepairDone) -> None:
-        self.lines += _told([line], self.s)
+        self.lines += _recorded([line], self.s)
 
 
 def _key(drift: Drift) -> tuple[DriftKind, int | None, str | None]:
@@ -249,7 +249,7 @@ def _try(act: Callable[[], object]) -> DeployctlError | None:
     return None
 
 
-def _told(lines: list[RepairDone], s: Services) -> list[RepairDone]:
+def _recorded(lines: list[RepairDone], s: Services) -> list[RepairDone]:
     """Record the repairs as events in the ledger, as far as it can be written."""
     for line in lines:
         if line.done and (failed := _try(lambda line=line: s.ledger.event(  # type: ignore[misc]
@@ -286,8 +286,8 @@ def _busy(s: Services, app: AppName | None) -> Iterator[RepairDone]:
     names = [app] if app else [row.name for row in s.ledger.apps()]
     for name in names:
         if held := s.ledger.find_lease(name):
-            said = f"{name} is busy: {held.holder} has been running {held.verb} since {held.since} (pid {held.pid})"
-            yield RepairDone(name, DriftKind.BUSY, said, None, why="it is checked afterwards")
+            message = f"{name} is busy: {held.holder} has been running {held.verb} since {held.since} (pid {held.pid})"
+            yield RepairDone(name, DriftKind.BUSY, message, None, why="it is checked afterwards")
 
 
 def _proven(lines: Sequence[RepairDone], s: Services) -> Iterator[RepairDone]:

@@ -58,11 +58,11 @@ def upgrade(app: AppName, version: Version, s: Services, *, options: ChangeOptio
         if _serves(facts, release):
             taken = _apply_wishes(facts, candidate, s)
             same = already(facts, release, PlanKind.UPGRADE, s, started)
-            return _told(replace(same, taken_over=taken), candidate, s)
+            return _with_news(replace(same, taken_over=taken), candidate, s)
         plan = plan_move(replace(facts, app=candidate.wishes(facts.app)), PlanKind.UPGRADE, release)
         moved = move(plan, facts, s, token=token, options=options, started=started, before=candidate.steps,
                      wishes=candidate.wishes(facts.app), remarks=candidate.remarks)
-        return _told(moved, candidate, s)
+        return _with_news(moved, candidate, s)
 
 
 def preview_upgrade(app: AppName, version: Version, s: Services, *, options: ChangeOptions = ChangeOptions(),
@@ -95,7 +95,7 @@ def _require_address_wanted(app: AppName, s: Services, options: ChangeOptions) -
             require_address_wanted(now, now.wishing(s.app_file(app)), s, options)
 
 
-def _told(moved: Moved, candidate: PreparedCandidate, s: Services) -> Moved:
+def _with_news(moved: Moved, candidate: PreparedCandidate, s: Services) -> Moved:
     """Return the result with news of the image, and with warnings about the app's environment: repeated each time until
     fixed."""
     warnings = list(_surroundings(AppName(moved.app), s))

@@ -27,18 +27,18 @@ def compact_ledger(vault: Vault, *, actor: str, dry_run: bool) -> Done:
         if dry_run:
             due = ledger.foldable(refusals_before=refusals_due(vault.now), plans_before=plans_due(vault.now))
             after = max(0, held(ledger) - due.bytes)
-            told = f"would fold {due.sentence}; the ledger has {_size(before)}, about {_size(after)} afterwards"
-            return _told(vault, told, due, before, after, changed=False)
+            summary = f"would fold {due.sentence}; the ledger has {_size(before)}, about {_size(after)} afterwards"
+            return _result(vault, summary, due, before, after, changed=False)
         with vault.alone():
             vault.require_unheld(ledger)
             folded = fold_ledger(ledger, at=vault.now, actor=actor, pause=time.sleep)
             compact(ledger)
         after = size_of(vault.path)
-    return _told(vault, f"the ledger has {_size(after)}, {_size(before)} before; folded: {folded.sentence}", folded,
+    return _result(vault, f"the ledger has {_size(after)}, {_size(before)} before; folded: {folded.sentence}", folded,
                  before, after, changed=after < before or bool(folded))
 
 
-def _told(vault: Vault, sentence: str, folded: Folded, before: int, after: int, *, changed: bool) -> Done:
+def _result(vault: Vault, sentence: str, folded: Folded, before: int, after: int, *, changed: bool) -> Done:
     sizes = [copy.path.stat().st_size for copy in copies(vault.path)]
     return Done("Compact", "", sentence, (
         f"{vault.path}: {before} → {after} bytes", f"{len(sizes)} backups have {_size(sum(sizes))}, and are deleted by age"),

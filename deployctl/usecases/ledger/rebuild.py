@@ -48,7 +48,7 @@ def rebuild_ledger(vault: Vault, remains: Remains, build: Build, *, force: bool)
     with _base(vault, sound=sound is not None, force=force) as candidate:
         sealed = knew or candidate.source is not None
         s = build(candidate.ledger)
-        if not sealed and (id_ := _told_id(s)):
+        if not sealed and (id_ := _agreed_id(s)):
             candidate.ledger.set_home_id(id_)
             s = build(candidate.ledger)
         since = [] if sound is not None else _since(candidate)
@@ -56,13 +56,13 @@ def rebuild_ledger(vault: Vault, remains: Remains, build: Build, *, force: bool)
         if not rebuilt.apps:
             raise _nothing(vault, s)
         kept = vault.install(candidate, actor=s.actor, verb="rebuild")
-    return _told(replace(rebuilt, lost=(*since, *rebuilt.lost)), candidate, kept)
+    return _result(replace(rebuilt, lost=(*since, *rebuilt.lost)), candidate, kept)
 
 
-def _told_id(s: Services) -> str | None:
+def _agreed_id(s: Services) -> str | None:
     """Return the id that the containers of this path agree on, if no other source has it."""
-    told = {home.id for home in s.engine.homes() if home.path == str(s.home)}
-    return told.pop() if len(told) == 1 else None
+    ids = {home.id for home in s.engine.homes() if home.path == str(s.home)}
+    return ids.pop() if len(ids) == 1 else None
 
 
 def _nothing(vault: Vault, s: Services) -> NotFound:
@@ -222,7 +222,7 @@ def _tell_tags(s: Services, ledger: SqliteLedger, lost: list[str]) -> None:
 
 
 # -- the answer ---------------------------------------------------------------------------------------------------
-def _told(rebuilt: Rebuilt, candidate: CopyCandidate, kept: Path | None) -> Done:
+def _result(rebuilt: Rebuilt, candidate: CopyCandidate, kept: Path | None) -> Done:
     source = f"from the backup {candidate.source} and" if candidate.source else "without any backup,"
     apps = [f"{a.app}  {a.serving or 'nothing'} live, revision {a.revision}, {a.releases} releases, {a.instances} containers"
             for a in rebuilt.apps]

@@ -17,24 +17,24 @@ if TYPE_CHECKING:
 
 
 def containers(s: Services) -> Iterator[Finding]:
-    here = s.engine.containers()
-    yield from _hidden(here, s)
+    listed = s.engine.containers()
+    yield from _hidden(listed, s)
     yield from _former(s)
     yield from _all_capabilities(s)
-    yield from _strangers(here, s)
+    yield from _strangers(listed, s)
 
 
-def _hidden(here: Sequence[ContainerFacts], s: Services) -> Iterator[Finding]:
+def _hidden(listed: Sequence[ContainerFacts], s: Services) -> Iterator[Finding]:
     """Yield the apps whose containers are in an image store other than the engine's current one."""
-    store = store_now(s, here)
+    store = store_now(s, listed)
     for app in s.ledger.apps() if store else ():
         instances = {i.release: i for i in s.ledger.instances(app.name)}
-        seen = {n for n, i in instances.items() if i.container in {c.id for c in here}}
+        seen = {n for n, i in instances.items() if i.container in {c.id for c in listed}}
         if hidden := find_hidden(instances, seen, store):
             active = s.ledger.find_release(app.name, app.active) if app.active else None
-            said = f"{app.name}: " + switched_text(app.name, active.version if active else None,
+            message = f"{app.name}: " + switched_text(app.name, active.version if active else None,
                                                        before=instances[min(hidden)].store or "", now=store or "")
-            yield Finding("image store", ok=False, code=SWITCHED, message=said)
+            yield Finding("image store", ok=False, code=SWITCHED, message=message)
 
 
 def _former(s: Services) -> Iterator[Finding]:
@@ -70,11 +70,11 @@ def _all_capabilities(s: Services) -> Iterator[Finding]:
                           message=f"{app.name} keeps releases with Docker's capabilities, including NET_RAW, {then}: {named}")
 
 
-def _strangers(here: Sequence[ContainerFacts], s: Services) -> Iterator[Finding]:
+def _strangers(listed: Sequence[ContainerFacts], s: Services) -> Iterator[Finding]:
     ours = {known for i in s.ledger.instances() for known in (i.container, i.name)}
-    if here and (engine := s.engine.info().id):
+    if listed and (engine := s.engine.info().id):
         s.ledger.set_engine(engine)
-    strangers = [c.name for c in here if not {c.id, c.name} & ours]
+    strangers = [c.name for c in listed if not {c.id, c.name} & ours]
     if strangers:
         text = f"have this home's label but are not in the ledger: {', '.join(strangers)}"
         yield Finding("strangers", ok=False, fatal=False, message=text)

@@ -94,8 +94,8 @@ def install(home: Path, options: InstallOptions, environ: Mapping[str, str]) -> 
     control = "systemctl --user" if options.user else "systemctl"
     more = [f"{control} daemon-reload", f"{control} enable --now deployctl", *(_linger() if options.user else []),
             *_complaints(path, user=options.user)]
-    said = "was written" if found != text else "is already up to date"
-    return Done("Install", "", f"{path} {said}", tuple(more), changed=found != text, extra={"path": str(path)})
+    outcome = "was written" if found != text else "is already up to date"
+    return Done("Install", "", f"{path} {outcome}", tuple(more), changed=found != text, extra={"path": str(path)})
 
 
 def usual_folder(environ: Mapping[str, str], *, user: bool) -> Path:

@@ -51,10 +51,10 @@ def adopt_drift(app: AppName, s: Services, token: int) -> str | None:
     # Only after a failed deployment: then nobody wanted that. Otherwise it is drift, which reconcile reports and repairs.
     if serving is None and row.active is not None and ended in {Phase.REVERTED, Phase.STUCK}:
         return _give_back(app, row.active, fenced_by(app, token, s))
-    told = None if serving is None or serving == row.active else _adopt(row, serving, notes, s, token)
-    if notes and (told or serving == row.active):
+    adopted = None if serving is None or serving == row.active else _adopt(row, serving, notes, s, token)
+    if notes and (adopted or serving == row.active):
         _write_down(app, notes, s)
-    return told
+    return adopted
 
 
 def take_over_flips(s: Services) -> None:

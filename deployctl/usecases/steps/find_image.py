@@ -61,25 +61,25 @@ class ImageQuestion:
         return f"{self.ref.name}@{digest}"
 
 
-def find_image(asked: ImageQuestion, s: Services) -> FoundImage:
+def find_image(question: ImageQuestion, s: Services) -> FoundImage:
     """Return the image that is meant, pulled if necessary and allowed.
 
     Raises NotFound, RegistryUnavailable (`always`, or it is not on this server) or EngineUnavailable.
     """
-    here = s.engine.find_image(str(asked.ref))
-    if here is None:
-        return _absent(asked, s)
-    known = asked.pulled_digests(here)
-    if not asks_registry(asked.policy, asked.ref, pulled=bool(known)):
-        alone = asked.policy is PullPolicy.ALWAYS and not asked.ref.digest
-        return _local(asked, here, news=ImageNews(ImageCode.ONLY_HERE, asked.tag) if alone else None)
+    local = s.engine.find_image(str(question.ref))
+    if local is None:
+        return _absent(question, s)
+    known = question.pulled_digests(local)
+    if not asks_registry(question.policy, question.ref, pulled=bool(known)):
+        alone = question.policy is PullPolicy.ALWAYS and not question.ref.digest
+        return _local(question, local, news=ImageNews(ImageCode.ONLY_HERE, question.tag) if alone else None)
     try:
-        there = s.engine.registry_digest(asked.tag, within=REGISTRY_WAIT_SECONDS)
+        there = s.engine.registry_digest(question.tag, within=REGISTRY_WAIT_SECONDS)
     except (NotFound, RegistryUnavailable) as e:
-        return _local(asked, here, news=_unverified(asked, e))
-    if there in own_digests(asked.ref, here.repo_digests):
-        return FoundImage(here, here.digest, asked.by_digest(there))
-    return _moved(asked, here, ImageNews(ImageCode.TAG_MOVED, asked.tag, next(iter(known), None), there), s)
+        return _local(question, local, news=_unverified(question, e))
+    if there in own_digests(question.ref, local.repo_digests):
+        return FoundImage(local, local.digest, question.by_digest(there))
+    return _moved(question, local, ImageNews(ImageCode.TAG_MOVED, question.tag, next(iter(known), None), there), s)
 
 
 def find_news(bundle: Bundle, policy: PullPolicy, s: Services) -> ImageNews | None:
@@ -88,73 +88,73 @@ def find_news(bundle: Bundle, policy: PullPolicy, s: Services) -> ImageNews | No
 
     Raises NotFound, RegistryUnavailable (both only with `always`) or EngineUnavailable.
     """
-    asked = ImageQuestion(parse_image(bundle.image), policy)
-    known = own_digests(asked.ref, [bundle.repo_digest or ""])
-    if not known or not asks_registry(policy, asked.ref, pulled=True):
+    question = ImageQuestion(parse_image(bundle.image), policy)
+    known = own_digests(question.ref, [bundle.repo_digest or ""])
+    if not known or not asks_registry(policy, question.ref, pulled=True):
         return None
-    return _compared(asked, known, s.engine.find_image(bundle.digest), s.engine)
+    return _compared(question, known, s.engine.find_image(bundle.digest), s.engine)
 
 
-def find_news_of(here: Image, reference: ImageRef, engine: Engine) -> ImageNews | None:
+def find_news_of(local: Image, reference: ImageRef, engine: Engine) -> ImageNews | None:
     """Return whether the tag of a local image has moved, or why that is not known; None as above."""
-    asked = ImageQuestion(reference, PullPolicy.NEWER)
-    known = asked.pulled_digests(here)
-    return _compared(asked, known, here, engine) if asks_registry(asked.policy, reference, pulled=bool(known)) else None
+    question = ImageQuestion(reference, PullPolicy.NEWER)
+    known = question.pulled_digests(local)
+    return _compared(question, known, local, engine) if asks_registry(question.policy, reference, pulled=bool(known)) else None
 
 
-def _compared(asked: ImageQuestion, known: Sequence[str], here: Image | None, engine: Engine) -> ImageNews | None:
+def _compared(question: ImageQuestion, known: Sequence[str], local: Image | None, engine: Engine) -> ImageNews | None:
     try:
-        there = engine.registry_digest(asked.tag, within=REGISTRY_WAIT_SECONDS)
+        there = engine.registry_digest(question.tag, within=REGISTRY_WAIT_SECONDS)
     except (NotFound, RegistryUnavailable) as e:
-        return _unverified(asked, e)
-    same = there in {*known, *own_digests(asked.ref, here.repo_digests if here else ())}
-    return None if same else ImageNews(ImageCode.TAG_MOVED, asked.tag, next(iter(known), None), there)
+        return _unverified(question, e)
+    same = there in {*known, *own_digests(question.ref, local.repo_digests if local else ())}
+    return None if same else ImageNews(ImageCode.TAG_MOVED, question.tag, next(iter(known), None), there)
 
 
-def _unverified(asked: ImageQuestion, why: DeployctlError) -> ImageNews:
-    if asked.policy is PullPolicy.ALWAYS:
+def _unverified(question: ImageQuestion, why: DeployctlError) -> ImageNews:
+    if question.policy is PullPolicy.ALWAYS:
         raise why
-    return ImageNews(ImageCode.UNVERIFIED, asked.tag, why=why.message)
+    return ImageNews(ImageCode.UNVERIFIED, question.tag, why=why.message)
 
 
-def _local(asked: ImageQuestion, here: Image, *, news: ImageNews | None = None) -> FoundImage:
-    known = asked.pulled_digests(here)
-    return FoundImage(here, here.digest, asked.by_digest(known[0]) if known else None, news=news)
+def _local(question: ImageQuestion, local: Image, *, news: ImageNews | None = None) -> FoundImage:
+    known = question.pulled_digests(local)
+    return FoundImage(local, local.digest, question.by_digest(known[0]) if known else None, news=news)
 
 
-def _absent(asked: ImageQuestion, s: Services) -> FoundImage:
-    if asked.policy is PullPolicy.NEVER:
-        raise NotFound(f"the image {asked.ref} is not on this server, and pull is never",
-                       remedy=[f"docker pull {asked.ref}", "or use --pull missing"])
-    if not asked.dry_run:
-        return _pulled(asked, s)
-    there = s.engine.registry_digest(asked.tag, within=REGISTRY_WAIT_SECONDS)
-    return _foreseen(asked, ImageNews(ImageCode.TO_PULL, asked.tag, after=there), s)
+def _absent(question: ImageQuestion, s: Services) -> FoundImage:
+    if question.policy is PullPolicy.NEVER:
+        raise NotFound(f"the image {question.ref} is not on this server, and pull is never",
+                       remedy=[f"docker pull {question.ref}", "or use --pull missing"])
+    if not question.dry_run:
+        return _pulled(question, s)
+    there = s.engine.registry_digest(question.tag, within=REGISTRY_WAIT_SECONDS)
+    return _foreseen(question, ImageNews(ImageCode.TO_PULL, question.tag, after=there), s)
 
 
-def _moved(asked: ImageQuestion, here: Image, news: ImageNews, s: Services) -> FoundImage:
+def _moved(question: ImageQuestion, local: Image, news: ImageNews, s: Services) -> FoundImage:
     """Pull what the tag means now. It may turn out to be the same image that was merely never pulled from there."""
-    if asked.dry_run:
-        return replace(_foreseen(asked, news, s), like=here)
-    found = _pulled(asked, s, told=news.after)
-    same = found.digest == here.digest and news.before is None
+    if question.dry_run:
+        return replace(_foreseen(question, news, s), like=local)
+    found = _pulled(question, s, reported=news.after)
+    same = found.digest == local.digest and news.before is None
     return found if same else replace(found, news=news)
 
 
-def _pulled(asked: ImageQuestion, s: Services, *, told: str | None = None) -> FoundImage:
+def _pulled(question: ImageQuestion, s: Services, *, reported: str | None = None) -> FoundImage:
     """Pull it. `told` is the digest that the registry has just reported: an image may have several in one
     repository."""
-    s.report.detail(f"pulling {asked.ref}")
-    image = s.engine.pull_image(str(asked.ref), progress=s.report.detail)
-    own = own_digests(asked.ref, image.repo_digests)
+    s.report.detail(f"pulling {question.ref}")
+    image = s.engine.pull_image(str(question.ref), progress=s.report.detail)
+    own = own_digests(question.ref, image.repo_digests)
     for digest in own:
-        s.ledger.note_pull(asked.by_digest(digest), at=s.clock.utc())  # not every engine can report it later
-    there = next((digest for digest in (asked.ref.digest, told, *own) if digest in own), None)
-    return FoundImage(image, image.digest, asked.by_digest(there) if there else None, pulled=True)
+        s.ledger.note_pull(question.by_digest(digest), at=s.clock.utc())  # not every engine can report it later
+    there = next((digest for digest in (question.ref.digest, reported, *own) if digest in own), None)
+    return FoundImage(image, image.digest, question.by_digest(there) if there else None, pulled=True)
 
 
-def _foreseen(asked: ImageQuestion, news: ImageNews, s: Services) -> FoundImage:
+def _foreseen(question: ImageQuestion, news: ImageNews, s: Services) -> FoundImage:
     """Return what would be pulled. The image may be here already, under its digest alone or under another tag."""
     assert news.after is not None  # noqa: S101  a registry has just told it
-    image = s.engine.find_image(asked.by_digest(news.after))
-    return FoundImage(image, image.digest if image else news.after, asked.by_digest(news.after), pulled=True, news=news)
+    image = s.engine.find_image(question.by_digest(news.after))
+    return FoundImage(image, image.digest if image else news.after, question.by_digest(news.after), pulled=True, news=news)

@@ -18,8 +18,8 @@ BY_PRIORITY = (1, 48)  # the API version from which the engine accepts which net
 
 def require_networks(names: Sequence[str], app: AppName, s: Services) -> list[NetworkFacts]:
     """Return those networks. Raises NotFound for one that does not exist, Invalid for one of deployctl's."""
-    here = {network.name: network for network in s.engine.networks()} if names else {}
-    return [_require(name, app, here.get(name)) for name in names]
+    existing = {network.name: network for network in s.engine.networks()} if names else {}
+    return [_require(name, app, existing.get(name)) for name in names]
 
 
 def _require(name: str, app: AppName, found: NetworkFacts | None) -> NetworkFacts:

@@ -87,7 +87,7 @@ def prepare(app: AppName, version: Version, s: Services, *, image: str | None = 
     found = find_image(ImageQuestion(reference, pull or file.pull, s.ledger.sources, dry_run), s)
     ms = (s.clock.now() - started) * 1000
     if found.image is not None:
-        _require_fit(found.image, str(reference), app, file, engine)
+        _require_runnable(found.image, str(reference), app, file, engine)
     bundle = _bundle(file, str(reference), found, env or {})
     release = s.ledger.find_built(app, version, bundle) or Release(
         0, app, s.ledger.next_number(app), version, bundle, s.clock.utc(), cap_drop=to_drop(bundle.cap_add))
@@ -134,12 +134,12 @@ def _argv(source: Bundle | Image) -> Argv:
     return Argv(source.entrypoint, source.command)
 
 
-def _require_fit(image: Image, reference: str, app: AppName, file: AppFile, engine: EngineInfo) -> None:
+def _require_runnable(image: Image, reference: str, app: AppName, file: AppFile, engine: EngineInfo) -> None:
     """Raises if this image can never run here as requested: reported before anything is started."""
-    here = engine.architecture
-    if image.architecture and here and image.architecture != here:
-        raise DeployctlError(f"the image {reference} is for {image.architecture}, but this server is {here}. "
-                             "Nothing was changed.", remedy=[f"build {reference} for {here}"])
+    architecture = engine.architecture
+    if image.architecture and architecture and image.architecture != architecture:
+        raise DeployctlError(f"the image {reference} is for {image.architecture}, but this server is {architecture}. "
+                             "Nothing was changed.", remedy=[f"build {reference} for {architecture}"])
     if runs_nothing(_argv(file.template), _argv(image)):
         raise Invalid(f"the image {reference} has no command that config/{app}.toml lets it use, and the file has none",
                       remedy=['add command = ["/path/to/program"] to the app file'])

@@ -34,7 +34,7 @@ class Recovered(StrEnum):
     REPAIR_LEFT = "repair_left"  # its repairs stay, the rest will be found again
 
 
-Told = tuple[Recovered, str]
+RecoveryOutcome = tuple[Recovered, str]
 
 
 def recover(app: AppName, s: Services, token: int) -> str | None:
@@ -57,12 +57,12 @@ def recover(app: AppName, s: Services, token: int) -> str | None:
     walk = rebuilt(opened, observe(app, s), s, token)
     if walk.promoted:  # the ledger has had its live version since then: all that is left is to drain, stop and remove
         retire_rest(walk, STEP_ACTIONS)
-        told = Recovered.FINISHED, "finished"
+        outcome = Recovered.FINISHED, "finished"
     elif walk.plan.kind is PlanKind.RECONCILE:  # a partial repair is better than none, so no step has a revert
         revert(walk, {}, Interrupted("the process that ran it died"))
-        told = Recovered.REPAIR_LEFT, "left: the next pass repairs the rest"
+        outcome = Recovered.REPAIR_LEFT, "left: the next pass repairs the rest"
     elif only_retires(walk.plan):
-        told = _retired(walk)
+        outcome = _retired(walk)
     elif _goes_forward(walk):
         target = walk.plan.target or 0
         # The process may have died between HAProxy's file and its running worker. A switch to where the traffic is
@@ -70,27 +70,27 @@ def recover(app: AppName, s: Services, token: int) -> str | None:
         take(walk, Step(StepKind.SWITCH, target, "let HAProxy and its files say the same"), STEP_ACTIONS)
         take(walk, Step(StepKind.PROMOTE, target, "promote what HAProxy serves"), STEP_ACTIONS)
         retire_rest(walk, STEP_ACTIONS)
-        told = Recovered.FINISHED, "finished: HAProxy had switched already" if _moved(walk) else "finished"
+        outcome = Recovered.FINISHED, "finished: HAProxy had switched already" if _moved(walk) else "finished"
     elif (_moved(walk) or _asked_back(walk)) and not _can_go_back(walk):
         # A revert would only exchange one broken release for another, and hide that a person has to decide. The files
         # are written as HAProxy routes now, so that a restart of it does not decide in the meantime.
         why = "neither of the two releases is healthy" if _moved(walk) else "the release to roll back to is not responding"
         leave(walk, EndReason(EndCode.PROCESS_DIED, f"its process died at the switch, and {why}"))
         agree_files(s)
-        told = Recovered.LEFT, f"left as it is: {why}"
+        outcome = Recovered.LEFT, f"left as it is: {why}"
     else:
         from deployctl.execution.revert_steps import UNDOS
 
         revert(walk, UNDOS, Interrupted("the process that ran it died"))
-        told = Recovered.REVERTED, "reverted: its process died before it was done"
-    return "; ".join(filter(None, (_tell(opened, told, s), adopt_drift(app, s, token))))
+        outcome = Recovered.REVERTED, "reverted: its process died before it was done"
+    return "; ".join(filter(None, (_tell(opened, outcome, s), adopt_drift(app, s, token))))
 
 
-def _tell(opened: Deployment, told: Told, s: Services) -> str:
-    outcome, text = told
+def _tell(opened: Deployment, outcome: RecoveryOutcome, s: Services) -> str:
+    code, text = outcome
     sentence = f"an interrupted {opened.kind} of {opened.app} was {text}"
     s.ledger.event("recovered", sentence, at=s.clock.utc(), actor=s.actor, app=opened.app,
-                   data={"deployment": opened.id, "outcome_code": outcome})
+                   data={"deployment": opened.id, "outcome_code": code})
     s.report.warn(sentence)
     return sentence
 
@@ -116,7 +116,7 @@ def rebuilt(opened: Deployment, facts: AppFacts, s: Services, token: int) -> Wal
                 switched=by_hand or any(step.kind is StepKind.SWITCH for step in begun))
 
 
-def _retired(walk: Walk) -> Told:
+def _retired(walk: Walk) -> RecoveryOutcome:
     """Do the rest of a plan that only stops and removes; what cannot be done now is no reason to block other work."""
     try:
         retire_rest(walk, STEP_ACTIONS)

@@ -43,12 +43,12 @@ class Deed:
 
 def recent(app: AppName, s: Services, *, limit: int = MAX_ACTIVITY_SHOWN) -> tuple[Deed, ...]:
     """Return the latest events, newest first. Reads only the ledger, and never more than a few dozen rows."""
-    told = notes_of_changes(app, s)
-    changes = [with_note(change, told) for change in s.ledger.changes(app, limit=limit)]
+    notes = notes_of_changes(app, s)
+    changes = [with_note(change, notes) for change in s.ledger.changes(app, limit=limit)]
     attempts = [d for d in s.ledger.deployments(app, limit=limit) if d.phase in {Phase.REVERTED, Phase.STUCK}]
     events = s.ledger.events(app, limit=limit * TELLING)
     find = _finder(app, s)
-    deeds = [*(_changed(c, find) for c in changes), *(_failed(d, find) for d in attempts), *_told(events)]
+    deeds = [*(_changed(c, find) for c in changes), *(_failed(d, find) for d in attempts), *_event_lines(events)]
     return tuple(sorted(deeds, key=lambda deed: (deed.at, deed.revision or 0), reverse=True)[:limit])
 
 
@@ -96,7 +96,7 @@ def _failed(attempt: Deployment, find: Callable[[int | None], Release | None]) -
                 release=attempt.target)
 
 
-def _told(events: Sequence[Mapping[str, Any]]) -> Iterator[Deed]:
+def _event_lines(events: Sequence[Mapping[str, Any]]) -> Iterator[Deed]:
     for event in events:
         if event["kind"] in HOLD_EVENTS:
             before, after = HOLD_EVENTS[event["kind"]]

@@ -94,8 +94,8 @@ def _sentence(event: Mapping[str, Any], versions: Versions) -> str:
 def _how_often(data: Mapping[str, Any]) -> str:
     """Return the number of rejected attempts and the names that were tried, as text."""
     count, names = int(data.get("count", 1)), data.get("names", ())
-    told = [*([f"{count} times"] if count > 1 else []), *([f"as {', '.join(names)}"] if names else [])]
-    return f" ({'; '.join(told)})" if told else ""
+    parts = [*([f"{count} times"] if count > 1 else []), *([f"as {', '.join(names)}"] if names else [])]
+    return f" ({'; '.join(parts)})" if parts else ""
 
 
 def _result(event: Mapping[str, Any]) -> str:

@@ -27,8 +27,8 @@ def history(app: AppName, s: Services, *, limit: int = 50) -> HistoryView:
     attempts = tuple(d for d in s.ledger.deployments(app, limit=limit) if d.phase is not Phase.SUCCEEDED)
     moves = [(one.source, one.target) for one in changes] + [(one.source, one.target) for one in attempts]
     versions = dict(s.ledger.names_of(app, {n for move in moves for n in move if n is not None}))
-    told = notes_of_changes(app, s)
-    lines = tuple(HistoryLine(with_note(c, told), _name(c.source, versions), _name(c.target, versions)) for c in changes)
+    notes = notes_of_changes(app, s)
+    lines = tuple(HistoryLine(with_note(c, notes), _name(c.source, versions), _name(c.target, versions)) for c in changes)
     return HistoryView(app, lines, attempts, versions, _readiness(app, lines, s))
 
 
@@ -36,8 +36,8 @@ def _readiness(app: AppName, lines: Sequence[HistoryLine], s: Services) -> tuple
     """Return whether the releases in these lines can be rolled back to; none of a removed app can."""
     if s.ledger.find_app(app) is None:
         return ()
-    told = {number for line in lines for number in (line.change.source, line.change.target) if number is not None}
-    return tuple(find_readiness(app, s, among=sorted(told)[-MAX_RELEASES_READ:]))
+    numbers = {number for line in lines for number in (line.change.source, line.change.target) if number is not None}
+    return tuple(find_readiness(app, s, among=sorted(numbers)[-MAX_RELEASES_READ:]))
 
 
 def _name(number: int | None, versions: Mapping[int, str]) -> str | None:

@@ -79,13 +79,13 @@ class Following:
                     del self._before[key]
                 elif line.at > self._before[key]:
                     self._last[_number(seen)] = line.at
-                    yield self._told(seen, line)
+                    yield self._printed(seen, line)
                 if self.s.clock.now() >= end or (not self._open and self._lines.empty):
                     return
         except TimeoutError:
             return
 
-    def _told(self, seen: ContainerFacts, line: LogLine) -> Printed:
+    def _printed(self, seen: ContainerFacts, line: LogLine) -> Printed:
         return Printed(_number(seen), seen.labels.get("deployctl.version", ""), self._names[_number(seen)], line)
 
     # -- which containers -----------------------------------------------------------------------------------------------

@@ -99,7 +99,7 @@ def judge_release(release: Release, instance: Instance | None, answer: ProbeAnsw
     standing = Standing(
         release, instance, present=present, running=running, other_image=other,
         at_home=seen is None or not seen.running or instance is None or at_home(instance, seen),
-        answered=answer.ok if answer else None, said=answer.sentence if answer else "",
+        answered=answer.ok if answer else None, message=answer.sentence if answer else "",
         network=None if around.networks is None else app.network_of(instance).name in around.networks,
         networks_missing=() if around.networks is None else tuple(
             name for name in release.bundle.networks if name not in around.networks),
@@ -158,8 +158,8 @@ def check_readiness(app: AppName, s: Services, *, around: Around | None = None) 
 def _turned(app: AppName, found: Sequence[Readiness], s: Services) -> list[Readiness]:
     """Return what differs from the ledger's last record. A release that a person put on hold, or that was never
     healthy, has not become unready."""
-    said = _last_said(app, s) if found else {}
-    differs = [one for one in found if one.ready != said.get(one.release, True)]
+    recorded = _last_recorded(app, s) if found else {}
+    differs = [one for one in found if one.ready != recorded.get(one.release, True)]
     releases = {one.release: s.ledger.find_release(app, one.release) for one in differs}  # None: the app has been removed
     return [one for one in differs if (r := releases[one.release]) is not None and r.proven_at and not r.hold]
 
@@ -172,10 +172,10 @@ def _write_turns(app: AppName, turned: Sequence[Readiness], s: Services) -> None
                        data={"release": one.release, "ready": one.ready, "version": one.version, "code": one.code})
 
 
-def _last_said(app: AppName, s: Services) -> dict[int, bool]:
+def _last_recorded(app: AppName, s: Services) -> dict[int, bool]:
     """Return the ledger's last record of each release; one without a record was ready."""
-    told = [event["data"] for event in s.ledger.events(app, kind="readiness", limit=MAX_EVENTS_SEARCHED)]
-    return {data["release"]: data["ready"] for data in reversed(told)}
+    entries = [event["data"] for event in s.ledger.events(app, kind="readiness", limit=MAX_EVENTS_SEARCHED)]
+    return {data["release"]: data["ready"] for data in reversed(entries)}
 
 
 # -- facts ----------------------------------------------------------------------------------------------------------

@@ -234,7 +234,7 @@ def _instance_view(instance: Instance, release: Release, role: ReleaseRole, cont
         health=health, weight=100 if release.number == serving else 0, container=instance.container,
         colour=release.colour, digest=release.digest, held=release.hold is not None,
         warm=role is ReleaseRole.STANDBY and health == "passing", health_reason=reason,
-        probe_message=_said(answer, counted, reason, _other_mac(instance, container, seen))
+        probe_message=_probe_message(answer, counted, reason, _other_mac(instance, container, seen))
         or _in_its_place(instance, release, seen),
         probe_ms=round(answer.ms, 1) if answer else None, status=container.status if container else "",
         requests=counted.requests, in_flight=counted.in_flight, failed_requests=counted.failed,
@@ -280,14 +280,14 @@ def _health(reason: HealthReason | None, answer: ProbeAnswer | None, instance: I
     return "unknown" if answer is None else "passing"
 
 
-def _said(answer: ProbeAnswer | None, counted: Counters, reason: HealthReason | None, other_mac: str | None) -> str:
-    said = answer.sentence if answer else ""
+def _probe_message(answer: ProbeAnswer | None, counted: Counters, reason: HealthReason | None, other_mac: str | None) -> str:
+    message = answer.sentence if answer else ""
     if reason is HealthReason.ANSWERED_BY_ANOTHER:
-        return f"{said}, but what answers at its address is another one on its network ({other_mac})"
+        return f"{message}, but what answers at its address is another one on its network ({other_mac})"
     if reason is not HealthReason.NONE_ANSWERED:
-        return said
+        return message
     none = f"none of {counted.recent.failed} requests in the last minute got an answer through HAProxy"
-    return f"{said}, but {none}" if said else none
+    return f"{message}, but {none}" if message else none
 
 
 def _state(active: InstanceView | None, serving: int | None, *, changes: bool, deploying: bool, seen: _Seen) -> str:

@@ -56,14 +56,14 @@ def page() -> str:
     return render_template("docs.html", groups=groups, codes=codes)
 
 
-def entries(told: Mapping[str, Any], base: str) -> list[tuple[str, CallEntry]]:
+def entries(document: Mapping[str, Any], base: str) -> list[tuple[str, CallEntry]]:
     """Return every call with its group, in the order of the document."""
-    return [(one["tags"][0], _entry(told, base, path, method.upper(), one))
-            for path, methods in told["paths"].items() for method, one in methods.items()]
+    return [(one["tags"][0], _entry(document, base, path, method.upper(), one))
+            for path, methods in document["paths"].items() for method, one in methods.items()]
 
 
-def _entry(told: Mapping[str, Any], base: str, path: str, method: str, one: Mapping[str, Any]) -> CallEntry:
-    body = _schema(told, one.get("requestBody"))
+def _entry(document: Mapping[str, Any], base: str, path: str, method: str, one: Mapping[str, Any]) -> CallEntry:
+    body = _schema(document, one.get("requestBody"))
     good = one["responses"]["200"]["content"].get(JSON, {})
     words = [Word(p["name"], p["in"], p["required"], p.get("description", p["schema"].get("description", "")))
              for p in one["parameters"]]
@@ -76,11 +76,11 @@ def _entry(told: Mapping[str, Any], base: str, path: str, method: str, one: Mapp
         json.dumps(example, indent=2, ensure_ascii=False) if example else "")
 
 
-def _schema(told: Mapping[str, Any], body: Mapping[str, Any] | None) -> Mapping[str, Any]:
+def _schema(document: Mapping[str, Any], body: Mapping[str, Any] | None) -> Mapping[str, Any]:
     if body is None:
         return {}
     name = body["content"][JSON]["schema"]["$ref"].rpartition("/")[2]
-    found: Mapping[str, Any] = told["components"]["schemas"][name]
+    found: Mapping[str, Any] = document["components"]["schemas"][name]
     return found
 
 

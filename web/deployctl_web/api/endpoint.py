@@ -126,11 +126,11 @@ def calls_of(app: Flask) -> dict[str, Call]:
     return {name: one for name, one in found.items() if one is not None}
 
 
-def _response(told: object) -> Response:
-    if isinstance(told, Response):
-        return told
-    told = told if isinstance(told, EndpointAnswer) else EndpointAnswer(told)
-    return Response(json.dumps(as_json(told.body), allow_nan=False) + "\n", told.status, told.headers, content_type=JSON)
+def _response(answer: object) -> Response:
+    if isinstance(answer, Response):
+        return answer
+    answer = answer if isinstance(answer, EndpointAnswer) else EndpointAnswer(answer)
+    return Response(json.dumps(as_json(answer.body), allow_nan=False) + "\n", answer.status, answer.headers, content_type=JSON)
 
 
 # -- parsing input ----------------------------------------------------------------------------------------------------
@@ -182,9 +182,9 @@ def _parse(model: type[M], raw: Mapping[str, Any], where: str) -> M:
     undone = "" if where == "query" else " Nothing was done."
     if len(wrong) == 1:
         raise Invalid(f"{wrong[0][0]}{undone}", remedy=wrong[0][1])
-    told = Invalid(f"the {where} has {len(wrong)} errors.{undone}")
-    told.details = [" ".join([sentence, *remedy[:1]]) for sentence, remedy in wrong[:50]]
-    raise told
+    invalid = Invalid(f"the {where} has {len(wrong)} errors.{undone}")
+    invalid.details = [" ".join([sentence, *remedy[:1]]) for sentence, remedy in wrong[:50]]
+    raise invalid
 
 
 def _mistake(error: Any, model: type[BaseModel], where: str) -> tuple[str, list[str]]:
@@ -194,7 +194,7 @@ def _mistake(error: Any, model: type[BaseModel], where: str) -> tuple[str, list[
     loc, cause = error["loc"], error.get("ctx", {}).get("error")
     path = written((where, *(part for part in loc if part != "[key]")))
     if isinstance(cause, Wrong):
-        return f"{path}: {cause.said.message}", list(cause.said.remedy)
+        return f"{path}: {cause.error.message}", list(cause.error.remedy)
     match error["type"]:
         case "missing":
             return f"{path} is required.", []

@@ -191,8 +191,8 @@ def _require_same(before: str, asked: str) -> None:
 def _fingerprint() -> str:
     """Return what distinguishes this request from others. It is keyed: a body may contain a password, and this is
     written down."""
-    said = b"\0".join((request.method.encode(), request.full_path.encode(errors="replace"), request.get_data()))
-    return hmac.new(web_state().place.key, said, hashlib.sha256).hexdigest()
+    content = b"\0".join((request.method.encode(), request.full_path.encode(errors="replace"), request.get_data()))
+    return hmac.new(web_state().place.key, content, hashlib.sha256).hexdigest()
 
 
 def _keys() -> IdempotencyKeys:

@@ -135,17 +135,17 @@ def _in_query(call: Call) -> Iterator[Json]:
     schema = call.query.load().model_json_schema(by_alias=True)
     for name, one in schema["properties"].items():
         inner: Json = next((part for part in one.pop("anyOf", []) if part != {"type": "null"}), {})
-        told = {key: value for key, value in {**inner, **one}.items() if key not in {"title", "description", "default"}}
+        schema = {key: value for key, value in {**inner, **one}.items() if key not in {"title", "description", "default"}}
         default = {"default": one["default"]} if one.get("default") is not None else {}
         yield {"name": name, "in": "query", "required": name in schema.get("required", []),
-               "description": one.get("description") or inner.get("description", ""), "schema": {**told, **default}}
+               "description": one.get("description") or inner.get("description", ""), "schema": {**schema, **default}}
 
 
 def _in_header(call: Call, *, changes: bool) -> Iterator[Json]:
-    asked = {"If-Match": call.at_revision, HEADER: changes, "Prefer": call.job}
-    for name, said in IN_HEADERS.items():
-        if asked[name]:
-            yield {"name": name, "in": "header", "required": False, **said}
+    accepted = {"If-Match": call.at_revision, HEADER: changes, "Prefer": call.job}
+    for name, fields in IN_HEADERS.items():
+        if accepted[name]:
+            yield {"name": name, "in": "header", "required": False, **fields}
 
 
 # -- responses -----------------------------------------------------------------------------------------------------------

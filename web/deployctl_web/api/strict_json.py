@@ -28,12 +28,12 @@ class _Object(dict[str, Any]):
     twice: str | None = None
 
 
-def read_object(asked: Request) -> dict[str, Any]:
+def read_object(request: Request) -> dict[str, Any]:
     """Return the body's object, an empty one for no body. Raises NotJson, Invalid."""
-    data = asked.get_data()
-    if not data and not asked.form and not asked.files:  # a form was already read by the check of its token
+    data = request.get_data()
+    if not data and not request.form and not request.files:  # a form was already read by the check of its token
         return {}
-    if asked.mimetype != JSON or asked.mimetype_params.get("charset", "utf-8").lower() != "utf-8":
+    if request.mimetype != JSON or request.mimetype_params.get("charset", "utf-8").lower() != "utf-8":
         raise NotJson(f"The body must be {JSON} in UTF-8. Nothing was done.", remedy=[f"send the header Content-Type: {JSON}"])
     value = parse(data)
     if not isinstance(value, dict):

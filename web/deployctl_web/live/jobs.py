@@ -75,8 +75,8 @@ class TooManyJobs(DeployctlError):
 class JobProgress:
     """The reporter of one job: what a terminal would show is stored in the job and published."""
 
-    def __init__(self, job: Job, told: Callable[[Job], None], s: Callable[[], Services]) -> None:
-        self._job, self._told, self._services = job, told, s
+    def __init__(self, job: Job, publish: Callable[[Job], None], s: Callable[[], Services]) -> None:
+        self._job, self._publish, self._services = job, publish, s
 
     def plan(self, plan: Plan) -> None:
         """Say nothing before something is done."""
@@ -86,28 +86,28 @@ class JobProgress:
             opened = self._services().ledger.find_open(self._job.app)
             self._job.deployment = opened.id if opened else None
         self._job.step, self._job.detail = step.sentence, ""
-        self._told(self._job)
+        self._publish(self._job)
 
     def detail(self, text: str) -> None:
         self._job.detail = text[:300]
-        self._told(self._job)
+        self._publish(self._job)
 
     def end(self, step: Step, *, ms: float, ok: bool, text: str = "") -> None:
         self._job.step, self._job.detail = "", ""
-        self._told(self._job)
+        self._publish(self._job)
 
     def warn(self, text: str) -> None:
         self._job.detail = text[:300]
-        self._told(self._job)
+        self._publish(self._job)
 
 
 class Jobs:
     """The jobs of this process, including the latest ones that ended. `told` is called with each progress, in the job's
     thread."""
 
-    def __init__(self, pool: ServicesPool, told: Callable[[Job], None], clock: Clock, *, kept: int = MAX_KEPT_JOBS,
+    def __init__(self, pool: ServicesPool, publish: Callable[[Job], None], clock: Clock, *, kept: int = MAX_KEPT_JOBS,
                  last_wait: float) -> None:
-        self._pool, self._told, self._clock, self._last_wait = pool, told, clock, last_wait
+        self._pool, self._publish, self._clock, self._last_wait = pool, publish, clock, last_wait
         self._under_way: dict[str, Job] = {}
         self._ended: Bounded[str, Job] = Bounded(MAX_JOBS_BYTES, entries=kept)
         self._lock = Lock()
@@ -151,7 +151,7 @@ class Jobs:
     def _run(self, job: Job, act: JobAction) -> None:
         lent: list[Services] = []
         try:
-            with self._pool.lend(job.actor, JobProgress(job, self._told, lambda: lent[0]), address=job.address) as s:
+            with self._pool.lend(job.actor, JobProgress(job, self._publish, lambda: lent[0]), address=job.address) as s:
                 lent.append(s)
                 try:
                     job.result = act(s)
@@ -163,7 +163,7 @@ class Jobs:
             if job.result is None and job.error is None:
                 job.error = DeployctlError(f"internal error in deployctl during {job.verb} {job.app}.",
                                            remedy=[f"deployctl status {job.app}"], code="internal")
-            self._told(job)
+            self._publish(job)
             with self._lock:
                 del self._under_way[job.id]
                 self._ended.put(job.id, job)

@@ -66,7 +66,7 @@ def _act(verb: Verb, app: AppName, *, at_revision: bool) -> PageAnswer:
     try:
         given = {param.name: FORM_FIELDS[param.kind](param)
                  for param in verb.params if param.body and param.kind in FORM_FIELDS}
-        return _told(verb.name, app, perform(verb, app, given, _options(given, at_revision=at_revision)))
+        return _answered(verb.name, app, perform(verb, app, given, _options(given, at_revision=at_revision)))
     except ConfirmationNeeded as question:
         if g.via == "token":
             raise
@@ -86,7 +86,7 @@ def _act(verb: Verb, app: AppName, *, at_revision: bool) -> PageAnswer:
         return render_template("busy.html", app=app, verb=verb.name, error=error, form=_again()), 423
 
 
-def _told(verb: str, app: AppName, outcome: Moved | Done | Job) -> Response:
+def _answered(verb: str, app: AppName, outcome: Moved | Done | Job) -> Response:
     web_state().status_cache.forget(app)
     if isinstance(outcome, Job):
         flash(f"{sentence(verb)}{f' of {_named()}' if _named() else ''} is in progress.", "good")
@@ -121,11 +121,11 @@ def _outrun(app: AppName) -> PageAnswer:
     with web_state().pool.lend(g.who.actor) as s:
         last = next(iter(s.ledger.changes(app, limit=1)), None)
         target = s.ledger.find_release(app, last.target) if last and last.target is not None else None
-    told = "Traffic was switched in the meantime."
+    message = "Traffic was switched in the meantime."
     if last is not None:
-        told = (f"Traffic was switched to {target.version} {ago(last.at)} by {by(last.actor)}." if target
+        message = (f"Traffic was switched to {target.version} {ago(last.at)} by {by(last.actor)}." if target
                 else f"{app} was taken out of traffic {ago(last.at)} by {by(last.actor)}.")
-    return render_template("app.html", a=look_at(app), outrun=f"{told} Your click was not carried out.", **charted(app)), 409
+    return render_template("app.html", a=look_at(app), outrun=f"{message} Your click was not carried out.", **charted(app)), 409
 
 
 def _in_ledger(app: AppName) -> bool:

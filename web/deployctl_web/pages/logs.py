@@ -23,18 +23,18 @@ TAIL = 12  # lines on the page of an app
 def page(app: str) -> str:
     """Show the lines; an invalid filter, or an engine that is not responding, is reported on the page itself."""
     name, view = the_app(), web_state().status_cache.app(the_app()).value
-    lines, wrong, asked = list[ShownLine](), "", LogQuery()
+    lines, wrong, query = list[ShownLine](), "", LogQuery()
     try:
-        asked = asked_of(request.args, parse_version)
-        lines = read(name, asked, g.who.actor)
+        query = asked_of(request.args, parse_version)
+        lines = read(name, query, g.who.actor)
     except NotFound as e:
-        if not _was_there(name, asked):
+        if not _was_there(name, query):
             raise
         wrong = e.message
     except DeployctlError as e:
         wrong = e.message
     asked_for = {key: value for key, value in request.args.items() if key in {"q", "version", "since", "n", "errors"} and value}
-    return render_template("logs.html", view=view, lines=lines, asked=asked, args=asked_for, wrong=wrong, spans=list(LOG_SPANS),
+    return render_template("logs.html", view=view, lines=lines, query=query, args=asked_for, wrong=wrong, spans=list(LOG_SPANS),
                            colours=_colours(name), versions=_versions(name))
 
 
@@ -51,8 +51,8 @@ def more(app: str) -> str:
 def tail(app: str) -> str:
     """Return the newest lines of all versions, or of the requested one."""
     try:
-        asked = asked_of(request.args, parse_version)
-        lines, wrong = read(the_app(), LogQuery(version=asked.version, n=TAIL), g.who.actor), ""
+        query = asked_of(request.args, parse_version)
+        lines, wrong = read(the_app(), LogQuery(version=query.version, n=TAIL), g.who.actor), ""
     except (NotFound, EngineUnavailable) as e:
         lines, wrong = [], e.message
     return render_template("_log_tail.html", lines=lines, wrong=wrong, colours=_colours(the_app()))
@@ -62,14 +62,14 @@ def tail(app: str) -> str:
 @needs(Role.VIEWER)
 def save(app: str) -> Response:
     """Return all lines as a file of plain text."""
-    asked, name = asked_of(request.args, parse_version), the_app()
-    return send(lambda s, left: log_view.save(name, asked, s, left), what="the log", mimetype="text/plain", name=f"{app}.log")
+    query, name = asked_of(request.args, parse_version), the_app()
+    return send(lambda s, left: log_view.save(name, query, s, left), what="the log", mimetype="text/plain", name=f"{app}.log")
 
 
-def _was_there(app: AppName, asked: LogQuery) -> bool:
+def _was_there(app: AppName, query: LogQuery) -> bool:
     """Return whether the version was ever deployed here: its container may be gone, and the log with it."""
     with web_state().pool.lend(g.who.actor) as s:
-        return asked.version is None or bool(s.ledger.releases_of(app, asked.version, limit=1))
+        return query.version is None or bool(s.ledger.releases_of(app, query.version, limit=1))
 
 
 def _versions(app: AppName) -> list[str]:

@@ -34,10 +34,10 @@ def brings_form_token() -> bool:
     if not sent or not isinstance(known, str):
         return False
     try:
-        told = _serializer().loads(sent)
+        signed = _serializer().loads(sent)
     except BadData:
         return False
-    return isinstance(told, str) and compare_digest(known.encode(), told.encode())
+    return isinstance(signed, str) and compare_digest(known.encode(), signed.encode())
 
 
 def _serializer() -> URLSafeTimedSerializer:

@@ -47,8 +47,8 @@ def _identify_browser() -> None:
     g.over = secret if g.who is None else None  # it is over
 
 
-def _by_token(asked: Request) -> Principal | None:
-    header = asked.headers["Authorization"]
+def _by_token(request: Request) -> Principal | None:
+    header = request.headers["Authorization"]
     if not header.startswith(BEARER):
         return None
     with web_state().pool.lend(Actor("somebody", Via.TOKEN)) as s:

@@ -124,9 +124,9 @@ def parse_description(reply: str) -> str | None:
     return found[1] if found else None
 
 
-def parse_reasons(said: str) -> list[str]:
+def parse_reasons(output: str) -> list[str]:
     """Extract HAProxy's own reasons from what it printed: the alerts, without prefixes and file names."""
-    alerts = re.findall(r"^\[ALERT\]\s*\(\d+\) : (.*)$", said, re.MULTILINE)
+    alerts = re.findall(r"^\[ALERT\]\s*\(\d+\) : (.*)$", output, re.MULTILINE)
     plain = [re.sub(r"^(?:config : )?(?:Binding |parsing )?\[[^\]]*\](?: for)?[: ]*", "", alert) for alert in alerts]
     return [reason for reason in plain if reason and not re.search(r"Exiting\.|rrors? found|rror\(s\) found", reason)]
 

@@ -138,12 +138,12 @@ class HaproxyRuntime:
 
     def put_entry(self, name: str, key: str, value: str | None, *, was: str | None) -> None:
         """Set, add or (None) remove one entry. SwitchRefused if HAProxy does not report the same afterwards."""
-        said = self._change(name, key, value, was=was)
+        reply = self._change(name, key, value, was=was)
         found = self.find_entry(name, key)
         if found != value:
             raise SwitchRefused(
                 f"HAProxy did not confirm {key} → {value or 'nothing'} in {name}: it has {found or 'nothing'}"
-                + (f" ({said})" if said else ""),
+                + (f" ({reply})" if reply else ""),
                 remedy=["deployctl doctor"],
             )
 
@@ -170,31 +170,31 @@ class HaproxyRuntime:
 
     def ensure_ready(self, server: str, server_id: int) -> bool:
         """Enable a server and read that back; False if HAProxy has no such server, or keeps it disabled."""
-        said = self._ask(wire.set_ready(server)).strip()
-        return not said and answers.takes_requests(self._ask(wire.show_stat(server_id)), server)
+        reply = self._ask(wire.set_ready(server)).strip()
+        return not reply and answers.takes_requests(self._ask(wire.show_stat(server_id)), server)
 
     def ensure_servers(self, wanted: Mapping[str, Backend]) -> None:
         """Add missing servers, correct those that differ, read back. SwitchRefused names what HAProxy did not
         accept."""
         found = self.servers()
-        said = {name: reply for name, b in wanted.items() if (reply := self._correct(found.get(name), b))}
-        if not said and not any(needs_correction(found.get(name), b) for name, b in wanted.items()):
+        replies = {name: reply for name, b in wanted.items() if (reply := self._correct(found.get(name), b))}
+        if not replies and not any(needs_correction(found.get(name), b) for name, b in wanted.items()):
             return
         found = self.servers()
         for name, backend in wanted.items():
             if needs_correction(found.get(name), backend):
-                raise SwitchRefused(f"HAProxy did not accept the server {name}: {said.get(name) or 'no reason given'}")
+                raise SwitchRefused(f"HAProxy did not accept the server {name}: {replies.get(name) or 'no reason given'}")
 
     def _correct(self, server: answers.ServerState | None, backend: Backend) -> str:
         """Return HAProxy's reply; empty if there was nothing to correct."""
-        said: list[str] = []
+        replies: list[str] = []
         if server is None:
-            said.append(self._ask(wire.add_server(backend)))
+            replies.append(self._ask(wire.add_server(backend)))
         elif not _is_at(server, backend):
-            said.append(self._ask(wire.set_address(backend)))
+            replies.append(self._ask(wire.set_address(backend)))
         if server is None or not server.ready:
-            said.append(self._ask(wire.set_ready(wire.backend_name(backend))))
-        return "; ".join(reply.strip() for reply in said if reply.strip())
+            replies.append(self._ask(wire.set_ready(wire.backend_name(backend))))
+        return "; ".join(reply.strip() for reply in replies if reply.strip())
 
     def remove_servers(self, *, but: set[str]) -> None:
         """Remove all others. One that still has a request open is left in maintenance, where it gets no others."""
@@ -209,8 +209,8 @@ class HaproxyRuntime:
             self._clock.sleep(_TICK)
 
     def _delete(self, name: str) -> bool:
-        said = self._ask(wire.del_server(name))
-        return "Server deleted" in said or "No such server" in said
+        reply = self._ask(wire.del_server(name))
+        return "Server deleted" in reply or "No such server" in reply
 
 
 def needs_correction(server: answers.ServerState | None, backend: Backend) -> bool:

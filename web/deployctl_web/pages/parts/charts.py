@@ -122,8 +122,8 @@ def charts_of(app: AppName, s: Services, *, active: int | None, now: float, span
     """Return the three charts of one app from its samples, its releases and its changes. See `draw`."""
     points = s.meter.points(app, since=now - CHART_SPANS[span].seconds)
     changes = s.ledger.changes(app, limit=MAX_CHANGES_SEARCHED)
-    told = {point.release for point in points} | {n for one in changes for n in (one.source, one.target) if n is not None}
-    releases = (s.ledger.find_release(app, number) for number in told)
+    numbers = {point.release for point in points} | {n for one in changes for n in (one.source, one.target) if n is not None}
+    releases = (s.ledger.find_release(app, number) for number in numbers)
     return draw(points, filter(None, releases), changes, active=active, now=now, span=span)
 
 
@@ -236,8 +236,8 @@ def _newest(measure: Measure, frame: _Frame) -> tuple[str, str, bool]:
 def _label(measure: Measure, order: Sequence[int], frame: _Frame) -> str:
     """Return the chart as a sentence for screen readers: the mean of each version, four at most."""
     means = [(frame.releases[n].version, measure.of(Sum.of(frame.points[n]))) for n in order[-4:]]
-    told = [f"{version} {measure.spoken(mean)}" for version, mean in means if mean is not None]
-    return f"{measure.sentence}, {frame.span.words}. " + (", then ".join(told) + "." if told else f"{NO_DATA}.")
+    parts = [f"{version} {measure.spoken(mean)}" for version, mean in means if mean is not None]
+    return f"{measure.sentence}, {frame.span.words}. " + (", then ".join(parts) + "." if parts else f"{NO_DATA}.")
 
 
 def _rows(measure: Measure, versions: Sequence[str], frame: _Frame) -> tuple[ChartRow, ...]:
