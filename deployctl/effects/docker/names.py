@@ -79,13 +79,15 @@ def carries(image: Mapping[str, Any], ref: ImageRef | str) -> bool:
     return any(_same(wanted, parse_image(name)) for name in names)
 
 
-def _same(asked: ImageRef, told: ImageRef) -> bool:
-    return asked in {told, _unsaid(told)}
+def _same(requested: ImageRef, listed: ImageRef) -> bool:
+    return requested in {listed, _unsaid(listed)}
 
 
-def _unsaid(told: ImageRef) -> ImageRef:
+def _unsaid(listed: ImageRef) -> ImageRef:
     """Return what a name without a registry means: Podman prefixes it with `localhost/`."""
-    return replace(told, registry=DOCKER_HUB, repository=as_on_hub(told.repository)) if told.registry == PODMANS_OWN else told
+    if listed.registry != PODMANS_OWN:
+        return listed
+    return replace(listed, registry=DOCKER_HUB, repository=as_on_hub(listed.repository))
 
 
 def require_own_tag(tag: str) -> tuple[str, str]:

@@ -54,46 +54,46 @@ class ShownLine:
     text: str
 
 
-def read(app: AppName, asked: LogQuery, actor: str) -> list[ShownLine]:
+def read(app: AppName, query: LogQuery, actor: str) -> list[ShownLine]:
     """Return the last lines, oldest first. Raises EngineUnavailable if the engine does not respond in time."""
     until = monotonic() + CALL_SECONDS + 1.0  # the waiting request has left by then
 
     def fetch(s: Services) -> Iterable[Printed]:
-        found = filter(filter_of(asked), _written(app, asked, s, lambda: monotonic() > until))
-        return last_of(found, lambda one: len(one.line.text), room=MAX_LINES_CHARACTERS, most=asked.n)
+        found = filter(filter_of(query), _written(app, query, s, lambda: monotonic() > until))
+        return last_of(found, lambda one: len(one.line.text), room=MAX_LINES_CHARACTERS, most=query.n)
 
     return [ShownLine(one.line.at, one.version, one.release, one.name, level_of(one.line), one.line.text)
             for one in call_within(fetch, actor, what="the log")]
 
 
-def save(app: AppName, asked: LogQuery, s: Services, left: Callable[[], bool]) -> Iterator[str]:
+def save(app: AppName, query: LogQuery, s: Services, left: Callable[[], bool]) -> Iterator[str]:
     """Yield all matching lines, as text, until their reader has `left`. Raises what `logs` raises."""
-    found = logs(app, asked.version, s, tail=None, since=LOG_SPANS.get(asked.since), left=left)
-    return (f"{one.line.at} {one.name} {one.line.text}\n" for one in filter(filter_of(asked), found))
+    found = logs(app, query.version, s, tail=None, since=LOG_SPANS.get(query.since), left=left)
+    return (f"{one.line.at} {one.name} {one.line.text}\n" for one in filter(filter_of(query), found))
 
 
 def last_line(app: AppName, version: str, actor: str) -> str:
     """Return what that version printed last, empty if that is not available immediately."""
     try:
-        asked = LogQuery(version=Version(version), n=1)
-        found = call_within(lambda s: [*_written(app, asked, s)], actor, what="the log", wait=NAMES_WAIT_SECONDS)
+        query = LogQuery(version=Version(version), n=1)
+        found = call_within(lambda s: [*_written(app, query, s)], actor, what="the log", wait=NAMES_WAIT_SECONDS)
     except DeployctlError:
         return ""
     return f"{clock(found[-1].line.at)} {found[-1].line.text}"[:400] if found else ""
 
 
-def _written(app: AppName, asked: LogQuery, s: Services, left: Callable[[], bool] = bool) -> Iterator[Printed]:
-    since = LOG_SPANS.get(asked.since)
-    if asked.after:
-        since = max(1.0, seconds_between(asked.after, s.clock.utc()) + 2.0)
-    tail = MAX_LINES_SEARCHED if asked.q or asked.errors or asked.after else asked.n
-    return (one for one in logs(app, asked.version, s, tail=tail, since=since, left=left) if one.line.at > asked.after)
+def _written(app: AppName, query: LogQuery, s: Services, left: Callable[[], bool] = bool) -> Iterator[Printed]:
+    since = LOG_SPANS.get(query.since)
+    if query.after:
+        since = max(1.0, seconds_between(query.after, s.clock.utc()) + 2.0)
+    tail = MAX_LINES_SEARCHED if query.q or query.errors or query.after else query.n
+    return (one for one in logs(app, query.version, s, tail=tail, since=since, left=left) if one.line.at > query.after)
 
 
-def filter_of(asked: LogQuery) -> Callable[[Printed], bool]:
+def filter_of(query: LogQuery) -> Callable[[Printed], bool]:
     """Return what keeps the lines that contain the text, ignoring case, and report an error if that is requested."""
-    wanted = asked.q.casefold()
-    return lambda one: wanted in one.line.text.casefold() and (not asked.errors or tells_of_error(one.line))
+    wanted = query.q.casefold()
+    return lambda one: wanted in one.line.text.casefold() and (not query.errors or tells_of_error(one.line))
 
 
 def tells_of_error(line: LogLine) -> bool:
