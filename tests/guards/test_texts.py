@@ -87,7 +87,6 @@ ALLOWED: dict[str, str] = {
     "deployctl/effects/docker/names.py": "ids and digests, checked before they are sent",
     "deployctl/effects/docker/sentences.py": "takes the noise out of Docker's texts",
     "deployctl/effects/docker/streams.py": "a container's log: control characters are made visible",
-    "deployctl/effects/haproxy/config/request_counts.py": "HAProxy replies in text alone",
     "deployctl/effects/haproxy/home.py": "notes of emergency flips, values and no texts",
     "deployctl/effects/haproxy/process.py": "the master's answer to a reload, Success=0 or 1",
     "deployctl/effects/haproxy/trace.py": OUTSIDE,
