@@ -29,7 +29,7 @@ AFRESH = 8  # apps that have changed since, and are read individually
 @pages.get("/")
 @needs(SIGNED_IN)
 def home() -> str:
-    return render_template("apps.html", **_seen())
+    return render_template("apps.html", **_seen(at_once=AT_ONCE_SECONDS))
 
 
 @pages.get("/live")
@@ -39,10 +39,10 @@ def live() -> str:
     return render_template("_apps.html", **_seen())
 
 
-def _home() -> CachedStatus[StatusView]:
+def _home(at_once: float) -> CachedStatus[StatusView]:
     """Return the last reading of all apps. A new one of many apps takes long, so what has changed since then, by the
     ledger's stamps, is read individually."""
-    seen = web_state().status_cache.home(within=WITHIN, at_once=AT_ONCE_SECONDS, patience=GLANCE)
+    seen = web_state().status_cache.home(within=WITHIN, at_once=at_once, patience=GLANCE)
     if not seen.wrong and not seen.stale:  # no stamp has changed since: there is nothing to compare
         return seen
     known = {AppName(view.app): view for view in seen.value.apps}
@@ -67,8 +67,8 @@ def _afresh(apps: Sequence[AppName]) -> dict[AppName, AppView]:
     return found
 
 
-def _seen() -> dict[str, Any]:
-    seen = _home()
+def _seen(*, at_once: float = 0.0) -> dict[str, Any]:
+    seen = _home(at_once)
     apps, meter = _mine(seen.value), web_state().meter
     return {"seen": seen, "view": seen.value, "apps": apps, "stale": seen.stale and seen.age > STALE_SECONDS,
             "files": _files(seen.value), "states": [app.state for app in apps],
