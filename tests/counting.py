@@ -1,4 +1,5 @@
-"""How often functions of the product are called: what grows with the apps is told by counts, which no slow machine changes."""
+"""How often functions of the product are called: growth with the number of apps is measured by counts, which do not
+depend on the machine's speed."""
 
 from __future__ import annotations
 

@@ -158,7 +158,7 @@ def h2c() -> None:
 
 
 def _raw(answer: bytes, *, to: bytes = b"", first: bool = False) -> None:
-    """Say that to whoever begins so, before anything was heard or after it."""
+    """Send that to a client that begins so, before anything was received or after it."""
     with socket.create_server(("0.0.0.0", int(os.environ.get("PORT", "8080")))) as server:
         while True:
             sock, _ = server.accept()

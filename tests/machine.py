@@ -1,6 +1,7 @@
-"""What test runs do to the machine beyond Docker, and take back: guard routes, and a lock that tells who is still here.
+"""What test runs change on the machine beyond Docker, and revert: guard routes, and a lock that shows which runs are
+active.
 
-A bridge that vanishes must never send a test's load to a stranger, so private ranges that containers use are
+A bridge that vanishes must never send a test's load to another host, so private ranges that containers use are
 unreachable unless a bridge claims a part of them. 10.0.0.0/8 is left alone: machines live there.
 """
 

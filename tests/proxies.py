@@ -170,7 +170,7 @@ class Proxy:
         return self.ledger.table.listens[app][1]
 
     def ask(self, app: AppName = SHOP, path: str = "/", **headers: str) -> tuple[int, str]:
-        """Ask the app's stable address once; return status and text."""
+        """Send one request to the app's public address; return status and text."""
         status, text, _ = ask(self.port(app), path, headers={k.replace("_", "-"): v for k, v in headers.items()})
         return status, text
 

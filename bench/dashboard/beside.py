@@ -28,7 +28,7 @@ from bench.served import cpu_ms, resident_mb
 from bench.table import Row
 
 FIRST_BYTE, API, MEMORY = 0.6, 0.6, 0.75  # of the former build's, at most
-APART = 0.25  # seconds between two looks: some meet a kept reading, some have it taken anew
+APART = 0.25  # seconds between two requests: some get a cached reading, some a fresh one
 PORT = 20_999  # of the dashboard: below those of the apps
 
 SITE = Path(__file__).with_name("many_site.py")  # run by each build in its own folder

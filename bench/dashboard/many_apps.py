@@ -10,7 +10,7 @@ from bench.dashboard.many_site import VERSIONS, many
 from bench.table import Row
 from tests.unit.web_world import Site
 
-APART = 0.25  # seconds between two looks: some meet a kept reading, some have it taken anew
+APART = 0.25  # seconds between two requests: some get a cached reading, some a fresh one
 
 
 def measure_pages(*, apps: int, looks: int) -> list[Row]:

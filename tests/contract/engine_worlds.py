@@ -1,6 +1,6 @@
 """Two worlds for one suite: an engine in memory, and the real one with a home, a subnet and images of its own.
 
-What apps do is chosen by the name of their image, as in tests/images.py; the fake is told to act alike.
+What apps do is chosen by the name of their image, as in tests/images.py; the fake is set up to behave alike.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ BEHAVIOURS = {
 
 
 class World(Protocol):
-    """`mark` is in every name; `engine` is the one on trial."""
+    """`mark` is in every name; `engine` is the one under test."""
 
     engine: Engine
     home: str
@@ -52,7 +52,7 @@ class World(Protocol):
         """Return when the app inside answers."""
 
     def stranger(self, name: str, **labels: str) -> str:
-        """Run somebody else's container and return its id."""
+        """Run a foreign container and return its id."""
 
     def strange_network(self, spec: NetworkSpec) -> None: ...
     def backend(self) -> str:

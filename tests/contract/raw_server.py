@@ -1,4 +1,5 @@
-"""A server of bytes: to each connection it sends what it was told, piece by piece, with a pause before each piece."""
+"""A server of bytes: to each connection it sends what the test set up, piece by piece, with a pause before each
+piece."""
 
 from __future__ import annotations
 

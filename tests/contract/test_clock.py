@@ -1,4 +1,4 @@
-"""What every clock promises: durations never go back, wall time is text that sorts."""
+"""What every clock promises: durations never decrease, wall time is text that sorts."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""deployctl as a person uses it: a process of its own in a home of its own, judged by what it says and by its exit code.
+"""deployctl as a person uses it: a process of its own in a home of its own, judged by its output and exit code.
 
-What HAProxy, Docker and the ledger say is asked from them directly, never from the code that is on trial.
+The state of HAProxy, Docker and the ledger is read from them directly, never through the code under test.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Ran:
 class Answer:
     status: int
     version: str | None  # the app's own word
-    routed: str | None  # HAProxy's word
+    routed: str | None  # by HAProxy
     body: str
 
 
@@ -108,7 +108,7 @@ class Cli:
 
     # -- apps ---------------------------------------------------------------------------------------------------------
     def write(self, app: str, *, image: str = "dctl-test/web", **keys: Any) -> str:
-        """Write the app's file, its stable port always the same, and return the URL of its stable address."""
+        """Write the app's file, its public port always the same, and return the URL of its public address."""
         port = self.ports.setdefault(app, support.free_port())
         table = {"image": image, "port": 8080, "listen": port, **QUICK, **keys}
         (self.home / f"config/{app}.toml").write_text(toml(table))
@@ -127,7 +127,7 @@ class Cli:
         return Visitors(self.url(app), rate, **more)
 
     def get(self, app: str, path: str = "/version", *, port: int | None = None, **headers: str) -> Answer:
-        """Ask once, at the stable address or at another port; header names with _ for -."""
+        """Send one request, to the public address or to another port; header names with _ for -."""
         with closing(HTTPConnection("127.0.0.1", port or self.ports[app], timeout=10)) as connection:
             connection.request("GET", path, headers={name.replace("_", "-"): text for name, text in headers.items()})
             got = connection.getresponse()

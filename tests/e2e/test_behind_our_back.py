@@ -1,4 +1,4 @@
-"""What people do to containers, files, ports and the ledger behind our back: told, survived, and mended by one command."""
+"""Manual changes to containers, files, ports and the ledger: reported, survived, and repaired by one command."""
 
 from __future__ import annotations
 

@@ -142,7 +142,7 @@ def test_an_image_that_the_registry_lacks_is_not_found_and_a_dead_registry_is_to
 
 
 def test_a_candidate_that_dies_under_traffic_is_left_by_itself(shop: Cli) -> None:
-    """Between its death and the way back its visitors are refused; that must not last."""
+    """Between its death and the revert its clients are rejected; that must not last."""
     shop.serving("frail")
     with shop.visitors("frail") as visitors:
         shop.write("frail", health={"path": "/healthz", "rise": 1}, watch="8s")

@@ -1,4 +1,5 @@
-"""A home with running containers of 0.1.0 goes on under this build: nothing restarts, and every way back is still there."""
+"""A home with running containers of 0.1.0 keeps working with this build: nothing restarts, and every rollback target is
+still there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""A deployment that is aborted, interrupted, out of time or asked for twice: taken back, told, and nothing is left of it."""
+"""A deployment that is aborted, interrupted, out of time or requested twice: reverted, reported, and nothing is left of
+it."""
 
 from __future__ import annotations
 

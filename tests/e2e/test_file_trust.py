@@ -1,4 +1,4 @@
-"""Files and programs that strangers may write to: nothing of theirs runs with our rights, and going back still works."""
+"""Files and programs that others may write to: nothing of theirs runs with our rights, and a rollback still works."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A copy of the ledger that somebody has changed is not put back, and what was put back unchecked is not called well."""
+"""A modified backup of the ledger is not restored, and one restored without a check is not called intact."""
 
 from __future__ import annotations
 

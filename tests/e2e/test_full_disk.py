@@ -1,4 +1,4 @@
-"""The disk that holds the state is full: who serves goes on, a look and the way back still work, nothing else begins."""
+"""The disk with the state is full: live versions keep running, status and rollback still work, nothing else begins."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def town(cli: Cli) -> Cli:
 
 
 def switch(town: Cli, app: str, times: int) -> list[dict[str, Any]]:
-    """Go back and undo it, again and again, each by a process of its own."""
+    """Roll back and undo it, again and again, each by a process of its own."""
     return [town.do("rollback" if number % 2 == 0 else "undo", app) for number in range(times)]
 
 
@@ -84,7 +84,7 @@ def test_of_many_who_want_the_same_switch_at_once_exactly_one_gets_it(town: Cli)
 
 
 def test_who_does_not_wait_is_told_who_is_busy(town: Cli) -> None:
-    """Six at once without patience: whoever is refused did nothing, whoever is not has switched."""
+    """Six at once without waiting: those that were rejected did nothing, the others have switched."""
     before = town.revision("blog")
     ended = [town.ended(process) for process in [town.begin("rollback", "blog") for _ in range(6)]]
     codes = [ran.code for ran in ended]

@@ -1,4 +1,4 @@
-"""HAProxy killed, its files taken away, a bridge gone: the next command mends it, and no stranger ever answers."""
+"""HAProxy killed, its files deleted, a bridge gone: the next command repairs it, and no other host ever responds."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
 
 @pytest.fixture(scope="module")
 def town(cli: Cli) -> Cli:
-    """blog serves v3. shop went back from v2 to v1: who serves is neither the first nor the newest line of anything."""
+    """blog has v3 live. shop was rolled back from v2 to v1: the live version is neither the first nor the newest of
+    anything."""
     cli.serving("blog", "v3")
     cli.serving("shop")
     cli.do("upgrade", "shop", "v2")
@@ -146,7 +147,7 @@ def test_status_says_what_haproxy_says_even_against_the_ledger(town: Cli) -> Non
 
 # -- a bridge that vanishes -----------------------------------------------------------------------------------------
 class Stranger(BaseHTTPRequestHandler):
-    """Answers everything, like whoever got the address that a container had."""
+    """Responds to everything, as a host would that got a container's former address."""
 
     def do_GET(self) -> None:
         self.send_response(200)

@@ -1,4 +1,5 @@
-"""What is told to be impossible is refused by a real engine, for that very reason; what is told to work works."""
+"""What is reported as impossible is rejected by a real engine, for exactly that reason; what is reported as possible
+works."""
 
 from __future__ import annotations
 

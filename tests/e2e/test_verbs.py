@@ -398,7 +398,7 @@ def test_doctor_finds_a_fit_server_fit(shop: Cli) -> None:
 
 
 def test_the_kept_tag_of_every_instance_is_there(shop: Cli) -> None:
-    """What can be rolled back to keeps its image, whoever cleans up."""
+    """A rollback target keeps its image, whatever cleans up."""
     kept = {tag for tag in support.image_tags(shop.api) if tag.startswith("deployctl/shop:")}
     for instance in shop.app("shop")["instances"]:
         assert any(f":r{instance['release']}-" in tag for tag in kept)

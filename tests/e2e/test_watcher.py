@@ -1,4 +1,5 @@
-"""`deployctl serve` as a process: what people do behind our back is named at once and mended soon; its end harms nobody."""
+"""`deployctl serve` as a process: manual changes are reported immediately and repaired soon; stopping it does no
+harm."""
 
 from __future__ import annotations
 

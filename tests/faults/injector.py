@@ -47,7 +47,7 @@ COUNT = Fault("count")
 
 
 # -- over the fakes ---------------------------------------------------------------------------------------------------
-SILENCE = 30.0  # seconds after which whoever asks gives up
+SILENCE = 30.0  # seconds after which the caller gives up
 FAILURES: dict[str, Callable[[], DeployctlError]] = {
     "engine": lambda: EngineUnavailable("Docker is not responding: injected"),
     "traffic": lambda: ProxyUnavailable("HAProxy is not responding: injected"),

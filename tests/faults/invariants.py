@@ -8,7 +8,7 @@ I5  history and events only grow, revision by revision
 I6  other apps have the route, the containers and the visitors that they had (`Watched`)
 I7  settling once more changes nothing
 I8  no temporary file, keep tag, network, guard route or server of HAProxy is left over
-I9  what was cut short is told: each deployment has an outcome
+I9  what was cut short is recorded: each deployment has an outcome
 """
 
 from __future__ import annotations

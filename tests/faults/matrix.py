@@ -73,7 +73,7 @@ def across(fault: str, phases: Mapping[str, tuple[tuple[int, ...], str]], **more
 
 def run_cell(town: Town, book: Book, cell: Cell, harm: Harm, *, visitors: tuple[str, ...] = (SHOP, BLOG),
              env: Mapping[str, str] | None = None, words: tuple[str, ...] | None = None) -> Ended | None:
-    """Let the fault meet its phase under load, mend it, settle, and check every invariant; tell it to the book."""
+    """Inject the fault in its phase under load, repair it, settle, and check every invariant; record it in the book."""
     scenes = Scenes(town)
     if cell.phase == "promoted":
         scenes.ensure_way_back()  # else there is nobody to retire
@@ -95,7 +95,7 @@ def run_cell(town: Town, book: Book, cell: Cell, harm: Harm, *, visitors: tuple[
 
 
 def _meet(town: Town, cell: Cell, harm: Harm, words: tuple[str, ...], env: Mapping[str, str]) -> Ended:
-    """Hold the verb at its phase, do the harm, let it go on and end, and only then mend the harm."""
+    """Hold the verb in its phase, inject the fault, let it continue and end, and only then repair the fault."""
     with victim(town, Fault("wait", "after", "begin", PHASES[cell.phase]), *words, env=env) as process:
         process.wait_there()
         with harm(town):

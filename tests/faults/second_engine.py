@@ -1,7 +1,9 @@
-"""A Docker engine of the tests' own, in a network namespace of its own: it may be stopped, killed, frozen and filled up.
+"""A Docker engine of the tests' own, in a network namespace of its own: it may be stopped, killed, frozen and filled
+up.
 
-Whoever is `inside` is in that namespace with everything he starts; the machine's engine is never touched. The engine,
-its containers, shims, mounts and its namespace end with the block; what a killed run left is taken apart by the next.
+A test that is `inside` is in that namespace with everything it starts; the machine's engine is never touched. The
+engine, its containers, shims, mounts and its namespace end with the block; what a killed run left is removed by the
+next.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ RETIRING = {"POST .*/stop", "DELETE /containers"}  # what fails after the promot
 @pytest.mark.parametrize("request_", CHANGES if LONG else CHANGES[1:3])
 def test_one_request_that_goes_wrong_costs_a_second_try_or_the_upgrade_and_no_visitor(
         town: Town, chaos: ChaosSocket, book: Book, request_: str, way: str) -> None:
-    """An error is an answer: it is believed. Whoever was cut off tries again."""
+    """An error is a response: it is believed. A caller that was cut off tries again."""
     scenes = Scenes(town)
     scenes.ensure_way_back()
     words = scenes.words("upgrade", f"a{next(MARKS)}")

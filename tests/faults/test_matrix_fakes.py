@@ -1,7 +1,7 @@
-"""Over the fakes: let the n-th act of each verb fail, hang or be done without an answer, for n = 1, 2, 3 … to its end.
+"""Over the fakes: the n-th act of each verb fails, hangs or is done without a response, for n = 1, 2, 3 … to its end.
 
-A fault that passes must leave nothing behind but what `status` tells; one that lasts is settled by the next command,
-once it is over. Dying there is told in tests/unit/test_crashes.py.
+A transient fault must leave nothing behind but what `status` reports; a lasting one is settled by the next command,
+once it is over. Dying there is covered in tests/unit/test_crashes.py.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def run(w: World, name: str, moment: Moment, ports: tuple[str, ...]) -> Deployct
 
 
 def require_honest(w: World, name: str, error: DeployctlError | None) -> None:
-    """Before anything is settled: visitors are served by one of the two ends, and who is told of success has it."""
+    """Before anything is settled: clients get one of the two versions, and a reported success is true."""
     assert w.serving in STORIES[name].ends
     if error is None:
         assert w.active == w.serving == STORIES[name].ends[-1]
@@ -59,7 +59,7 @@ def test_one_call_that_goes_wrong_leaves_a_legal_end(tmp_path: Path, book: Book,
             end_process(w)
             settle(w)
             if name == "prune" or WAYS[way][1] == "after":
-                w.use(prune)  # what was told as half-way is typed again, and so is what could not be stopped
+                w.use(prune)  # what was reported as incomplete is typed again, and so is what could not be stopped
             require_legal_end(w, name, f"{port} {way} at act {number}")
         if not moment.over:
             book.write(Outcome(f"{port} {way} (fakes)", name, f"a legal outcome after each of {number - 1} calls"))
@@ -82,7 +82,7 @@ def test_what_is_away_from_one_call_on_is_settled_when_it_is_back(tmp_path: Path
             end_process(w)
             settle(w)
             if name == "prune":
-                w.use(prune)  # what was told as half-way is typed again
+                w.use(prune)  # what was reported as incomplete is typed again
             require_legal_end(w, name, f"{port} away from act {number} on")
         if not moment.over:
             book.write(Outcome(f"{port} unreachable (fakes)", name, f"a legal outcome from each of {number - 1} calls on"))
@@ -107,6 +107,6 @@ def require_legal_end(w: World, name: str, where: str) -> None:
 
 
 def stuck(w: World) -> bool:
-    """Tell whether a person was told to look: then nothing was guessed."""
+    """Return whether manual intervention was requested: then nothing was guessed."""
     told = [d.phase for d in w.ledger.deployments(next(iter(w.files)))]
     return bool(told) and told[0] is Phase.STUCK

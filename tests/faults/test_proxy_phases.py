@@ -51,7 +51,7 @@ def removed(town: Town, *names: str) -> Iterator[None]:
 
 @contextmanager
 def master_frozen(town: Town) -> Iterator[None]:
-    """Its worker goes on serving; nobody can be told to reload."""
+    """Its worker keeps serving; nothing can ask it to reload."""
     (master,) = town.masters()
     os.kill(master, signal.SIGSTOP)
     try:

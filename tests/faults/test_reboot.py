@@ -1,4 +1,4 @@
-"""The power goes: engine, containers, HAProxy and the command that was under way end at once; then all comes back."""
+"""The power fails: engine, containers, HAProxy and the command in progress end at once; then everything comes back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Two commands let go at the same moment, just before they take the lease: one wins, the other is told and does nothing."""
+"""Two commands released at the same moment, just before they take the lease: one wins, the other gets an error and does
+nothing."""
 
 from __future__ import annotations
 
@@ -47,7 +48,7 @@ def race(town: Town, *pair: tuple[str, ...]) -> list[Ended]:
 def test_of_two_at_once_one_wins_and_the_other_is_told(town: Town, book: Book, round_: int) -> None:
     name = list(PAIRS)[round_ % len(PAIRS)]
     scenes = Scenes(town)
-    scenes.words("rollback", "")  # nothing is on hold, and there is a way back
+    scenes.words("rollback", "")  # nothing is on hold, and there is a rollback target
     standby = town.app(SHOP)["standby"]["version"]
     pair = [tuple(word.format(next(MARKS), standby) for word in words) for words in PAIRS[name]]
     revision = town.revision(SHOP)

@@ -1,4 +1,4 @@
-"""Starting stays cheap: what is dear to import is imported by those who use it."""
+"""Starting stays cheap: expensive imports are made where they are needed."""
 
 from __future__ import annotations
 

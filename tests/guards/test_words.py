@@ -15,7 +15,7 @@ import pytest
 
 from tests.guards import tree
 
-# "target" means one thing here, the release that a move of traffic goes to (docs/glossary.md), so it may be a name.
+# "target" means one thing here, the release that a traffic switch goes to (docs/glossary.md), so it may be a name.
 LEFT_OUT = {"service", "stage", "stable"}  # an age alone may be a name: `new_password`, `current`
 AGES = {"new", "old", "newer", "older", "current", "previous", "prev", "next", "stable", "latest"}
 THINGS = {"release", "version", "instance", "container", "backend", "slot", "image"}

@@ -30,7 +30,7 @@ def world() -> Iterator[Proxy]:
 
 @contextmanager
 def candidate(world: Proxy, *pieces: Piece, eager: bool = False, keep_open: bool = False) -> Iterator[int]:
-    """Let release 9 of the shop be known and not proven, with such answers; yield its number."""
+    """Route to release 9 of the shop before its health check, with such responses; yield its number."""
     before = world.ledger.table
     with raw_server(*pieces, eager=eager, keep_open=keep_open) as (_, port):
         world.ledger.add(backend(SHOP, 9, port, preview=False))

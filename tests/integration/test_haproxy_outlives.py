@@ -145,7 +145,7 @@ def test_its_processes_are_found_without_its_pid_file_too() -> None:
 def test_a_systemd_that_refuses_a_unit_keeps_nobody_from_being_served(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No bus, no rights: HAProxy is started all the same."""
+    """No bus, no rights: HAProxy is started without a unit."""
     refusing = tmp_path / "systemd-run"
     refusing.write_text(f'#!/bin/sh\necho "$@" >{tmp_path}/asked\necho "Failed to connect to bus" >&2\nexit 1\n')
     refusing.chmod(0o755)

@@ -1,4 +1,4 @@
-"""A reload leaves every port open, whatever the addresses; where one is shut all the same, that is seen and mended."""
+"""A reload leaves every port open, whatever the addresses; one that was closed is noticed and opened again."""
 
 from __future__ import annotations
 

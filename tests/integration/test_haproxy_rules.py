@@ -19,7 +19,8 @@ HEADER = "X-Deployctl-Version"
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[Proxy]:
-    """shop: release 1 serves, 2 is known, 3 (v3) is held, 4 (v4) is carried but not proven. blog: nobody serves."""
+    """shop: release 1 is live, 2 is known, 3 (v3) is on hold, 4 (v4) is routed to but was never checked. blog: no live
+    version."""
     with proxy() as found:
         ports = found.instances
         found.ledger.add(

@@ -1,4 +1,4 @@
-"""What the ledger says gets into a running HAProxy, what HAProxy will not confirm is taken back."""
+"""What the ledger says is applied to a running HAProxy, what HAProxy does not confirm is reverted."""
 
 from __future__ import annotations
 

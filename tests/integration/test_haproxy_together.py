@@ -164,7 +164,7 @@ def test_open_requests_count_through_a_reload_until_they_end(world: Proxy) -> No
 
 
 def has_ended(waiting: Future[tuple[int, str]]) -> bool:
-    """Tell whether HAProxy cut the request: 2.8 still says so, 3.0 only hangs up."""
+    """Return whether HAProxy cut the request: 2.8 still sends a response, 3.0 only disconnects."""
     try:
         return waiting.result()[0] in {502, 503}
     except RemoteDisconnected:

@@ -44,7 +44,7 @@ def refusals(world: Proxy, count: int = 1) -> list[Rejection]:
 def test_what_the_app_answered_leaves_no_trace(world: Proxy) -> None:
     for status in (200, 302, 404, 500, 503):
         assert ask(world.port(SHOP), f"/status/{status}")[0] == status
-    ask(world.port(BLOG))  # nobody serves the blog: the line after those that must not come
+    ask(world.port(BLOG))  # the blog has no live version: the line after those that must not come
     assert [one.app for one in refusals(world)] == [BLOG]
 
 

@@ -1,4 +1,5 @@
-"""What an app is told of who asks: a stranger's word never, a trusted proxy's as it stands, the rest by HAProxy."""
+"""What an app learns about its clients: nothing from untrusted addresses, everything from a trusted proxy, the rest
+from HAProxy."""
 
 from __future__ import annotations
 
@@ -38,7 +39,7 @@ def world(*, server: tuple[str, ...] = (), app: ProxyTrust | None = None, protoc
 
 
 def told(made: Proxy, server: str = "shop.1") -> dict[str, list[str]]:
-    """Return what that app was told last, all values of each header."""
+    """Return what that app received last, all values of each header."""
     found: dict[str, list[str]] = {}
     for name, value in made.instances[server].lines[-1]:
         found.setdefault(name.lower(), []).append(value)

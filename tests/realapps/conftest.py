@@ -1,4 +1,4 @@
-"""Each app's story is told once per file; the images are made once per run, and removed with it."""
+"""Each app's story runs once per file; the images are built once per run, and removed with it."""
 
 from __future__ import annotations
 

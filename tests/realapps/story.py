@@ -75,7 +75,7 @@ class Story:
         self.moments[moment] = Moment(told, active, own, inspected["Id"], made_of(inspected), shown["bundle"])
 
     def own(self, port: int | None = None, **headers: str) -> Own:
-        """Return what the app says of itself, at its stable address or at another port."""
+        """Return what the app says of itself, at its public address or at another port."""
 
         def ask(path: str) -> Any:
             answer = self.cli.get(self.app.name, path, port=port, **headers)

@@ -1,4 +1,4 @@
-"""At the end it is told how many schedules ran, in whichever worker."""
+"""At the end the number of schedules is reported, across all workers."""
 
 from __future__ import annotations
 

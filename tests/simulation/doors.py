@@ -29,7 +29,7 @@ class Watcher(Protocol):
 
 
 class Door:
-    """One port of one process. What is asked while a call is under way is part of it and cannot go wrong alone."""
+    """One port of one process. What is called while a call is in progress is part of it and cannot fail alone."""
 
     def __init__(self, process: Process, watcher: Watcher, port: str, inner: object) -> None:
         self._process, self._watcher, self._port, self._inner = process, watcher, port, inner

@@ -32,7 +32,7 @@ DEATHS = frozenset({Fault.KILL, Fault.SIGNAL, Fault.SLOW})  # nothing that is as
 
 
 class Mischief(StrEnum):
-    """What befalls the world, whoever is at work."""
+    """What happens to the world, independent of any process."""
 
     PROXY = "HAProxy is killed"
     ENGINE = "Docker is away"

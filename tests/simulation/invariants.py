@@ -54,7 +54,8 @@ def _servers(w: World, routes: dict[AppName, int]) -> Iterator[str]:
 
 
 def is_stuck(w: World, app: AppName) -> bool:
-    """Tell whether a person has to look since the last deployment that moved the traffic and succeeded."""
+    """Return whether manual intervention is needed since the last deployment that switched the traffic and
+    succeeded."""
     for deployment in w.reader.deployments(app):
         if deployment.outcome == "stuck":
             return True
@@ -104,7 +105,7 @@ def _began_anew(w: World, app: AppName, before: Change) -> bool:
 
 
 def i2_nothing_came_apart(w: World) -> Iterator[str]:
-    """Nobody moved the traffic past us, so nobody ever finds that somebody did."""
+    """Nobody switched the traffic outside deployctl, so it must never find that somebody did."""
     for app in APPS:
         for change in w.reader.changes(app):
             if change.kind == "drift" and change.actor == NOBODY_SAID:
@@ -134,7 +135,7 @@ def i8_nothing_is_left_over(w: World) -> Iterator[str]:
 
 
 def i9_the_journal_tells(w: World) -> Iterator[str]:
-    """Every deployment says how it ended, every revision which deployment made it, and why one was taken back."""
+    """Every deployment records how it ended, every revision its deployment, and why one was reverted."""
     for app in APPS:
         for deployment in w.reader.deployments(app):
             if deployment.outcome in {"reverted", "stuck"} and not deployment.error:
@@ -192,7 +193,7 @@ class AroundChanges:
         self.half_removed: set[AppName] = set()
 
     def begins(self, process: Process, port: str, name: str, args: tuple[Any, ...]) -> None:
-        """I1: whoever begins to change an app holds its lease. An answer may come later than that."""
+        """I1: a process that begins to change an app holds its lease. A response may come later than that."""
         if name == "switch" and process.name.endswith("remove"):
             self.half_removed.add(args[0])
         app = self._app_of(port, name, args)
@@ -213,8 +214,8 @@ class AroundChanges:
             self._switched(process, args[0], args[1])
 
     def _may_go_dark(self, app: AppName, process: Process) -> bool:
-        """Tell whether somebody asked for it (a removal, a stop of what serves, the way back to serving nobody), or
-        what was just proven died by itself right then."""
+        """Return whether that was requested (a removal, stopping the live version, reverting to none), or what had just
+        passed its health check died by itself right then."""
         instance = self._w.reader.find_instance(app, self._w.traffic.live.get(app, 0))
         if instance is not None and instance.container in self._w.befallen:
             return True
@@ -229,7 +230,7 @@ class AroundChanges:
             self._found(f"I2: {process.name} promoted {change.app} {change.target} while HAProxy serves {serves}")
 
     def _switched(self, process: Process, app: AppName, to: int) -> None:
-        """Promise 1: traffic goes only to what was proven once."""
+        """Promise 1: traffic goes only to what passed its health check once."""
         release = self._w.reader.find_release(app, to)
         served = any(change.target == to for change in self._w.reader.changes(app))
         if release is None or not (release.proven_at or served):

@@ -25,7 +25,7 @@ Plant = Callable[[], Any]  # a context manager
 
 @contextmanager
 def commit_before_its_effect() -> Iterator[None]:
-    """The ledger calls the release active before HAProxy was told to serve it."""
+    """The ledger records the release as active before HAProxy switches to it."""
     whole = planner._switch
 
     def swapped(facts: AppFacts, kind: PlanKind, target: Release) -> list[Step]:
@@ -68,7 +68,7 @@ def recovery_believes_the_journal() -> Iterator[None]:
 
 @contextmanager
 def no_fence() -> Iterator[None]:
-    """Whoever had the lease once goes on as if he had it still."""
+    """A process that had the lease once continues as if it still did."""
     with patch.object(Walk, "require_lease", lambda self: None):
         yield
 
@@ -82,7 +82,7 @@ def everybody_gets_the_lease() -> Iterator[None]:
 
 @contextmanager
 def forgotten_undo(kind: StepKind) -> Iterator[None]:
-    """What a step did is not taken back."""
+    """What a step did is not reverted."""
     left = {other: undo for other, undo in revert_steps.UNDOS.items() if other is not kind}
     with patch.dict(revert_steps.UNDOS, left, clear=True):
         yield

@@ -16,7 +16,7 @@ from greenlet import greenlet
 from deployctl.errors import DeployctlError
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
-MOST_CALLS = 20_000  # of one schedule: more means that somebody waits for ever
+MOST_CALLS = 20_000  # of one schedule: more means that a process waits forever
 
 
 class Killed(BaseException):
@@ -46,7 +46,7 @@ class Process:
         self.wake = at
         self.killed = False
         self.ended: str | None = None  # how, once it has
-        self.inside = False  # a call is under way: what it asks meanwhile is part of it
+        self.inside = False  # a call is in progress: what it calls meanwhile is part of it
         self.frozen_at: float | None = None
         self.frozen_until = 0.0
         self.shield: list[int] | None = None  # where signals are remembered while they are held back

@@ -171,10 +171,8 @@ class Schedule:
 
     # -- recovery -----------------------------------------------------------------------------------------------------
     def _recover(self) -> None:
-        """The next command settles; the watcher mends the rest; a second time changes nothing (I7).
-
-        A removal that broke off is typed again: that is what it says.
-        """
+        """The next command settles; the watcher repairs the rest; a second time changes nothing (I7). A removal that
+        broke off is typed again: that is what its message says."""
         for app in self.half_removed:
             if app in self._known():
                 self._once(f"again: remove {app}", partial(remove_app, app, options=YES))

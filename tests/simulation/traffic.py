@@ -1,6 +1,6 @@
 """HAProxy in two halves: files that survive it, and a worker that does not. Every change is cut into its true steps.
 
-The order is that of effects/haproxy/switch.py: file, worker, read back; on failure the former route is put back.
+The order is that of effects/haproxy/switch.py: file, worker, read back; on failure the former route is restored.
 """
 
 from __future__ import annotations

@@ -187,7 +187,7 @@ class World:
 
     # -- mischief -----------------------------------------------------------------------------------------------------
     def kill_container(self, random: Random) -> str | None:
-        """Let one of our running containers die; the engine restarts it where it was told to."""
+        """Kill one of our running containers; the engine restarts it if its policy says so."""
         running = [c for c in self.engine._containers.values() if c.facts.running]
         if not running:
             return None

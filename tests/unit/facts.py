@@ -22,7 +22,8 @@ def made(number: int, version: str | None = None, **other: object) -> Release:
 
 @dataclass
 class Past:
-    """Releases 1 to `releases`, all proven, and what has served so far. Containers run unless they are `stopped`."""
+    """Releases 1 to `releases`, all health-checked, and what has been live so far. Containers run unless they are
+    `stopped`."""
 
     releases: int
     policy: Policy = field(default_factory=Policy)

@@ -1,4 +1,4 @@
-"""Where a person moved the traffic past deployctl the ledger follows, and no visitor is moved by that."""
+"""If someone switched the traffic outside deployctl the ledger follows, and no client is switched by that."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def w(tmp_path: Path) -> Iterator[World]:
 
 
 def flip(w: World, version: str, *, noted: bool = True, reason: str = "ledger is dead") -> None:
-    """Move the traffic as `emergency flip` does, or without a word."""
+    """Switch the traffic as `emergency flip` does, or without a note."""
     number, was = w.release(version).number, w.traffic.routes().get(SHOP)
     note = FlipNote(FLIPPED_AT, SHOP, was, number, version, "jo (emergency)", reason)
     w.traffic.flip(SHOP, number, note if noted else None)

@@ -1,4 +1,5 @@
-"""New containers drop four capabilities; one that a file asks back is told, and what was made before stays as it was made."""
+"""New containers drop four capabilities; one that a file adds back is reported, and existing containers stay as they
+were created."""
 
 from __future__ import annotations
 

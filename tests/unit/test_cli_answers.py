@@ -153,7 +153,7 @@ def test_json_of_undecodable_text_is_still_json(two: World) -> None:
 
 
 def note_of_before(two: World, note: str) -> None:
-    """Go back with a note that nobody judged."""
+    """Roll back with a note that was not validated."""
     rollback(AppName("shop"), two.connect(two.settings, Told()), version=None, options=wish_of_before(note))
 
 

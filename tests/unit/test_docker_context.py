@@ -1,4 +1,4 @@
-"""The engine that the `docker` command looks at is told when it is another one."""
+"""The engine of the `docker` command is named if it is another one."""
 
 from __future__ import annotations
 

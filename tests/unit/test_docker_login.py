@@ -1,4 +1,4 @@
-"""Logins come from Docker's config.json and its helpers, and whatever is wrong with those is told by name."""
+"""Logins come from Docker's config.json and its helpers, and whatever is wrong with those is reported by name."""
 
 from __future__ import annotations
 

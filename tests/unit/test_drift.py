@@ -1,4 +1,5 @@
-"""Where the world contradicts the ledger: each contradiction is named, and has the mend that it needs or none."""
+"""Where the actual state contradicts the ledger: each contradiction is named, and has the repair that it needs or
+none."""
 
 from __future__ import annotations
 

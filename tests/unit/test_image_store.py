@@ -1,4 +1,5 @@
-"""An engine whose image store was switched hides what lies in the other one: that is told, and nothing is called gone."""
+"""An engine whose image store was switched hides what is in the other one: that is reported, and nothing counts as
+removed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An app joins networks of others: only those that are there, and what is lost or added by hand is told."""
+"""An app joins existing networks: only those that exist, and what is lost or added manually is reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A process that lives for months has files judged by another one, and is told the same of them."""
+"""A long-running process has files checked by another one, and gets the same results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A key is used once: whoever is second gets the first one's answer, and a day later the key is free again."""
+"""A key is used once: the second request gets the first one's response, and a day later the key is free again."""
 
 from __future__ import annotations
 

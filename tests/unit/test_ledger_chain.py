@@ -1,4 +1,5 @@
-"""What was told once cannot change unseen: every edit of the history past deployctl is found, and its row named."""
+"""What was once recorded cannot change unnoticed: every edit of the history outside deployctl is found, and its row
+named."""
 
 from __future__ import annotations
 

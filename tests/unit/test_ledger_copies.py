@@ -195,7 +195,7 @@ def test_a_backup_overwrites_nothing(path: Path, tmp_path: Path) -> None:
 # -- restore ------------------------------------------------------------------------------------------------------
 @pytest.fixture
 def copy(path: Path, tmp_path: Path) -> Path:
-    """A copy of the ledger with one app; meanwhile there are two."""
+    """A backup of the ledger with one app; meanwhile there are two."""
     made = tmp_path / "copy.db"
     backup_ledger(vault(path), made)
     add_blog(path)

@@ -1,4 +1,4 @@
-"""A copy is put back only where it is what we wrote: schema, sum, and whose rights come back with it."""
+"""A backup is restored only if it is what we wrote: schema, checksum, and the rights that it restores."""
 
 from __future__ import annotations
 

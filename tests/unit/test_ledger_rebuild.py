@@ -1,4 +1,4 @@
-"""A lost ledger comes back from copies, labels and HAProxy's files, and what does not come back is told."""
+"""A lost ledger is rebuilt from backups, labels and HAProxy's files, and what cannot be recovered is reported."""
 
 from __future__ import annotations
 

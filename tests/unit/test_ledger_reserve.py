@@ -1,4 +1,5 @@
-"""On a full disk the reserve gives way: reading, ending and going back need little, and that little is there."""
+"""On a full disk the reserve is released: reading, stopping and rolling back need little space, and that little is
+there."""
 
 from __future__ import annotations
 

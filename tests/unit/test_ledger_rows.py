@@ -586,7 +586,7 @@ def test_a_process_with_odd_characters_in_its_name_is_found_alive() -> None:
     assert process_start(2**22 + 1) is None
 
 
-# -- what haproxy is told -----------------------------------------------------------------------------------------
+# -- HAProxy's table -----------------------------------------------------------------------------------------------
 def routed(ledger: SqliteLedger, number: int) -> None:
     place(ledger, number)
     ledger.set_instance(SHOP, number, routed=True)

@@ -161,7 +161,7 @@ def test_a_line_is_told_once(w: World) -> None:
 
 def test_who_does_not_take_the_lines_stalls_the_reading_and_who_leaves_ends_it(
         w: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every line that a follower had not taken yet was kept in memory, and its thread read on for ever."""
+    """Every line that a follower had not taken yet was kept in memory, and its thread read on forever."""
     w.upgraded("v1")
     read, ended = [0], threading.Event()
 

@@ -65,7 +65,7 @@ def test_what_the_engine_picks_by_itself_is_never_leased() -> None:
 
 @pytest.mark.parametrize(("subnets", "routes", "found"), [
     ([], [], None),
-    (["172.30.4.0/24", "172.31.0.0/16"], ["172.16.0.0/12"], None),  # a wider route is in nobody's way
+    (["172.30.4.0/24", "172.31.0.0/16"], ["172.16.0.0/12"], None),  # a wider route does not matter
     (["172.30.0.0/16"], [], "172.30.0.0/16"),
     (["172.30.5.77/32"], [], "172.30.5.77/32"),
     ([], ["172.30.5.0/25"], "172.30.5.0/25"),

@@ -1,4 +1,5 @@
-"""What bears a release's name and is made of another image gets no traffic, is told with a code, and is made anew."""
+"""What has a release's name and was created from another image gets no traffic, is reported with a code, and is
+recreated."""
 
 from __future__ import annotations
 

@@ -152,7 +152,7 @@ def test_a_hierarchy_that_may_not_be_written_is_left(machine: LinuxHost, tmp_pat
     assert machine.find_frailties(7) == (Frail(Frailty.GROUP, "/job"),)
 
 
-# -- what is told ---------------------------------------------------------------------------------------------------
+# -- messages ----------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("groups", "found"),
     [

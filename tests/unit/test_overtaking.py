@@ -1,4 +1,4 @@
-"""`rollback --abort`: it waits for nobody, and whoever was at it does nothing more."""
+"""`rollback --abort`: it does not wait, and the process that was changing the app does nothing more."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def w(tmp_path: Path) -> Iterator[World]:
 
 
 def going_back(w: World, told: list[Moved]) -> Callable[[], None]:
-    """Return a second person who rolls back from a process of his own."""
+    """Return a second person who rolls back from a process of their own."""
     def act() -> None:
         other = w.open_ledger()
         try:
@@ -39,7 +39,7 @@ def going_back(w: World, told: list[Moved]) -> Callable[[], None]:
 
 
 def overtaken(w: World, version: str, *, after: float) -> Moved:
-    """Upgrade, and let the second person go back that many seconds later."""
+    """Upgrade, and let the second person roll back that many seconds later."""
     told: list[Moved] = []
     w.clock.after(after, going_back(w, told))
     with pytest.raises(LeaseHeld, match="taken over"):

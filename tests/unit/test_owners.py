@@ -23,7 +23,7 @@ DEPLOY, OTHER = 12345, 12346
     (Owners(DEPLOY, DEPLOY), OTHER, DEPLOY),
     (Owners(DEPLOY, None), None, DEPLOY),
     (Owners(None, DEPLOY), None, DEPLOY),  # nothing was deployed yet
-    (Owners(None, DEPLOY), DEPLOY, 0),  # whoever types sudo has always been trusted with the files of a home of root's
+    (Owners(None, DEPLOY), DEPLOY, 0),  # a user with sudo has always been trusted with the files of a home of root's
     (Owners(0, DEPLOY, 0, 7), DEPLOY, 0),
 ])
 def test_root_works_as_the_owner_of_the_home(owners: Owners, sudo: int | None, chosen: int) -> None:

@@ -1,5 +1,5 @@
-"""Passwords take memory, a core and a line of the audit that stays: how many are checked at once, and how often, has a bound
-for whoever asks, by whichever page, form or call."""
+"""Passwords take memory, a core and a permanent line of the audit log: how many are checked at once, and how often, is
+limited for every user, by whichever page, form or call."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def reader(shop: Site) -> Browser:
 
 @pytest.fixture
 def crowd(reader: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As many are at it as may be, once the reader has signed in: there is no room for one more."""
+    """The limit is reached, once the reader has signed in: there is no room for one more."""
     del reader
     monkeypatch.setattr(passwords, "_room", threading.BoundedSemaphore(1))
     passwords._room.acquire()

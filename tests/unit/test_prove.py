@@ -1,4 +1,4 @@
-"""The trial of a candidate: proven from outside, in time, and every way of failing ends it with its evidence."""
+"""The health check of a candidate: from outside, in time, and every way of failing ends it with its evidence."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ from tests.unit.world import SHOP, World, world
     (1000, 50, None, True),
     (1000, 20, (19, 0), False),  # too few to compare with
     (1000, 50, (19, 0), True),
-    (1000, 300, (1000, 200), False),  # it was as bad before: going back does not help
+    (1000, 300, (1000, 200), False),  # it was as bad before: a rollback does not help
     (0, 0, (1000, 0), False),
 ])  # fmt: skip
 def test_a_release_is_degraded_when_it_fails_far_more_than_the_one_before(

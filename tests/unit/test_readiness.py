@@ -1,4 +1,4 @@
-"""Whether a release can be rolled back to is told with its reason, and it is what `rollback` then meets."""
+"""Whether a release can be rolled back to is reported with its reason, and it is what `rollback` then finds."""
 
 from __future__ import annotations
 

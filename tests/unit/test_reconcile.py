@@ -1,4 +1,4 @@
-"""What `reconcile` mends, in which order, and what it leaves alone. Doing it twice changes nothing."""
+"""What `reconcile` repairs, in which order, and what it leaves alone. Doing it twice changes nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whoever may do nothing cannot bury what others did: refused changes are counted, bounded and folded."""
+"""A user without permissions cannot bury what others did: denied changes are counted, bounded and folded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What HAProxy closed by reloading is told where open connections are: at once, by status, doctor, page, API and metrics."""
+"""What HAProxy closed by reloading is reported where open connections are: at once, by status, doctor, page, API and
+metrics."""
 
 from __future__ import annotations
 

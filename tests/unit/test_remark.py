@@ -1,4 +1,4 @@
-"""A reason that is told after the traffic was moved: it stands beside the change, and the history stays as it was written."""
+"""A reason added after a switch of traffic: it is attached to the change, and the history is not edited."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stays warm, what stays stopped, what goes: the way back is never cut off."""
+"""What stays warm, what stays stopped, what goes: the rollback target is never removed."""
 
 from __future__ import annotations
 

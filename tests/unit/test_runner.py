@@ -1,4 +1,4 @@
-"""Whatever fails, and wherever: before the promotion all is taken back, after it nothing is."""
+"""Whatever fails, and wherever: before the promotion everything is reverted, after it nothing is."""
 
 from __future__ import annotations
 

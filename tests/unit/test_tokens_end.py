@@ -1,4 +1,4 @@
-"""What goes along with a right that ends: tokens, and changes under way. Nothing is left of an admin who was removed."""
+"""What ends along with a right: tokens, and changes in progress. Nothing is left of an admin who was removed."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def test_the_page_names_them_asks_and_ends_them_when_nothing_is_chosen(shop: Sit
     assert "Tokens revoked: backup, ci." in jonas.get("/settings").text
 
 
-# -- changes under way --------------------------------------------------------------------------------------------------
+# -- changes in progress -------------------------------------------------------------------------------------------------
 def test_what_was_begun_by_a_right_that_ends_is_asked_to_stop(shop: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     ci = Program(shop, "ci", Role.DEPLOYER)
     opened, go = threading.Event(), threading.Event()

@@ -1,4 +1,4 @@
-"""What people are shown is what is so: HAProxy's word first, the ledger's memory beside, and never a guess."""
+"""People are shown the actual state: HAProxy's routes first, the ledger's record beside, and never a guess."""
 
 from __future__ import annotations
 

@@ -238,7 +238,8 @@ def test_an_image_that_is_not_here_is_pulled_and_its_source_remembered(w: World)
 
 
 def in_containerds_store(w: World, reference: str) -> Image:
-    """Return an image as containerd's store tells one: a repository digest of each tag, whoever has it."""
+    """Return an image as containerd's store reports one: a repository digest for each tag, whether or not a registry
+    has it."""
     plain = runnable("from containerd")
     names = ("acme/shop", "deployctl/shop")
     image = replace(plain, repo_digests=tuple(f"{name}@{plain.digest}" for name in names))

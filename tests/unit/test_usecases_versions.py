@@ -1,4 +1,5 @@
-"""What a person chooses among: each release with its state, what can be done with it, who served when, what is under way."""
+"""What a person chooses among: each release with its state, what can be done with it, what was live when, what is in
+progress."""
 
 from __future__ import annotations
 
@@ -137,7 +138,7 @@ def test_periods_carry_the_version_and_its_colour(w: World) -> None:
     assert [(one.version, one.colour) for one in spans][-1] == ("v2", "green")
 
 
-# -- under way ----------------------------------------------------------------------------------------------------------
+# -- in progress ---------------------------------------------------------------------------------------------------------
 STEPS = (Step(StepKind.IMAGE, 2, "keep image"), Step(StepKind.START, 2, "start v2"), Step(StepKind.HEALTH, 2, "prove v2"),
          Step(StepKind.ROUTE, 2, "add v2"), Step(StepKind.SWITCH, 2, "switch"), Step(StepKind.WATCH, 2, "watch"),
          Step(StepKind.PROMOTE, 2, "v2 is active"))

@@ -1,4 +1,5 @@
-"""The watcher's loop on a home in memory: what wakes it, what it mends, what it leaves alone, and what it survives."""
+"""The watcher's loop on a home in memory: what wakes it, what it repairs, what it leaves alone, and what it
+survives."""
 
 from __future__ import annotations
 

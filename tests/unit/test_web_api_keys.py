@@ -218,7 +218,7 @@ def test_the_role_is_asked_for_before_an_answer_is_shown_again(shop: Site) -> No
 
 
 def test_whoever_takes_another_key_each_time_fills_nothing(shop: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Going back is not limited by the minute, and what was in vain is kept, too."""
+    """Rollbacks are not limited by the minute, and failed ones are stored, too."""
     monkeypatch.setattr(idempotency, "MAX_KEYS_EACH", 20)
     monkeypatch.setattr(idempotency, "CLEARED_AFTER", 10)
     ci, other = Program(shop, "ci", Role.DEPLOYER, "shop"), Program(shop, "cd", Role.DEPLOYER, "shop")

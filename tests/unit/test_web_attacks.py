@@ -428,7 +428,7 @@ def test_66_nothing_on_any_page_tells_of_an_app_of_others(shop: Site) -> None:
 
 
 def test_66_ids_of_others_are_not_there(shop: Site) -> None:
-    """A deployment, an operation or a session is looked up among those of whoever asks."""
+    """A deployment, an operation or a session is looked up among those of the requesting user."""
     jonas = shop.signed_in("jonas", Role.ADMIN, "blog")
     attempt = shop.w.ledger.db.execute("select max(id) from deployments")[0][0]
     for route in PAGES:
@@ -448,7 +448,7 @@ def test_66_nobody_ends_a_session_or_changes_a_password_of_somebody_else(shop: S
     for path in (f"/settings/sessions/{theirs}/end", "/settings/users/mara/remove", "/settings/users/mara/link",
                  "/settings/users/mara/role", "/settings/users", "/settings/tokens"):
         assert jonas.send(path, form).status_code in {400, 401, 403, 404, 409}, path
-    jonas.send("/settings/password", form)  # his own, whatever name is sent along
+    jonas.send("/settings/password", form)  # their own, whatever name is sent along
     api = {"X-CSRFToken": jonas.field("csrf_token")}
     for method, path in (("DELETE", f"/api/v1/sessions/{theirs}"), ("POST", "/api/v1/users/mara/end"),
                          ("POST", "/api/v1/users/mara/password"), ("POST", "/api/v1/users/mara/link"),

@@ -1,4 +1,4 @@
-"""Attacks that need a socket: what is no HTTP, what is too large, who takes his time, and a thousand who come at once."""
+"""Attacks that need a socket: what is not HTTP, what is too large, slow clients, and a thousand at once."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ def stream_of(shop: Site, secret: str) -> str:
 
 
 def there_and_back(shop: Site, secret: str) -> float:
-    """Return how long the longer of a rollback and its undo takes. Of three rounds the best counts: other tests may have
-    the machine just then, but whoever is kept waiting by these clients is kept waiting each time."""
+    """Return how long the longer of a rollback and its undo takes. Of three rounds the best counts: other tests may be
+    using the machine just then, but a delay caused by these clients occurs each time."""
     took = []
     for _ in range(3):
         took.append(max(move(shop, secret, "rollback"), move(shop, secret, "undo")))

@@ -1,4 +1,4 @@
-"""Nobody can take all threads of the dashboard by looking, and going back is never counted."""
+"""Nobody can occupy all threads of the dashboard by reading, and rollbacks are never counted."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ def test_who_comes_and_goes_at_once_a_thousand_times_keeps_nobody_waiting() -> N
 
 
 class Waiting:
-    """An application that answers when it is told to."""
+    """An application that responds when the test says so."""
 
     def __init__(self) -> None:
         self.begun, self.go_on = threading.Semaphore(0), threading.Event()

@@ -1,4 +1,5 @@
-"""The hub: who looks hears of each change once, whoever made it; who may not see an app hears nothing of it."""
+"""The broker: watchers receive each change once, from any process; nobody receives changes of an app they may not
+see."""
 
 from __future__ import annotations
 
@@ -108,7 +109,7 @@ def told(tower: Tower, stream: Stream, kind: str, so: Callable[[EventMessage], b
         assert tower.w.clock.now() < until, f"nothing of the kind {kind} was told within {within} s"
         before = tower.w.clock.now()
         tower.wait(TICK)
-        tower.w.clock.sleep(max(0.0, before + TICK - tower.w.clock.now()))  # nobody looks: time passes all the same
+        tower.w.clock.sleep(max(0.0, before + TICK - tower.w.clock.now()))  # nobody watches: time passes anyway
 
 
 def all_that_waits(stream: Stream) -> list[EventMessage]:
@@ -132,7 +133,7 @@ def job(app: AppName = SHOP, **words: Any) -> Job:
     return Job("upgrade", app, "mara (web)", "2026-01-01T00:00:00.000Z", **words)
 
 
-# -- what is told -------------------------------------------------------------------------------------------------------
+# -- what is published ---------------------------------------------------------------------------------------------------
 def test_a_stream_begins_with_all_that_its_page_shows(tower: Tower) -> None:
     stream = tower.broker.open(MARA, frozenset({SHOP}))
     assert stream.missed
@@ -243,7 +244,7 @@ def test_who_comes_back_goes_on_after_the_last_message_he_heard(tower: Tower) ->
 
 
 def test_who_comes_back_hears_of_what_was_changed_while_nobody_looked(tower: Tower) -> None:
-    """A reason that was noted, or a deployment that failed, changes nothing of who serves and how well."""
+    """A note, or a failed deployment, changes nothing about which version is live and how healthy it is."""
     stream = tower.open(SHOP)
     told(tower, stream, "state")
     tower.broker.publish("progress", SHOP, {})
@@ -368,7 +369,7 @@ def test_a_mistake_of_ours_ends_the_streams_and_not_the_watching(tower: Tower) -
     assert stream.over
     tower.broker.leave(stream)
     back = tower.broker.open(MARA, frozenset({SHOP}), last=last)
-    assert back.missed  # what was told is not all that happened
+    assert back.missed  # what was published is not all that happened
     tower.broker.close()
     poller.join()
 

@@ -1,5 +1,5 @@
-"""Whose images an app runs: by page and API those that its file names, so that nobody runs another app's with this one's
-variables. Admins of the server, and whoever has the command line, may name any."""
+"""Whose images an app runs: by page and API those that its file names, so that nobody runs another app's with this
+one's variables. Admins of the server, and users of the command line, may name any."""
 
 from __future__ import annotations
 

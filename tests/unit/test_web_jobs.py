@@ -1,4 +1,4 @@
-"""Jobs: a refusal is known at once, what takes long goes on and is told, and nothing that breaks leaves anybody waiting."""
+"""Jobs: a rejection is known at once, what takes long continues and is published, and a crash leaves nobody waiting."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ NOTHING = Done("Hold", "shop", "done")
 
 @dataclass
 class Bench:
-    """A home and the jobs over it. `heard` is what was told, as (step, over?)."""
+    """A home and the jobs over it. `heard` is what was published, as (step, over?)."""
 
     w: World
     heard: list[tuple[str, bool]] = field(default_factory=list)

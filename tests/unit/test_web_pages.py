@@ -376,7 +376,7 @@ def test_who_is_at_it_with_another_verb_is_named_and_what_was_interrupted_is_tol
     assert "deployctl abort shop" in told
 
 
-# -- under way ------------------------------------------------------------------------------------------------------------
+# -- in progress -----------------------------------------------------------------------------------------------------------
 class Held:
     """An upgrade in another thread that stands still until it is let go."""
 

@@ -1,4 +1,5 @@
-"""Rights that end do end at once, whichever process ends them: what is told already, waits, or takes long, too."""
+"""Rights that end do end at once, whichever process ends them: also for streams, waiting requests and long
+responses."""
 
 from __future__ import annotations
 
@@ -63,7 +64,7 @@ def test_a_stream_ends_long_before_its_next_heartbeat(shop: Site, other: Service
 
 
 def test_whoever_comes_back_with_another_role_begins_anew(shop: Site, other: Services) -> None:
-    """A browser sends the last id that it heard; what came before it was told by other rights."""
+    """A browser sends the last id that it received; what came before was sent under other rights."""
     ear = Ear(shop.signed_in("mara").get("/events", buffered=False))
     ear.until("snapshot")
     set_role("mara", Role.VIEWER, ALL, other)

@@ -157,7 +157,7 @@ def test_a_thread_that_hangs_does_not_keep_the_end_waiting(monkeypatch: pytest.M
         assert asker.recv(100) == b""
         pipe = server._server.trigger.trigger
         server.close()
-        os.fstat(pipe)  # still ours: whoever wakes the server late writes into no other file
+        os.fstat(pipe)  # still ours: a late wake-up writes into no other file
         let_go.set()
         while server._server.task_dispatcher.threads:
             time.sleep(0.01)

@@ -177,7 +177,7 @@ def test_a_bell_that_is_rung_for_too_many_has_rung_for_all() -> None:
 
 # -- what was tried lately ------------------------------------------------------------------------------------------------
 def test_tries_from_ever_new_addresses_take_no_more_room_and_each_one_is_limited() -> None:
-    """A name of each address that ever tried to sign in was kept for ever."""
+    """A name of each address that ever tried to sign in was kept forever."""
     tries = ByMinute(5)
     for number in range(3 * 4096):
         assert not tries.count(f"sign_in.enter 2001:db8:{number:x}::", float(number) / 1000)

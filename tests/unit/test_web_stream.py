@@ -1,4 +1,5 @@
-"""`GET /events` as a browser hears it: a snapshot first, then what changes, and no longer than whoever listens may."""
+"""`GET /events` as a browser receives it: a snapshot first, then changes, and no longer than the reader's rights
+last."""
 
 from __future__ import annotations
 

@@ -123,7 +123,7 @@ class Browser:
 
 
 class Site:
-    """`place` is where it is told to be; each browser comes from an address of its own."""
+    """`place` is its configured address; each browser comes from an address of its own."""
 
     def __init__(self, w: World, place: WebAddress = PLACE, waits: Waits | None = None) -> None:
         self.w, self.meter, self.browsers = w, StillMeter(), 0

@@ -15,7 +15,7 @@ from tests.web import chromium as system
 from tests.web.served import Served, served_home
 from tests.web.visits import SignedIn, Visit, visits
 
-PATIENT = ("--lock-wait", "20s")  # the watcher may be mending what the test before has left
+PATIENT = ("--lock-wait", "20s")  # the watcher may be repairing what the test before has left
 
 
 @pytest.fixture(scope="package")

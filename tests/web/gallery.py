@@ -85,7 +85,7 @@ def drifted(site: Site) -> None:
 
 @contextmanager
 def deploying(site: Site) -> Iterator[None]:
-    """Let v3 be on trial for as long as the block runs: a second of its clock takes a moment of ours."""
+    """Have v3 being checked for as long as the block runs: a second of its clock takes a moment of ours."""
     w, sleep, over = site.w, site.w.clock.sleep, threading.Event()
 
     def slowly(seconds: float) -> None:

@@ -57,7 +57,7 @@ def test_beside_a_program_that_wants_24_streams_a_page_is_live_and_answered_at_o
 
 
 def test_a_page_whose_stream_was_refused_hears_again_soon(served: Served, shop: Cli, visit: Visit) -> None:
-    """As by a proxy in front of a dashboard that is just started anew."""
+    """As behind a proxy while the dashboard restarts."""
     page = visit("/apps/shop", broken=True, allowed={502})
     expect_live(page)
     page.context.route("**/events*", lambda route: route.fulfill(status=502), times=1)
@@ -68,8 +68,8 @@ def test_a_page_whose_stream_was_refused_hears_again_soon(served: Served, shop: 
 
 
 def test_a_killed_dashboard_is_told_and_recovers_with_what_is_so(served: Served, shop: Cli, visit: Visit) -> None:
-    """Its death takes no request, and what it had begun is finished or taken back by the next one."""
-    shop.write("shop", health={**HEALTH, "deadline": "120s"})  # it is still under way when the dashboard is killed
+    """Its death loses no request, and what it had begun is finished or reverted by the next one."""
+    shop.write("shop", health={**HEALTH, "deadline": "120s"})  # it is still in progress when the dashboard is killed
     page = visit("/apps/shop", broken=True, allowed={404})  # an operation goes with its process
     expect_live(page)
     with shop.visitors("shop", 50) as visitors:

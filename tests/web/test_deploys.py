@@ -67,7 +67,7 @@ def test_a_deploy_that_was_typed_elsewhere_shows_with_its_steps_too(shop: Cli, v
 def test_a_version_that_does_not_get_healthy_changes_nothing_and_says_why(shop: Cli, visit: Visit) -> None:
     page = visit("/apps/shop")
     deploy(page, "sick", SICK)
-    expect_pill(page, re.compile(r"^Deploying sick\s+· 0:0[2-5]$"))  # it counts by itself while nothing else is told
+    expect_pill(page, re.compile(r"^Deploying sick\s+· 0:0[2-5]$"))  # it counts by itself while nothing else is published
     notice = page.locator(".notice", has_text="sick did not become healthy. v2 is still live.")
     expect(notice).to_be_visible(timeout=2 * SOON)
     expect(notice).to_contain_text("503")

@@ -34,7 +34,7 @@ def test_the_first_tab_skips_to_the_content_and_the_button_is_reached_and_presse
     tab_to(page, "Roll back to v1")
     page.keyboard.press("Enter")
     expect_serves(page, "v1")
-    expect(toast(page).get_by_role("heading")).to_be_focused()  # the button is gone, and whoever pressed it is told
+    expect(toast(page).get_by_role("heading")).to_be_focused()  # the button is gone, and its user gets a message
     page.keyboard.press("Tab")
     expect(toast(page).get_by_role("button", name="Undo")).to_be_focused()
     page.keyboard.press("Enter")
@@ -78,7 +78,7 @@ def test_the_focus_stays_in_the_dialog_and_escape_gives_it_back(shop: Cli, visit
         page.keyboard.press("Tab")
         assert in_dialog(page) or page.evaluate("document.activeElement === document.body")  # the browser's own bar is next
     again = page.locator("#live").evaluate("region => { region.innerHTML = region.innerHTML; return region.id; }")
-    assert again == "live"  # made anew behind the dialog, as any change does
+    assert again == "live"  # rendered again behind the dialog, as any change does
     page.keyboard.press("Escape")
     expect(dialog(page)).to_be_hidden()
     expect(page.get_by_role("link", name="Deploy a version")).to_be_focused()

@@ -224,7 +224,7 @@ def test_a_viewer_reads_who_may_instead_of_finding_a_button(shop: Cli, visit: Vi
 def test_a_deployer_goes_back_too(shop: Cli, visit: Visit) -> None:
     page = visit("/apps/shop", who=DEPLOYER)
     button(page, "Roll back to v1").click()
-    expect_serves(page, "v1")  # HAProxy's word; the ledger's follows within milliseconds
+    expect_serves(page, "v1")  # HAProxy's route; the ledger's record follows within milliseconds
     expect_toast(page, "Traffic is on v1.")
     assert "jonas (web)" in str(shop.rows("select actor from changes order by revision desc limit 1"))
 

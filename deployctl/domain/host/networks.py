@@ -29,7 +29,7 @@ class AppNetwork:
 
     def addresses(self) -> list[str]:
         """Return the addresses that may be leased to containers, in order."""
-        from ipaddress import IPv4Network  # here and below: dear to import, and no rollback comes here
+        from ipaddress import IPv4Network  # here and below: expensive to import, and not needed by a rollback
 
         own = IPv4Network(self.engines_own) if self.engines_own else None
         return [str(one) for one in IPv4Network(self.subnet).hosts()

@@ -144,8 +144,8 @@ class Overtaken:
     back: Release | None = None
 
     def require_staying(self, target: Release) -> None:
-        """Raises LeaseHeld if that release is just being stopped, or started and possibly reverted: the engine finishes
-        what it was asked to do, whoever holds the lease by then."""
+        """Raise LeaseHeld if that release is just being stopped, or started and possibly reverted: the engine finishes
+        what it was asked to do, no matter which process holds the lease by then."""
         walk = self.walk
         steps = [step for step in walk.begun if step.release == target.number] if walk is not None else []
         if walk is not None and any(_may_stop_it(walk, step) for step in steps):

@@ -83,7 +83,7 @@ def _busy(app: AppName, verb: str, lease: LeaseFacts, s: Services) -> LeaseHeld:
 
 
 def find_serving(app: AppName, s: Services) -> Serving | None:
-    """Return who answers the app's visitors now: HAProxy's word, the ledger's where HAProxy has none."""
+    """Return the app's live release: HAProxy's, or the ledger's if HAProxy has none."""
     try:
         row = s.ledger.find_app(app)
         number = _served_by_proxy(row, s) if row else None

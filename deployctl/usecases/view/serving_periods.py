@@ -20,7 +20,7 @@ MAX_CHANGES_READ = 400  # changes that are read; what was before them is left ou
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """One release, or none, from `start` to `end` (ISO 8601, UTC; None: until now). Shares are of the whole window."""
+    """One release, or none, from `start` to `end` (ISO 8601, UTC; None: still live). Shares are of the whole window."""
 
     release: int | None  # number
     version: str | None  # None: no live version

@@ -1,4 +1,4 @@
-"""What goes into the layer of the running Python. That it runs in a container is proven in tests/integration."""
+"""What goes into the layer of the running Python. tests/integration shows that it runs in a container."""
 
 from __future__ import annotations
 
