@@ -56,38 +56,40 @@ def _dataclass(cls: type[T] | None = None, *, frozen: bool = False, slots: bool 
 
 
 def _define(cls: type[T], *, frozen: bool, slots: bool, eq: bool) -> type[T]:
-    own = _own_fields(cls)
-    known: dict[str, _Field] = {}
-    for base in reversed(cls.__mro__[1:]):
-        known.update(base.__dict__.get("__own_fields__", {}))
-    known.update(own)
-    body = _shared_methods(cls, tuple(known.values()), frozen=frozen, eq=eq)
-    body |= {"__own_fields__": own, "__all_fields__": tuple(known.values()), "__frozen__": frozen,
-             "__match_args__": tuple(one.name for one in known.values() if one.init),
-             "__dataclass_fields__": _OnDemand(_real_fields), "__dataclass_params__": _OnDemand(_real_params)}
+    own = _own_fields(cls, slots=slots)
+    space, init = cls.__dict__, _FirstInit()
+    body = _METHODS[frozen, eq] | {"__own_fields__": own, "__frozen__": frozen, "__init__": init}
+    for name in _METHOD_NAMES & space.keys():
+        if name != "__hash__" or space[name] is not None:  # None comes with an `__eq__` of the class's own: Python put it there
+            body.pop(name, None)
     if slots:
         cls = _with_slots(cls, own, body)
     else:
         for name, value in body.items():
             setattr(cls, name, value)
-    if "__init__" not in cls.__dict__:
-        cls.__init__ = _shared_init(cls, known)  # type: ignore[method-assign]
+    init.cls = cls
     return cls
 
 
-def _own_fields(cls: type) -> dict[str, _Field]:
-    """Return the fields that the class itself declares, by name, and leave their plain defaults on the class."""
+def _own_fields(cls: type, *, slots: bool) -> dict[str, _Field]:
+    """Return the fields that the class itself declares, by name, and leave their plain defaults on the class where it has no
+    slots."""
     own: dict[str, _Field] = {}
+    space, optional = cls.__dict__, ""
     for name, annotation in cls.__annotations__.items():
         if str(annotation).startswith(("ClassVar", "typing.ClassVar")):
             continue
-        default = cls.__dict__.get(name, _MISSING)
-        one = default if isinstance(default, _Field) else _Field(default, _MISSING, init=True, repr=True, compare=True)
+        default = space.get(name, _MISSING)
+        one = default if default.__class__ is _Field else _Field(default, _MISSING, init=True, repr=True, compare=True)
         if one.default.__class__.__hash__ is None:
             raise ValueError(f"{cls.__qualname__}.{name}: a mutable default is shared by all: use default_factory")
         one.name, one.type = name, annotation
         own[name] = one
-        if default is one:
+        if not one.required:
+            optional = name if one.init else optional
+        elif optional:
+            raise _out_of_order(cls, name, optional)
+        if default is one and not slots:
             if one.default is _MISSING:
                 delattr(cls, name)
             else:
@@ -95,31 +97,57 @@ def _own_fields(cls: type) -> dict[str, _Field]:
     return own
 
 
-def _with_slots(cls: type[T], own: Iterable[str], body: Mapping[str, Any]) -> type[T]:
+def _with_slots(cls: type[T], own: Mapping[str, _Field], body: Mapping[str, Any]) -> type[T]:
     """Return the class created again, with slots: they can only be set at creation."""
-    inherited = {slot for base in cls.__mro__[1:] for slot in base.__dict__.get("__slots__", ())}
-    left_out = {*own, "__dict__", "__weakref__"}
-    space = {name: value for name, value in cls.__dict__.items() if name not in left_out}
-    space |= body
+    space = {**cls.__dict__, **body, "__qualname__": cls.__qualname__}
+    for name in (*own, "__dict__", "__weakref__"):
+        space.pop(name, None)
+    inherited = {slot for base in cls.__mro__[1:-1] for slot in base.__dict__.get("__slots__", ())}
     space["__slots__"] = tuple(name for name in own if name not in inherited)
     kind: Any = type(cls)
     made: type[T] = kind(cls.__name__, cls.__bases__, space)
-    made.__qualname__ = cls.__qualname__
     return made
 
 
 class _OnDemand:
-    """A class attribute that is created on first access, and kept."""
+    """A class attribute that is created on first access, and kept on that class."""
 
-    __slots__ = ("kept", "make")
+    __slots__ = ("make", "name")
 
-    def __init__(self, make: Callable[[Any], Any]) -> None:
-        self.make, self.kept = make, None
+    def __init__(self, name: str, make: Callable[[Any], Any]) -> None:
+        self.name, self.make = name, make
 
     def __get__(self, instance: object, owner: Any) -> Any:
-        if self.kept is None:
-            self.kept = self.make(owner)
-        return self.kept
+        made = self.make(owner)
+        setattr(owner, self.name, made)
+        return made
+
+
+class _FirstInit:
+    """Stands for a class's `__init__` until the first instance is made: most classes that a command loads never have one."""
+
+    __slots__ = ("cls",)
+    cls: Any
+
+    def __get__(self, instance: object, owner: object) -> Any:
+        made = self.cls.__init__ = _shared_init(self.cls)
+        return made if instance is None else made.__get__(instance)
+
+
+def _all_fields(cls: Any) -> tuple[_Field, ...]:
+    known: dict[str, _Field] = {}
+    for base in reversed(cls.__mro__):
+        known.update(base.__dict__.get("__own_fields__", {}))
+    return tuple(known.values())
+
+
+def _match_args(cls: Any) -> tuple[str, ...]:
+    return tuple(one.name for one in cls.__all_fields__ if one.init)
+
+
+def _values_of(cls: Any) -> Callable[[Any], Any]:
+    compared = [one.name for one in cls.__all_fields__ if one.compare]
+    return attrgetter(*compared) if compared else staticmethod(lambda _: ())
 
 
 def _real_fields(cls: Any) -> dict[str, Field[Any]]:
@@ -146,22 +174,6 @@ def _real_params(cls: Any) -> Any:
 
 
 # -- methods that all share --------------------------------------------------------------------------------------
-def _shared_methods(cls: type, known: tuple[_Field, ...], *, frozen: bool, eq: bool) -> dict[str, Any]:
-    """Return the methods that the class does not define itself."""
-    methods: dict[str, Any] = {}
-    compared = [one.name for one in known if one.compare]
-    if eq:
-        methods["__values__"] = staticmethod(attrgetter(*compared)) if compared else staticmethod(lambda _: ())
-        methods |= {"__eq__": _eq, "__hash__": _hash if frozen else None}
-    methods["__repr__"] = _repr
-    if frozen:
-        methods |= {"__setattr__": _refuse_set, "__delattr__": _refuse_del, "__getstate__": _state,
-                    "__setstate__": _restore}
-    # A hash that is None comes with the class's own `__eq__`: Python put it there.
-    written = {name for name, value in cls.__dict__.items() if not (name == "__hash__" and value is None)}
-    return {name: method for name, method in methods.items() if name not in written}
-
-
 def _eq(self: Any, other: Any) -> Any:
     return self.__values__(self) == self.__values__(other) if other.__class__ is self.__class__ else NotImplemented
 
@@ -192,10 +204,25 @@ def _restore(self: Any, state: list[Any]) -> None:
         _PUT(self, one.name, value)
 
 
+_ALWAYS: dict[str, Any] = {
+    "__repr__": _repr, "__all_fields__": _OnDemand("__all_fields__", _all_fields),
+    "__match_args__": _OnDemand("__match_args__", _match_args),
+    "__dataclass_fields__": _OnDemand("__dataclass_fields__", _real_fields),
+    "__dataclass_params__": _OnDemand("__dataclass_params__", _real_params)}
+_FROZEN: dict[str, Any] = {
+    "__setattr__": _refuse_set, "__delattr__": _refuse_del, "__getstate__": _state, "__setstate__": _restore}
+_EQUAL: dict[str, Any] = {"__eq__": _eq, "__values__": _OnDemand("__values__", _values_of)}
+_METHODS = {(frozen, eq): {**_ALWAYS, **(_FROZEN if frozen else {}), **(_EQUAL if eq else {}),
+                           **({"__hash__": _hash if frozen else None} if eq else {})}
+            for frozen in (False, True) for eq in (False, True)}
+_METHOD_NAMES = {"__init__", "__repr__", "__eq__", "__hash__", *_FROZEN}  # those that a class may have of its own
+
+
 # -- making instances --------------------------------------------------------------------------------------------
-def _shared_init(cls: Any, known: Mapping[str, _Field]) -> Callable[..., None]:
+def _shared_init(cls: Any) -> Callable[..., None]:
     """Return the `__init__` of the first instances: it iterates over the fields, and needs no compilation."""
-    fields = [one for one in known.values() if one.init or one.factory is not _MISSING or one.default is not _MISSING]
+    known = cls.__all_fields__
+    fields = [one for one in known if one.init or one.factory is not _MISSING or one.default is not _MISSING]
     taken = [one for one in fields if one.init]
     _require_order(cls, taken)
     names, count, left = [one.name for one in taken], len(taken), [COMPILED_AFTER]
@@ -228,7 +255,11 @@ def _require_order(cls: type, taken: Iterable[_Field]) -> None:
         if not one.required:
             optional = one.name
         elif optional:
-            raise TypeError(f"{cls.__qualname__}: {one.name} has no default and follows {optional}, which has one")
+            raise _out_of_order(cls, one.name, optional)
+
+
+def _out_of_order(cls: type, name: str, optional: str) -> TypeError:
+    return TypeError(f"{cls.__qualname__}: {name} has no default and follows {optional}, which has one")
 
 
 def _default(cls: type, one: _Field) -> Any:
