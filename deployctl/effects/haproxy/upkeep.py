@@ -120,9 +120,9 @@ class HaproxyUpkeep:
     def refresh_previews(self) -> None:
         """Update only the map of versions that header and cookie may select, file first: a hold does not need a whole
         sync. Nothing waits for the disk: after a power cut the next sync writes the file again from the ledger."""
-        from deployctl.effects.haproxy.config import text as config
+        from deployctl.effects.haproxy.config.maps import maps
 
-        entries = config.maps(self._table())[wire.KNOWN]
+        entries = maps(self._table())[wire.KNOWN]
         self._files.write_map(wire.KNOWN, entries, durable=False)
         self._runtime.fill_map(wire.KNOWN, entries)
 

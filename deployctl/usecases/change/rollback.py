@@ -10,9 +10,9 @@ from deployctl.domain.change.plan import PlanKind, StepKind
 from deployctl.domain.change.planner import plan_move, plan_nothing, without_retiring
 from deployctl.domain.change.serving import find_previous, release_name
 from deployctl.domain.images.release import OVERTAKEN, SET_ASIDE, Hold
-from deployctl.errors import ConfirmationNeeded, EngineUnavailable, LeaseHeld
+from deployctl.errors import ConfirmationNeeded, LeaseHeld
 from deployctl.execution.runner import end_reverted
-from deployctl.usecases.change.rollback_target import brings_back_text, choose_target
+from deployctl.usecases.change.rollback_target import brings_back_text, choose_target, require_reachable
 from deployctl.usecases.read_facts import observe
 from deployctl.usecases.results import Moved, Preview
 from deployctl.usecases.steps.execute import holds_of, move
@@ -103,13 +103,6 @@ def preview_rollback(app: AppName, s: Services, *, version: Version | None = Non
     if held := facts.releases.get(holds_of(plan, facts).held or 0):
         restores.insert(0, f"Would put {release_name(held, facts.releases.values())} on hold.")
     return Preview(plan, tuple(restores))
-
-
-def require_reachable(facts: AppFacts, target: Release) -> None:
-    """Raises EngineUnavailable if the target must boot and the engine is not responding."""
-    if facts.engine_away and not facts.is_warm(target.number):
-        raise EngineUnavailable(f"{target.version} is not running and would have to be started. {facts.engine_away}",
-                                remedy=["sudo systemctl start docker", "deployctl doctor"])
 
 
 def _cold_question(facts: AppFacts, target: Release) -> str:

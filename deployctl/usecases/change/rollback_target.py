@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deployctl.domain.change.serving import find_meant, find_previous, release_name, why_nothing
-from deployctl.errors import NotFound, NothingToGoBackTo, OnHold
+from deployctl.errors import EngineUnavailable, NotFound, NothingToGoBackTo, OnHold
 from deployctl.usecases.read_facts import no_such_version, require_numbered
 
 TYPE_CHECKING = False
@@ -68,3 +68,10 @@ def on_hold(release: Release) -> OnHold:
     assert hold is not None  # noqa: S101  callers ask first
     return OnHold(f"{release.app} {release.version} is on hold since {hold.at} by {hold.actor}: {hold.reason}",
                   remedy=[f"deployctl unhold {release.app} {release.version}", "or choose another version"])
+
+
+def require_reachable(facts: AppFacts, target: Release) -> None:
+    """Raises EngineUnavailable if the target must boot and the engine is not responding."""
+    if facts.engine_away and not facts.is_warm(target.number):
+        raise EngineUnavailable(f"{target.version} is not running and would have to be started. {facts.engine_away}",
+                                remedy=["sudo systemctl start docker", "deployctl doctor"])

@@ -7,7 +7,7 @@ from deployctl.domain.change.plan import PlanKind
 from deployctl.domain.change.planner import plan_nothing, plan_start
 from deployctl.domain.images.image_source import ImageCode
 from deployctl.errors import DeployctlError
-from deployctl.usecases.change.rollback import require_reachable
+from deployctl.usecases.change.rollback_target import require_reachable
 from deployctl.usecases.read_facts import observe, require_numbered
 from deployctl.usecases.results import Done, Preview
 from deployctl.usecases.steps.execute import walk_plan

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def undo(app: AppName, s: Services, *, options: ChangeOptions = ChangeOptions()) -> Moved:
     """Switch the traffic back to where the last change took it from. Raises NothingToGoBackTo, ConfirmationNeeded."""
-    from deployctl.usecases.change.rollback import require_reachable
+    from deployctl.usecases.change.rollback_target import require_reachable
 
     started = s.clock.now()
     with lease(app, "undo", s, options) as token:
@@ -41,7 +41,7 @@ def undo(app: AppName, s: Services, *, options: ChangeOptions = ChangeOptions())
 
 def preview_undo(app: AppName, s: Services, *, options: ChangeOptions = ChangeOptions()) -> Preview:
     """Return the plan that `undo` would carry out now, and change nothing."""
-    from deployctl.usecases.change.rollback import require_reachable
+    from deployctl.usecases.change.rollback_target import require_reachable
 
     facts = observe(app, s)
     require_revision(facts, options)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 from deployctl.dataclass import dataclass
+from deployctl.effects.haproxy.config.maps import map_text, read_map
 from deployctl.effects.haproxy.process import find_binary, find_version
 from deployctl.effects.haproxy.socket import wire
 from deployctl.effects.haproxy.socket.answers import parse_version
@@ -67,10 +68,8 @@ class HaproxyFiles:
 
     def find_map(self, name: str) -> dict[str, str] | None:
         """Return a map from disk; None if it is missing."""
-        from deployctl.effects.haproxy.config import text as config
-
         text = _read(self._path(name))
-        return None if text is None else config.read_map(text)
+        return None if text is None else read_map(text)
 
     def write(self, table: TrafficTable) -> bool:
         """Write the table to the files, except routes. True if anything differed."""
@@ -99,9 +98,7 @@ class HaproxyFiles:
         return self.write_map(wire.ROUTE, routes)
 
     def write_map(self, name: str, entries: Mapping[str, str], *, durable: bool = True) -> bool:
-        from deployctl.effects.haproxy.config import text as config
-
-        return _write(self._path(name), config.map_text(entries), durable=durable)
+        return _write(self._path(name), map_text(entries), durable=durable)
 
     def expected(self, table: TrafficTable) -> str:
         """Render haproxy.cfg with the token on disk, or with a fresh one if HAProxy has to reload for it."""

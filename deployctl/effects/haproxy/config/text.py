@@ -9,10 +9,13 @@ was started with, so what runs is always known.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 
 from deployctl import __version__
 from deployctl.dataclass import dataclass
+from deployctl.effects.haproxy.config.maps import map_text as map_text
+from deployctl.effects.haproxy.config.maps import maps as maps
+from deployctl.effects.haproxy.config.maps import ordered_backends
+from deployctl.effects.haproxy.config.maps import read_map as read_map
 from deployctl.effects.haproxy.socket import wire
 from deployctl.errors import Invalid
 from deployctl.pattern import pattern
@@ -49,11 +52,7 @@ def render(table: TrafficTable, spec: ServerSpec, machine: ProxyHost, token: str
     head = [*_global(spec, machine, token), *_defaults(spec), *_frontend(table, spec, private), gate.GATE_ANSWER_RULE,
             tally.rules(version), trace.LOG_SILENT, _WHO, tally.section(version), _BACKEND,
             cookies.rules(dashboard=spec.web.enabled)]
-    return "\n".join(head) + "\n" + "".join(f"{_server(backend)}\n" for backend in _ordered(table))
-
-
-def _ordered(table: TrafficTable) -> list[Backend]:
-    return sorted(table.backends, key=lambda backend: (backend.app, backend.release))
+    return "\n".join(head) + "\n" + "".join(f"{_server(backend)}\n" for backend in ordered_backends(table))
 
 
 def _server(backend: Backend) -> str:
@@ -176,32 +175,6 @@ _WHO = "  default_backend apps"
 _BACKEND = """backend apps
   balance roundrobin
   use-server %[var(txn.server)] if TRUE"""
-
-
-# -- the maps ---------------------------------------------------------------------------------------------------
-def maps(table: TrafficTable) -> dict[str, dict[str, str]]:
-    """Return every map except the routes: which release is live does not follow from the table."""
-    ordered, hosts = _ordered(table), sorted(table.hosts.items())
-    return {
-        wire.KNOWN: dict(_known(backend) for backend in ordered if backend.preview),
-        wire.VERSION: {wire.backend_name(backend): wire.require_name(backend.version) for backend in ordered},
-        wire.HOST: {wire.require_name(host).lower(): wire.require_app(app) for host, app in hosts},
-    }
-
-
-def _known(backend: Backend) -> tuple[str, str]:
-    key = f"{wire.require_app(backend.app)}.{wire.require_name(backend.version)}"
-    return key, f"{backend.release}:held" if backend.held else str(backend.release)
-
-
-def map_text(entries: Mapping[str, str]) -> str:
-    return "".join(f"{wire.require_name(key)} {wire.require_value(value)}\n" for key, value in entries.items())
-
-
-def read_map(text: str) -> dict[str, str]:
-    """Parse a map file; lines that are not entries are skipped."""
-    words = [line.split() for line in text.splitlines() if not line.startswith("#")]
-    return {pair[0]: pair[1] for pair in words if len(pair) == 2}
 
 
 # -- reading a configuration on disk ---------------------------------------------------------------------------------

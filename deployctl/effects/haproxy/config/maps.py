@@ -1,0 +1,42 @@
+"""HAProxy's map files: which release a server is of, by host name, version and preview. A rollback needs no more of the
+configuration than these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from deployctl.effects.haproxy.socket import wire
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from deployctl.domain.proxy.traffic import Backend, TrafficTable
+
+
+def maps(table: TrafficTable) -> dict[str, dict[str, str]]:
+    """Return every map except the routes: which release is live does not follow from the table."""
+    ordered, hosts = ordered_backends(table), sorted(table.hosts.items())
+    return {
+        wire.KNOWN: dict(_known(backend) for backend in ordered if backend.preview),
+        wire.VERSION: {wire.backend_name(backend): wire.require_name(backend.version) for backend in ordered},
+        wire.HOST: {wire.require_name(host).lower(): wire.require_app(app) for host, app in hosts},
+    }
+
+
+def _known(backend: Backend) -> tuple[str, str]:
+    key = f"{wire.require_app(backend.app)}.{wire.require_name(backend.version)}"
+    return key, f"{backend.release}:held" if backend.held else str(backend.release)
+
+
+def map_text(entries: Mapping[str, str]) -> str:
+    return "".join(f"{wire.require_name(key)} {wire.require_value(value)}\n" for key, value in entries.items())
+
+
+def read_map(text: str) -> dict[str, str]:
+    """Parse a map file; lines that are not entries are skipped."""
+    words = [line.split() for line in text.splitlines() if not line.startswith("#")]
+    return {pair[0]: pair[1] for pair in words if len(pair) == 2}
+
+
+def ordered_backends(table: TrafficTable) -> list[Backend]:
+    return sorted(table.backends, key=lambda backend: (backend.app, backend.release))
