@@ -140,7 +140,7 @@ class HealthGate:
                 raise
             return
         if seen is None:
-            raise NotHealthy(f"the container of {self.release.version} was removed by somebody")
+            raise NotHealthy(f"the container of {self.release.version} was removed by someone")
         self.restarts = seen.restarts if self.restarts is None else self.restarts
         self.seen = seen
         if not seen.running or seen.restarts > self.restarts:
@@ -234,7 +234,7 @@ def require_own_image(release: Release, seen: ContainerFacts) -> None:
     """Raise NotHealthy unless the container was created from the image that was health-checked."""
     if not is_made_of(seen.image, release.bundle):
         raise NotHealthy(f"container {seen.name} is made of the image {short_digest(seen.image)} and not of that of "
-                         f"{release.version}, {short_digest(release.digest)}: somebody made it again",
+                         f"{release.version}, {short_digest(release.digest)}: someone recreated it",
                          remedy=[f"deployctl reconcile {release.app}"])
 
 
@@ -242,7 +242,7 @@ def require_own_address(instance: Instance, seen: ContainerFacts) -> None:
     """Raise NotHealthy unless the running container has the address that the ledger leased to it."""
     if seen.addresses and instance.address not in seen.addresses.values():
         raise NotHealthy(f"container {seen.name} answers on {', '.join(seen.addresses.values())} and not on its own "
-                         f"{instance.address}: somebody reconnected it", remedy=["deployctl doctor"])
+                         f"{instance.address}: someone reconnected it", remedy=["deployctl doctor"])
 
 
 def last_lines(s: Services, instance: Instance) -> list[str]:

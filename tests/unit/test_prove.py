@@ -136,7 +136,7 @@ def test_a_container_that_somebody_moved_to_another_address_never_passes(
 
 def test_a_container_that_is_gone_ends_it(w: World) -> None:
     w.engine.ensure_removed(w.ledger.instances(SHOP)[0].container or "")
-    with pytest.raises(NotHealthy, match="was removed by somebody"):
+    with pytest.raises(NotHealthy, match="was removed by someone"):
         trial(w).until_ready()
 
 
@@ -213,7 +213,7 @@ def test_a_watch_sees_an_exit_before_the_next_probe(w: World) -> None:
 def test_a_watch_ends_when_no_visitor_gets_an_answer_though_the_probe_does(w: World) -> None:
     w.clock.after(3.1, lambda: visit(w, *[None] * 10))
     begun = w.clock.now()
-    with pytest.raises(NotHealthy, match="passes its health check, but none of 10 requests of visitors") as told:
+    with pytest.raises(NotHealthy, match="passes its health check, but none of 10 client requests") as told:
         trial(w, interval=1.0).watch(60)
     assert told.value.code == "none_answered"
     assert told.value.remedy[0] == "deployctl logs shop --proxy"

@@ -72,11 +72,11 @@ def test_what_can_be_rolled_back_to_says_how_and_how_long(standing: Standing, ho
     (replace(WARM, release=HELD), "on hold since 2026-02-02T00:00:00Z by mara (cli): totals wrong"),
     (replace(WARM, answered=False, message="GET / gave 500"), "does not pass its health check: GET / gave 500"),
     (replace(WARM, unanswered=12), "none of 12 requests to it in the last minute got an answer"),
-    (replace(WARM, at_home=False), "not at 172.30.0.2: somebody reconnected it"),
+    (replace(WARM, at_home=False), "not at 172.30.0.2: someone reconnected it"),
     (replace(WARM, release=INSIDE, answered=None, engine_away=AWAY),
      "its health check needs Docker. Docker is not responding."),
     (replace(STOPPED, engine_away=AWAY), "has to be started. Docker is not responding."),
-    (replace(STOPPED, running=True, at_home=False), "somebody reconnected it"),
+    (replace(STOPPED, running=True, at_home=False), "someone reconnected it"),
     (replace(STOPPED, present=False, image=False), "image (4be07d524be0) is no longer on this server"),
     (replace(STOPPED, port_taken=True, image=False), "image (4be07d524be0) is no longer on this server"),
 ])

@@ -345,7 +345,7 @@ def test_what_was_mended_is_written_down(w: World) -> None:
     w.engine.lose(container(w, "v2"))
     reconcile(w.s)
     told = [event["text"] for event in w.ledger.events(SHOP) if event["kind"] == "reconciled"]
-    assert told == ["shop: the container of v2, which is live, is gone: somebody removed it: recreate it from its image"]
+    assert told == ["shop: the container of v2, which is live, was removed by someone: recreate it from its image"]
     assert w.active == V2
 
 

@@ -301,7 +301,7 @@ def test_one_whose_container_somebody_removed_leaves_nothing_behind(w: World) ->
         w.engine.ensure_removed(found.id)
 
     w.clock.after(2, remove)
-    with pytest.raises(NotHealthy, match="was removed by somebody"):
+    with pytest.raises(NotHealthy, match="was removed by someone"):
         w.upgrade("v2")
     assert {i.release for i in w.ledger.instances(SHOP)} == {1}
 

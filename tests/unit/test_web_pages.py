@@ -176,7 +176,7 @@ def test_a_release_that_answers_no_visitor_is_down_on_its_page_too(shop: Site, m
     shop.w.traffic.count(SHOP, 2, Counters(requests=12, failed=12, recent=Recent(0, 12)))
     shop.web_state.status_cache.forget()
     told = text_of(mara.get("/apps/shop").text)
-    assert "v2 answers no visitor: GET / gave 200, but none of 12 requests in the last minute" in told
+    assert "v2 sends clients no valid response: GET / gave 200, but none of 12 requests in the last minute" in told
 
 
 def test_a_capability_that_the_file_asks_back_is_told_in_red_before_and_after_it_is_deployed(shop: Site, mara: Browser) -> None:

@@ -1,4 +1,4 @@
-"""The verbs of the watcher: the process itself, one pass by hand, and its systemd unit."""
+"""The verbs of the watcher: the process itself, one manual pass, and its systemd unit."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ def diagnose(e: Evidence) -> Diagnosis:
         headline = _ended(e)
         return _with_cause(e, headline, headline, _why_it_ended(e), FailureCause.EXITED)
     if e.unanswered:
-        headline = (f"{e.version} passes its health check, but none of {e.unanswered} requests of visitors got an answer "
+        headline = (f"{e.version} passes its health check, but none of {e.unanswered} client requests got a response "
                     "through HAProxy")
         return Diagnosis(FailureCause.NOT_HTTP, headline, headline, "its answers are not valid HTTP/1.1")
     why = _unhealthy(e)

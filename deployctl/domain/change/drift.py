@@ -202,12 +202,12 @@ def _instance(sight: Sight, n: int) -> Iterator[Drift]:
 
     if instance is None or seen is None:
         forgotten = instance is not None and instance.failed and n not in sight.needed
-        yield drift(DriftKind.REMOVED, "is gone: somebody removed it", Repair.FORGET if forgotten else Repair.CREATE)
+        yield drift(DriftKind.REMOVED, "was removed by someone", Repair.FORGET if forgotten else Repair.CREATE)
         return
     release = sight.facts.releases.get(n)
     if release is not None and not is_made_of(seen.image, release.bundle):
         yield drift(DriftKind.OTHER_IMAGE, f"is made of another image than its release, {short_digest(seen.image)} instead of "
-                    f"{short_digest(release.digest)}: somebody made it again", Repair.REMAKE)
+                    f"{short_digest(release.digest)}: someone recreated it", Repair.REMAKE)
         return
     if seen.id != instance.container:
         yield drift(DriftKind.REPLACED, f"is another one than the ledger knows: {seen.id[:12]}", Repair.ADOPT)
@@ -228,8 +228,8 @@ def _state(sight: Sight, n: int, instance: Instance, seen: ActualState) -> tuple
         release = sight.facts.releases.get(n)
         if instance.failed and release is not None and release.failure_code == OVERTAKEN:
             return (DriftKind.RUNS, f"runs although {SET_ASIDE}", Repair.STOP) if seen.up else None
-        inspected = "runs although it failed: somebody started it", None
-        stopped = "runs although nothing needs it: somebody started it", Repair.STOP
+        inspected = "runs although it failed: someone started it", None
+        stopped = "runs although nothing needs it: someone started it", Repair.STOP
         return (DriftKind.RUNS, *(inspected if instance.failed else stopped)) if seen.up else None
     match seen.status:
         case "running":
@@ -246,7 +246,7 @@ def _place(instance: Instance, seen: ActualState) -> tuple[DriftKind, str, Repai
     if instance.address in seen.addresses:
         return None
     where = f"answers on {', '.join(seen.addresses)}" if seen.addresses else "has no address any more"
-    return DriftKind.MOVED, f"{where} and not on its own {instance.address}: somebody reconnected it", Repair.REMAKE
+    return DriftKind.MOVED, f"{where} and not on its own {instance.address}: someone reconnected it", Repair.REMAKE
 
 
 def _closer(sight: Sight, n: int, seen: ActualState) -> Iterator[tuple[DriftKind, str, Repair | None]]:
@@ -255,7 +255,7 @@ def _closer(sight: Sight, n: int, seen: ActualState) -> Iterator[tuple[DriftKind
         differ = _limits(seen.limits, release.bundle.resources)
         yield DriftKind.LIMITS, f"has other limits than its release: {differ}", Repair.LIMIT
     if release and seen.cap_drop is not None and (more := _more(release.cap_drop, seen.cap_drop)):
-        yield (DriftKind.CAPABILITIES, f"has {', '.join(more)}, which its release drops: somebody made it again",
+        yield (DriftKind.CAPABILITIES, f"has {', '.join(more)}, which its release drops: someone recreated it",
                None if n in sight.actives else Repair.REMAKE)
     if n in sight.loose:
         yield (DriftKind.PIN, "has an address that another one on its network could answer for: it is not pinned to it",
@@ -287,7 +287,7 @@ def _joined(sight: Sight, n: int, seen: ActualState) -> Iterator[tuple[DriftKind
     more = sorted(seen.networks - {*wanted})
     if more and seen.up:
         line = ", ".join(f'"{name}"' for name in (*wanted, *more))
-        yield DriftKind.CONNECTED, (f"was connected to {', '.join(more)} by hand, which the next upgrade drops: to keep it, "
+        yield DriftKind.CONNECTED, (f"was connected to {', '.join(more)} manually, which the next upgrade drops: to keep it, "
                                f"add networks = [{line}] to config/{app.name}.toml"), None
 
 

@@ -162,13 +162,13 @@ def _asks_inside(release: Release) -> bool:
 
 def _elsewhere(standing: Standing) -> Reason:
     own = standing.instance.address if standing.instance else "its own address"
-    return Reason(Code.RECONNECTED, f"its container is not at {own}: somebody reconnected it")
+    return Reason(Code.RECONNECTED, f"its container is not at {own}: someone reconnected it")
 
 
 def _remark(standing: Standing, how: How) -> Reason | None:
     """Return what to note although it can be rolled back to."""
     if standing.other_image:
-        return Reason(Code.OTHER_IMAGE, "somebody recreated its container from another image: it is recreated from its own")
+        return Reason(Code.OTHER_IMAGE, "someone recreated its container from another image: it is recreated from its own")
     if standing.port_taken and standing.instance is not None and not standing.instance.failed:
         return Reason(Code.PORT_TAKEN, f"another program listens on its port 127.0.0.1:{standing.instance.host_port}: it is "
                       "recreated with another one")

@@ -38,9 +38,9 @@ class StatusNote:
 _TROUBLE: dict[HealthReason | None, str] = {
     HealthReason.WRONG_ANSWER: "does not pass its health check: ",
     HealthReason.NO_ANSWER: "does not pass its health check: ",
-    HealthReason.NONE_ANSWERED: "answers no visitor: ",
+    HealthReason.NONE_ANSWERED: "sends clients no valid response: ",
     HealthReason.RECONNECTED: "is not at its own address: ",
-    HealthReason.ANSWERED_BY_ANOTHER: "is not what visitors reach: ",
+    HealthReason.ANSWERED_BY_ANOTHER: "is not what clients reach: ",
 }
 
 
