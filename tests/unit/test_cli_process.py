@@ -50,6 +50,15 @@ PIPE.finish(moved_text(ROLLED_BACK, PIPE))
     assert not loaded & {f"deployctl.cli.{name}" for name in others}
 
 
+@pytest.mark.parametrize("verb", ["status", "rollback"])
+def test_where_there_is_no_home_a_command_loads_no_more_than_elsewhere(tmp_path: Path, verb: str) -> None:
+    app = {"status": [], "rollback": ["shop"]}[verb]
+    loaded = loaded_by("import sys\nfrom deployctl.cli.main import main\n"
+                       f"main({['-q', '--home', str(tmp_path), verb, *app]!r})\nsys.stdout.flush()")
+    assert "deployctl.ledger.file.blank" in loaded
+    assert not loaded & {*DEAR, "click"}
+
+
 def test_help_loads_no_verb() -> None:
     loaded = loaded_by("from deployctl.cli.main import main\nmain(['-h'])")
     assert not {name for name in loaded if name.startswith("deployctl.cli.commands")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from deployctl.ledger.file.connection import LedgerConnection
-from deployctl.ledger.file.opening import make_identity, migrate
+from deployctl.ledger.file.opening import make_identity
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.paths import Path
 from deployctl.stdlib import sqlite3
@@ -13,6 +13,9 @@ from deployctl.stdlib import sqlite3
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.ledger.file.connection import T
+
+
+SCHEMA = Path(__file__).with_name("blank.sql")  # what all migrations come to: they would load sqlite-utils and click
 
 
 class MemoryConnection(LedgerConnection):
@@ -33,6 +36,6 @@ class MemoryConnection(LedgerConnection):
 def blank_ledger(path: Path, home: Path, *, now: str) -> SqliteLedger:
     """Return an empty ledger in memory, for a home whose ledger would be at that path."""
     connection = MemoryConnection(path)
-    migrate(connection)
+    connection.raw.executescript(SCHEMA.read_text(encoding="ascii"))
     make_identity(connection, home, now=now)
     return SqliteLedger(connection)
