@@ -16,6 +16,8 @@ from typing import Any
 
 from deployctl.domain.host.access import Role, given
 from deployctl.domain.inputs.names import AppName, Version
+from deployctl.testing.fake_images import FakeImages
+from deployctl.testing.fake_prober import FakeProber
 from deployctl.usecases.access.tokens import create_token
 from deployctl.usecases.change.upgrade import upgrade
 from tests.unit.web_wire import served_site
@@ -35,18 +37,27 @@ def many(apps: int) -> Iterator[tuple[Site, str]]:
 
 
 def _fill(w: World, apps: int) -> None:
-    """Upgrade them all, each as if it were the only one: judging a file with all others is not what is measured here."""
+    """Upgrade them all, each as if it were the only one: what an engine in memory spends on each of the others, and on
+    comparing their files, is not what is measured here."""
     w.ledger.db.raw.execute("pragma synchronous = off")  # nothing of it has to outlast a power cut
+    w.prober = FakeProber()
+    engine: Any = w.engine
     files: dict[AppName, dict[str, Any]] = {}
+    containers: dict[str, Any] = {}
+    images: dict[str, Any] = {}
     for number in range(apps):
         w.files.clear()
+        engine.images, engine._containers = FakeImages(), {}
         name = AppName(f"app-{number}")
         w.add_file(name, listen=FIRST_PORT + number)
-        w.engine.images.add(f"acme/{name}:v{VERSIONS}", image=runnable(f"acme/{name}:v{VERSIONS}"))
+        engine.images.add(f"acme/{name}:v{VERSIONS}", image=runnable(f"acme/{name}:v{VERSIONS}"))
         for version in range(1, VERSIONS + 1):
             upgrade(name, Version(f"v{version}"), w.s)
         files |= w.files
+        containers |= engine._containers
+        images |= engine.images._here
     w.files.update(files)
+    engine._containers, engine.images._here = containers, images
     w.ledger.db.raw.execute("pragma synchronous = normal")
 
 
