@@ -6,7 +6,16 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, S
 
 from deployctl.dataclass import dataclass, field, replace
 from deployctl.domain.change.deployment import AppFacts
-from deployctl.domain.change.drift import ActualState, Drift, DriftKind, NetworkSeen, Repair, Sight, find_drift, stray
+from deployctl.domain.change.drift import (
+    ActualState,
+    AppSnapshot,
+    Drift,
+    DriftKind,
+    NetworkState,
+    Repair,
+    find_drift,
+    stray,
+)
 from deployctl.domain.change.plan import PlanKind as DeploymentKind
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError, EngineUnavailable
@@ -59,7 +68,7 @@ def look_at_home(s: Services, *, closely: Collection[AppName] | None = None, tag
     outside = look_outside(s, tags=tags)
     idle = [app for app in apps if s.ledger.find_lease(app.name) is None]
     drifts = {app.name: [*_interrupted(app, s),
-                         *find_drift(sight_of(app, s, outside, closely=closely is None or app.name in closely))]
+                         *find_drift(snapshot_of(app, s, outside, closely=closely is None or app.name in closely))]
               for app in idle}
     return DriftReading(drifts, [*(_proxy(s) if apps else ()), *_of_no_app({app.name for app in apps}, outside, s)], outside)
 
@@ -110,7 +119,7 @@ def _of_no_app(known: Collection[AppName], outside: Outside, s: Services) -> lis
         app = AppName(one.labels.get("deployctl.app", ""))
         if app not in known:
             served = None if outside.routes is None else outside.routes.get(app)
-            one_seen = seen_of(one, home)
+            one_seen = container_state(one, home)
             serves = outside.routes is None or (served is not None and served == one_seen.release)
             found.append(stray(app or AppName("no app"), one_seen, serves=serves, doubled=False))
     return [*found, *_of_removed_apps(known, outside, s)]
@@ -148,7 +157,7 @@ def _interrupted(app: App, s: Services) -> list[Drift]:
 
 
 # -- one app -------------------------------------------------------------------------------------------------------
-def sight_of(app: App, s: Services, outside: Outside, *, closely: bool) -> Sight:
+def snapshot_of(app: App, s: Services, outside: Outside, *, closely: bool) -> AppSnapshot:
     """Return one app's actual state from what was read for all; `closely` inspects each of its containers."""
     from deployctl.execution.pins import find_astray
 
@@ -164,11 +173,11 @@ def sight_of(app: App, s: Services, outside: Outside, *, closely: bool) -> Sight
     idle = {tag: number for tag in outside.tags or ()
             if (number := kept_number(home, app.name, tag)) is not None and number not in used}
     of_ours = s.ledger.names_of(app.name, idle.values()) if idle else {}
-    return Sight(
-        facts, seen=None if outside.containers is None else tuple(seen_of(one, home) for one in mine),
+    return AppSnapshot(
+        facts, seen=None if outside.containers is None else tuple(container_state(one, home) for one in mine),
         proxy=outside.routes is not None,
         networks=outside.networks,
-        grounds=tuple(_network_seen(one, outside, s) for one in s.ledger.networks(app.name)),
+        app_networks=tuple(_network_state(one, outside, s) for one in s.ledger.networks(app.name)),
         tags=tuple(tag for tag, number in idle.items() if number in of_ours),  # an unknown one's are left alone
         store=outside.store, loose=loose, misled=misled,
         unkept=() if outside.tags is None else tuple(
@@ -177,8 +186,8 @@ def sight_of(app: App, s: Services, outside: Outside, *, closely: bool) -> Sight
     )
 
 
-def _network_seen(network: AppNetwork, outside: Outside, s: Services) -> NetworkSeen:
-    return NetworkSeen(
+def _network_state(network: AppNetwork, outside: Outside, s: Services) -> NetworkState:
+    return NetworkState(
         network, there=None if outside.networks is None else network.name in outside.networks,
         guarded=None if outside.guarded is None else network.subnet in outside.guarded,
         up=s.guard.bridge_up(network.bridge) if s.bridged else None)
@@ -193,7 +202,7 @@ def facts_of(app: App, instances: Mapping[int, Instance], releases: Mapping[int,
     )
 
 
-def seen_of(one: ContainerFacts, home: HomeIdentity) -> ActualState:
+def container_state(one: ContainerFacts, home: HomeIdentity) -> ActualState:
     """Return a container as the domain knows it; its signature label decides whether its labels are ours."""
     number = one.labels.get("deployctl.release", "")
     release = int(number) if number.isdecimal() else None
@@ -213,8 +222,8 @@ def listed_drift(app: App, instances: Sequence[Instance], releases: Mapping[tupl
     known = {r.number: r for n in mine if (r := releases.get((app.name, n))) is not None}
     facts = replace(facts_of(app, mine, known, outside), changes=tuple(changes))
     home = s.ledger.identity
-    seen = tuple(seen_of(c, home) for c in outside.containers.of(app.name))
-    return _worth_telling(find_drift(Sight(facts, seen, proxy=outside.routes is not None, store=outside.store)))
+    seen = tuple(container_state(c, home) for c in outside.containers.of(app.name))
+    return _worth_telling(find_drift(AppSnapshot(facts, seen, proxy=outside.routes is not None, store=outside.store)))
 
 
 def closer_drift(app: App, s: Services, *, listed: Containers | None = None) -> tuple[Drift, ...]:
@@ -223,7 +232,7 @@ def closer_drift(app: App, s: Services, *, listed: Containers | None = None) -> 
     if s.ledger.find_lease(app.name) is not None:
         return ()
     try:
-        found = find_drift(sight_of(app, s, look_outside(s, listed=listed), closely=True))
+        found = find_drift(snapshot_of(app, s, look_outside(s, listed=listed), closely=True))
     except EngineUnavailable:
         found = []
     return _worth_telling([*found, *_proxy(s)])

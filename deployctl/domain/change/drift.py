@@ -64,7 +64,7 @@ class ActualState:
 
 
 @dataclass(frozen=True, slots=True)
-class NetworkSeen:
+class NetworkState:
     """One network of the app. None means not read, or not readable."""
 
     network: AppNetwork
@@ -74,14 +74,14 @@ class NetworkSeen:
 
 
 @dataclass(frozen=True)
-class Sight:
+class AppSnapshot:
     """One reading of an app's actual state. None means not read, or not readable."""
 
     facts: AppFacts
     seen: tuple[ActualState, ...] | None = None  # containers with the app's label
     proxy: bool = False  # HAProxy's routes could be read
     networks: frozenset[str] | None = None  # names of all networks on this server
-    grounds: tuple[NetworkSeen, ...] = ()  # every network that the ledger records for the app
+    app_networks: tuple[NetworkState, ...] = ()  # every network that the ledger records for the app
     loose: frozenset[int] = frozenset()  # releases that HAProxy routes to whose address is not pinned to them
     misled: frozenset[int] = frozenset()  # releases whose address is pinned to a MAC that is not theirs
     tags: tuple[str, ...] = ()  # tags that keep an image no container needs
@@ -115,7 +115,7 @@ class Sight:
     def lacks_network(self, number: int) -> bool:
         """Return whether that release's container was created in a network that no longer exists."""
         name = self.facts.app.network_of(self.facts.instances.get(number)).name
-        return any(one.network.name == name and one.there is False for one in self.grounds)
+        return any(one.network.name == name and one.there is False for one in self.app_networks)
 
     def find(self, number: int) -> ActualState | None:
         """Return the container of that release, whatever its image: the one with the recorded id, or else one of ours
@@ -128,50 +128,51 @@ class Sight:
         return by_id or next(twins, None)
 
 
-def find_drift(sight: Sight) -> list[Drift]:
+def find_drift(snapshot: AppSnapshot) -> list[Drift]:
     """Return every contradiction of one app: live releases first, then the rest by number."""
-    found = [*_around(sight), *_traffic(sight)]
-    if sight.seen is not None:
-        hidden = find_hidden(sight.facts.instances, {n for n in sight.facts.instances if sight.find(n)}, sight.store)
-        found += _hidden(sight, hidden)
-        numbers = sorted((sight.facts.instances.keys() | sight.actives) - hidden, key=lambda n: (n not in sight.actives, n))
-        found += [drift for n in numbers for drift in _instance(sight, n)]
+    found = [*_around(snapshot), *_traffic(snapshot)]
+    if snapshot.seen is not None:
+        instances = snapshot.facts.instances
+        hidden = find_hidden(instances, {n for n in instances if snapshot.find(n)}, snapshot.store)
+        found += _hidden(snapshot, hidden)
+        numbers = sorted((instances.keys() | snapshot.actives) - hidden, key=lambda n: (n not in snapshot.actives, n))
+        found += [drift for n in numbers for drift in _instance(snapshot, n)]
         created = {drift.release for drift in found if drift.repair is Repair.CREATE}  # creating also tags the image
-        found += [*_strays(sight), *(drift for drift in _images(sight) if drift.release not in {*hidden, *created})]
+        found += [*_strays(snapshot), *(drift for drift in _images(snapshot) if drift.release not in {*hidden, *created})]
     return found
 
 
-def _hidden(sight: Sight, hidden: frozenset[int]) -> Iterator[Drift]:
-    facts = sight.facts
+def _hidden(snapshot: AppSnapshot, hidden: frozenset[int]) -> Iterator[Drift]:
+    facts = snapshot.facts
     if hidden:
         before = facts.instances[min(hidden)].store or ""
-        message = switched_text(facts.app.name, facts.version(facts.app.active), before=before, now=sight.store or "")
+        message = switched_text(facts.app.name, facts.version(facts.app.active), before=before, now=snapshot.store or "")
         yield Drift(DriftKind.STORE, message, app=facts.app.name)
 
 
 # -- around the containers -----------------------------------------------------------------------------------------
-def _around(sight: Sight) -> Iterator[Drift]:
-    app = sight.facts.app
-    for one in sight.grounds:
-        if one.network.name in sight.used:
-            yield from _network(sight, one)
-        elif (app.active is None and not sight.used) or one.network.name != app.network:
+def _around(snapshot: AppSnapshot) -> Iterator[Drift]:
+    app = snapshot.facts.app
+    for one in snapshot.app_networks:
+        if one.network.name in snapshot.used:
+            yield from _network(snapshot, one)
+        elif (app.active is None and not snapshot.used) or one.network.name != app.network:
             yield from _empty(app.name, one)
 
 
-def _empty(app: AppName, one: NetworkSeen) -> Iterator[Drift]:
+def _empty(app: AppName, one: NetworkState) -> Iterator[Drift]:
     kept = [word for word, there in (("network", one.there), ("guard route", one.guarded)) if there]
     if kept:
         yield Drift(DriftKind.EMPTY, f"its {' and its '.join(kept)} {'are' if kept[1:] else 'is'} kept for no container",
                     Repair.CLEAR, app, container=one.network.name)
 
 
-def _network(sight: Sight, one: NetworkSeen) -> Iterator[Drift]:
-    app, network = sight.facts.app, one.network
+def _network(snapshot: AppSnapshot, one: NetworkState) -> Iterator[Drift]:
+    app, network = snapshot.facts.app, one.network
     if one.guarded is False:
         yield Drift(DriftKind.GUARD, f"the guard route of {network.subnet} is gone", Repair.GUARD, app.name,
                     container=network.name)
-    serves = {app.network_of(sight.facts.instances.get(n)).name for n in sight.actives & sight.facts.running}
+    serves = {app.network_of(snapshot.facts.instances.get(n)).name for n in snapshot.actives & snapshot.facts.running}
     if one.there is False:
         yield Drift(DriftKind.NETWORK, f"its network {network.name} is gone", Repair.NETWORK, app.name,
                     container=network.name)
@@ -180,12 +181,12 @@ def _network(sight: Sight, one: NetworkSeen) -> Iterator[Drift]:
                     "(sudo systemctl restart docker)", app=app.name, container=network.name)
 
 
-def _traffic(sight: Sight) -> Iterator[Drift]:
-    app, serving = sight.facts.app, sight.facts.serving
-    if not sight.proxy or serving == app.active:
+def _traffic(snapshot: AppSnapshot) -> Iterator[Drift]:
+    app, serving = snapshot.facts.app, snapshot.facts.serving
+    if not snapshot.proxy or serving == app.active:
         return
     if serving is None:
-        yield Drift(DriftKind.ROUTE, f"HAProxy has lost its route, {_version(sight, app.active)} should be live",
+        yield Drift(DriftKind.ROUTE, f"HAProxy has lost its route, {_version(snapshot, app.active)} should be live",
                     Repair.SWITCH, app.name, app.active)
     else:
         yield Drift(DriftKind.TRAFFIC, f"HAProxy routes to release {serving}, but the ledger says {app.active}; "
@@ -193,18 +194,18 @@ def _traffic(sight: Sight) -> Iterator[Drift]:
 
 
 # -- one container -------------------------------------------------------------------------------------------------
-def _instance(sight: Sight, n: int) -> Iterator[Drift]:
-    app, instance, seen = sight.facts.app.name, sight.facts.instances.get(n), sight.find(n)
-    who = f"the container of {_version(sight, n)}{', which is live,' if n in sight.actives else ''}"
+def _instance(snapshot: AppSnapshot, n: int) -> Iterator[Drift]:
+    app, instance, seen = snapshot.facts.app.name, snapshot.facts.instances.get(n), snapshot.find(n)
+    who = f"the container of {_version(snapshot, n)}{', which is live,' if n in snapshot.actives else ''}"
 
     def drift(kind: DriftKind, message: str, repair: Repair | None) -> Drift:
         return Drift(kind, f"{who} {message}", repair, app, n, seen.id if seen else None)
 
     if instance is None or seen is None:
-        forgotten = instance is not None and instance.failed and n not in sight.needed
+        forgotten = instance is not None and instance.failed and n not in snapshot.needed
         yield drift(DriftKind.REMOVED, "was removed by someone", Repair.FORGET if forgotten else Repair.CREATE)
         return
-    release = sight.facts.releases.get(n)
+    release = snapshot.facts.releases.get(n)
     if release is not None and not is_made_of(seen.image, release.bundle):
         yield drift(DriftKind.OTHER_IMAGE, f"is made of another image than its release, {short_digest(seen.image)} instead of "
                     f"{short_digest(release.digest)}: someone recreated it", Repair.REMAKE)
@@ -213,19 +214,19 @@ def _instance(sight: Sight, n: int) -> Iterator[Drift]:
         yield drift(DriftKind.REPLACED, f"is another one than the ledger knows: {seen.id[:12]}", Repair.ADOPT)
     if seen.name != instance.name:
         yield drift(DriftKind.RENAMED, f"was renamed to {seen.name}", Repair.RENAME)
-    if (state := _state(sight, n, instance, seen)) is not None:
+    if (state := _state(snapshot, n, instance, seen)) is not None:
         yield drift(*state)
-    if n in sight.needed:
-        yield from (drift(*one) for one in _closer(sight, n, seen))
+    if n in snapshot.needed:
+        yield from (drift(*one) for one in _closer(snapshot, n, seen))
     if not instance.failed:
-        yield from (drift(*one) for one in _joined(sight, n, seen))
+        yield from (drift(*one) for one in _joined(snapshot, n, seen))
 
 
-def _state(sight: Sight, n: int, instance: Instance, seen: ActualState) -> tuple[DriftKind, str, Repair | None] | None:
-    if n in sight.expired:
-        return DriftKind.EXPIRED, f"runs beyond keep_warm = {sight.facts.app.policy.keep_warm}", Repair.STOP
-    if n not in sight.needed:
-        release = sight.facts.releases.get(n)
+def _state(snapshot: AppSnapshot, n: int, instance: Instance, seen: ActualState) -> tuple[DriftKind, str, Repair | None] | None:
+    if n in snapshot.expired:
+        return DriftKind.EXPIRED, f"runs beyond keep_warm = {snapshot.facts.app.policy.keep_warm}", Repair.STOP
+    if n not in snapshot.needed:
+        release = snapshot.facts.releases.get(n)
         if instance.failed and release is not None and release.failure_code == OVERTAKEN:
             return (DriftKind.RUNS, f"runs although {SET_ASIDE}", Repair.STOP) if seen.up else None
         inspected = "runs although it failed: someone started it", None
@@ -238,7 +239,7 @@ def _state(sight: Sight, n: int, instance: Instance, seen: ActualState) -> tuple
             return DriftKind.PAUSED, "is paused", Repair.START
         case "restarting":  # Docker is restarting it
             return None
-    lost = seen.status == "dead" or sight.lacks_network(n)  # it would start in a network that no longer exists
+    lost = seen.status == "dead" or snapshot.lacks_network(n)  # it would start in a network that no longer exists
     return DriftKind.STOPPED, f"does not run: Docker says {seen.status}", Repair.REMAKE if lost else Repair.START
 
 
@@ -249,18 +250,18 @@ def _place(instance: Instance, seen: ActualState) -> tuple[DriftKind, str, Repai
     return DriftKind.MOVED, f"{where} and not on its own {instance.address}: someone reconnected it", Repair.REMAKE
 
 
-def _closer(sight: Sight, n: int, seen: ActualState) -> Iterator[tuple[DriftKind, str, Repair | None]]:
-    release = sight.facts.releases.get(n)
+def _closer(snapshot: AppSnapshot, n: int, seen: ActualState) -> Iterator[tuple[DriftKind, str, Repair | None]]:
+    release = snapshot.facts.releases.get(n)
     if release and seen.limits is not None and seen.limits != release.bundle.resources:
         differ = _limits(seen.limits, release.bundle.resources)
         yield DriftKind.LIMITS, f"has other limits than its release: {differ}", Repair.LIMIT
     if release and seen.cap_drop is not None and (more := _more(release.cap_drop, seen.cap_drop)):
         yield (DriftKind.CAPABILITIES, f"has {', '.join(more)}, which its release drops: someone recreated it",
-               None if n in sight.actives else Repair.REMAKE)
-    if n in sight.loose:
+               None if n in snapshot.actives else Repair.REMAKE)
+    if n in snapshot.loose:
         yield (DriftKind.PIN, "has an address that another one on its network could answer for: it is not pinned to it",
                Repair.PIN)
-    if n in sight.misled:
+    if n in snapshot.misled:
         yield DriftKind.PIN, "is not reached: its address is pinned to another MAC than it has", Repair.UNPIN
     if seen.restart is Restart.NEVER and seen.up:
         yield DriftKind.RESTARTS, "is not restarted by Docker after a crash", Repair.RESTART
@@ -273,14 +274,14 @@ def _more(wanted: Collection[str], dropped: Collection[str]) -> list[str]:
     return [] if "ALL" in dropped else [name for name in wanted if name not in dropped]
 
 
-def _joined(sight: Sight, n: int, seen: ActualState) -> Iterator[tuple[DriftKind, str, Repair | None]]:
+def _joined(snapshot: AppSnapshot, n: int, seen: ActualState) -> Iterator[tuple[DriftKind, str, Repair | None]]:
     """Compare the unmanaged networks it is connected to with those that its release joins."""
-    release, app = sight.facts.releases.get(n), sight.facts.app
+    release, app = snapshot.facts.releases.get(n), snapshot.facts.app
     if release is None or seen.networks is None:
         return
     wanted = release.bundle.networks
     for name in wanted:
-        if sight.networks is not None and name not in sight.networks:
+        if snapshot.networks is not None and name not in snapshot.networks:
             yield DriftKind.DISCONNECTED, f"needs the network {name}, which is gone (docker network create {name})", None
         elif name not in seen.networks:
             yield DriftKind.DISCONNECTED, f"is no longer connected to the network {name}", Repair.CONNECT
@@ -298,12 +299,12 @@ def _limits(has: Resources, should: Resources) -> str:
 
 
 # -- what is no longer needed -----------------------------------------------------------------------------------------
-def _strays(sight: Sight) -> Iterator[Drift]:
-    app, serving = sight.facts.app.name, sight.facts.serving
-    mine = {found.id for n in sight.facts.instances if (found := sight.find(n))}
-    for seen in sight.seen or ():
+def _strays(snapshot: AppSnapshot) -> Iterator[Drift]:
+    app, serving = snapshot.facts.app.name, snapshot.facts.serving
+    mine = {found.id for n in snapshot.facts.instances if (found := snapshot.find(n))}
+    for seen in snapshot.seen or ():
         if seen.id not in mine:
-            yield stray(app, seen, serves=seen.release == serving, doubled=sight.find(seen.release or 0) is not None)
+            yield stray(app, seen, serves=seen.release == serving, doubled=snapshot.find(seen.release or 0) is not None)
 
 
 def stray(app: AppName, seen: ActualState, *, serves: bool, doubled: bool) -> Drift:
@@ -320,14 +321,14 @@ def stray(app: AppName, seen: ActualState, *, serves: bool, doubled: bool) -> Dr
     return Drift(DriftKind.UNKNOWN, message, None if kept else Repair.REMOVE, app, seen.release, seen.id)
 
 
-def _images(sight: Sight) -> Iterator[Drift]:
-    for number in sight.unkept:
-        yield Drift(DriftKind.IMAGE, f"the image of {_version(sight, number)} has lost the tag that "
-                    "keeps it", Repair.KEEP, sight.facts.app.name, number)
-    for tag in sight.tags:
+def _images(snapshot: AppSnapshot) -> Iterator[Drift]:
+    for number in snapshot.unkept:
+        yield Drift(DriftKind.IMAGE, f"the image of {_version(snapshot, number)} has lost the tag that "
+                    "keeps it", Repair.KEEP, snapshot.facts.app.name, number)
+    for tag in snapshot.tags:
         yield Drift(DriftKind.IMAGE, f"the image {tag} is kept for no container", Repair.UNTAG,
-                    sight.facts.app.name, container=tag)
+                    snapshot.facts.app.name, container=tag)
 
 
-def _version(sight: Sight, n: int | None) -> str:
-    return sight.facts.version(n) or f"release {n}"
+def _version(snapshot: AppSnapshot, n: int | None) -> str:
+    return snapshot.facts.version(n) or f"release {n}"

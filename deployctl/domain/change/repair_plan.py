@@ -10,19 +10,19 @@ from deployctl.domain.change.planner import bring_up, retiring
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from deployctl.domain.change.drift import Drift, Sight
+    from deployctl.domain.change.drift import AppSnapshot, Drift
 
 BY_PLAN = frozenset({Repair.CREATE, Repair.START, Repair.SWITCH, Repair.STOP, Repair.FORGET})  # the others: one act each
 
 
-def plan_repair(sight: Sight, drifts: Sequence[Drift]) -> Plan:
+def plan_repair(snapshot: AppSnapshot, drifts: Sequence[Drift]) -> Plan:
     """Return the plan for those drifts that need one. It contains no health check: what is started passed one before,
     and waiting for it must not hold the app's lease."""
-    facts = sight.facts
+    facts = snapshot.facts
     wanted = {repair: [d.release for d in drifts if d.repair is repair and d.release is not None] for repair in BY_PLAN}
     steps: list[Step] = []
     for n in [*wanted[Repair.CREATE], *wanted[Repair.START]]:
-        steps += _bring_up(sight, n)
+        steps += _bring_up(snapshot, n)
     steps += [Step(StepKind.SWITCH, n, f"route {facts.app.name} to {facts.version(n)} again")
               for n in wanted[Repair.SWITCH]]
     steps += retiring(facts, stop=wanted[Repair.STOP], prune=wanted[Repair.FORGET])
@@ -31,11 +31,11 @@ def plan_repair(sight: Sight, drifts: Sequence[Drift]) -> Plan:
                 deed="reconcile: repair what drifted")
 
 
-def _bring_up(sight: Sight, n: int) -> list[Step]:
+def _bring_up(snapshot: AppSnapshot, n: int) -> list[Step]:
     """Return the steps that create it and, if it has to run, start it and add it to HAProxy."""
-    release = sight.facts.releases.get(n)
+    release = snapshot.facts.releases.get(n)
     if release is None:
         return []
-    run = n in sight.needed - sight.expired
+    run = n in snapshot.needed - snapshot.expired
     left_out = {StepKind.HEALTH, StepKind.GATE} | (set() if run else {StepKind.START, StepKind.ROUTE})
-    return [step for step in bring_up(sight.facts, release, PlanKind.RECONCILE) if step.kind not in left_out]
+    return [step for step in bring_up(snapshot.facts, release, PlanKind.RECONCILE) if step.kind not in left_out]

@@ -18,7 +18,7 @@ from deployctl.errors import DeployctlError, EngineUnavailable, Interrupted, Lea
 from deployctl.execution.actions import STEP_ACTIONS
 from deployctl.execution.health_gate import HealthGate
 from deployctl.execution.runner import Walk, run
-from deployctl.usecases.drift import look_at_home, look_outside, sight_of
+from deployctl.usecases.drift import look_at_home, look_outside, snapshot_of
 from deployctl.usecases.read_facts import require_app
 from deployctl.usecases.steps.lease import fenced_by, lease
 from deployctl.usecases.steps.options import ChangeOptions
@@ -29,7 +29,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from deployctl.domain.change.drift import Drift, Sight
+    from deployctl.domain.change.drift import AppSnapshot, Drift
     from deployctl.domain.change.plan import Plan
     from deployctl.ports import Services
     from deployctl.usecases.drift import DriftReading
@@ -185,21 +185,21 @@ class _Pass:
 
     def _rounds(self, token: int, *, actives_only: bool) -> None:
         for _ in range(ROUNDS if self.s.ledger.find_app(self.app) else 0):  # an interrupted removal is finished now
-            sight, due = self._due(actives_only=actives_only)
+            snapshot, due = self._due(actives_only=actives_only)
             if not due:
                 return
             acts = [drift for repair in ACTS for drift in due if drift.repair is repair]
             one = [drift for drift in due if drift.release == due[0].release]  # one failure does not delay the others
             self.tried |= {_key(drift) for drift in acts or one}
             if acts:
-                self._act(acts, sight, token)
+                self._act(acts, snapshot, token)
             else:
-                self._walk(one, sight, token)
+                self._walk(one, snapshot, token)
 
-    def _due(self, *, actives_only: bool) -> tuple[Sight, list[Drift]]:
+    def _due(self, *, actives_only: bool) -> tuple[AppSnapshot, list[Drift]]:
         row = require_app(self.app, self.s)
-        sight = sight_of(row, self.s, look_outside(self.s, tags=not actives_only), closely=True)
-        found = [drift for drift in find_drift(sight) if drift.repair and _key(drift) not in self.tried]
+        snapshot = snapshot_of(row, self.s, look_outside(self.s, tags=not actives_only), closely=True)
+        found = [drift for drift in find_drift(snapshot) if drift.repair and _key(drift) not in self.tried]
         for drift in found:
             if drift.repair is Repair.FOLLOW:  # the ledger could not follow, and has said why
                 self.tried.add(_key(drift))
@@ -207,28 +207,28 @@ class _Pass:
         due = [drift for drift in found if drift.repair is not Repair.FOLLOW]
         acts = [drift for drift in due if drift.repair in ACTS]
         if actives_only:
-            acts = [drift for drift in acts if drift.release is None or drift.release in sight.actives]
-            due = [drift for drift in due if drift.release in sight.actives and drift.repair is not Repair.STOP]
-        return sight, acts or due  # one act may make another unnecessary: read again before planning
+            acts = [drift for drift in acts if drift.release is None or drift.release in snapshot.actives]
+            due = [drift for drift in due if drift.release in snapshot.actives and drift.repair is not Repair.STOP]
+        return snapshot, acts or due  # one act may make another unnecessary: read again before planning
 
-    def _act(self, acts: Sequence[Drift], sight: Sight, token: int) -> None:
+    def _act(self, acts: Sequence[Drift], snapshot: AppSnapshot, token: int) -> None:
         sure = fenced_by(self.app, token, self.s)
         for drift in acts:
             if drift.repair is not None:
-                failed = _try(lambda act=ACTS[drift.repair], drift=drift: act(drift, sight, sure))  # type: ignore[misc]
+                failed = _try(lambda act=ACTS[drift.repair], drift=drift: act(drift, snapshot, sure))  # type: ignore[misc]
                 self._tell(_ended(drift, failed))
 
-    def _walk(self, drifts: Sequence[Drift], sight: Sight, token: int) -> None:
-        plan = plan_repair(sight, drifts)
-        failed = _try(lambda: self._take_steps(plan, sight, token)) if plan.steps else NotFound("its release is unknown")
+    def _walk(self, drifts: Sequence[Drift], snapshot: AppSnapshot, token: int) -> None:
+        plan = plan_repair(snapshot, drifts)
+        failed = _try(lambda: self._take_steps(plan, snapshot, token)) if plan.steps else NotFound("its release is unknown")
         for drift in drifts:
             self._tell(_ended(drift, failed))
 
-    def _take_steps(self, plan: Plan, sight: Sight, token: int) -> None:
+    def _take_steps(self, plan: Plan, snapshot: AppSnapshot, token: int) -> None:
         """Carry it out. A partial repair is not reverted: it is better than none, and the next pass continues."""
         self.s.report.plan(plan)
         opened = self.s.ledger.open_deployment(plan, actor=self.s.actor, note="", at=self.s.clock.utc(), token=token)
-        run(Walk(plan, sight.facts, opened, self.s, token), STEP_ACTIONS, {})
+        run(Walk(plan, snapshot.facts, opened, self.s, token), STEP_ACTIONS, {})
 
     def _tell(self, line: RepairDone) -> None:
         self.lines += _recorded([line], self.s)

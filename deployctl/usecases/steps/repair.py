@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from deployctl.dataclass import replace
-from deployctl.domain.change.drift import Drift, Repair, Sight
+from deployctl.domain.change.drift import AppSnapshot, Drift, Repair
 from deployctl.errors import NetworkTaken, NotFound, RegistryUnavailable
 from deployctl.execution import networks, pins
 from deployctl.execution.containers import ensure_image, keep_log
@@ -16,83 +16,83 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.host.networks import AppNetwork
 
-RepairAct = Callable[[Drift, Sight, Services], None]
+RepairAct = Callable[[Drift, AppSnapshot, Services], None]
 
 
-def ensure_guard(drift: Drift, sight: Sight, s: Services) -> None:
-    s.guard.ensure(_network(drift, sight).subnet)
+def ensure_guard(drift: Drift, snapshot: AppSnapshot, s: Services) -> None:
+    s.guard.ensure(_network(drift, snapshot).subnet)
 
 
-def ensure_network(drift: Drift, sight: Sight, s: Services) -> None:
+def ensure_network(drift: Drift, snapshot: AppSnapshot, s: Services) -> None:
     """Recreate it. If its subnet has been taken, what was in it is removed: the plan recreates that in another one."""
-    app, network = sight.facts.app, _network(drift, sight)
+    app, network = snapshot.facts.app, _network(drift, snapshot)
     try:
         networks.make(s, app.name, network)
     except NetworkTaken:
-        for number, instance in sight.facts.instances.items():
-            if app.network_of(instance) == network and (seen := sight.find(number)):
-                make_room(replace(drift, release=number, container=seen.id), sight, s)
+        for number, instance in snapshot.facts.instances.items():
+            if app.network_of(instance) == network and (seen := snapshot.find(number)):
+                make_room(replace(drift, release=number, container=seen.id), snapshot, s)
 
 
-def adopt(drift: Drift, sight: Sight, s: Services) -> None:
-    s.ledger.set_instance(sight.facts.app.name, _number(drift), container=_container(drift))
+def adopt(drift: Drift, snapshot: AppSnapshot, s: Services) -> None:
+    s.ledger.set_instance(snapshot.facts.app.name, _number(drift), container=_container(drift))
 
 
-def rename(drift: Drift, sight: Sight, s: Services) -> None:
-    s.engine.ensure_named(_container(drift), sight.facts.instances[_number(drift)].name)
+def rename(drift: Drift, snapshot: AppSnapshot, s: Services) -> None:
+    s.engine.ensure_named(_container(drift), snapshot.facts.instances[_number(drift)].name)
 
 
-def give_limits_back(drift: Drift, sight: Sight, s: Services) -> None:
-    s.engine.set_limits(_container(drift), sight.facts.releases[_number(drift)].bundle.resources)
+def give_limits_back(drift: Drift, snapshot: AppSnapshot, s: Services) -> None:
+    s.engine.set_limits(_container(drift), snapshot.facts.releases[_number(drift)].bundle.resources)
 
 
-def let_restart(drift: Drift, sight: Sight, s: Services) -> None:
+def let_restart(drift: Drift, snapshot: AppSnapshot, s: Services) -> None:
     s.engine.set_restart(_container(drift), always=True)
 
 
-def connect(drift: Drift, sight: Sight, s: Services) -> None:
+def connect(drift: Drift, snapshot: AppSnapshot, s: Services) -> None:
     """Connect it again to the networks that its release names and it has lost."""
-    seen = sight.find(_number(drift))
+    seen = snapshot.find(_number(drift))
     there = (seen and seen.networks) or frozenset()
-    for name in sight.facts.releases[_number(drift)].bundle.networks:
+    for name in snapshot.facts.releases[_number(drift)].bundle.networks:
         if name not in there:
             s.engine.ensure_connected(_container(drift), name)
 
 
-def pin(drift: Drift, sight: Sight, s: Services) -> None:
+def pin(drift: Drift, snapshot: AppSnapshot, s: Services) -> None:
     """Pin its address exactly if it has the MAC it was created with."""
     seen = s.engine.find_container(_container(drift))
     if seen is not None:
-        pins.settle(s, sight.facts.app, sight.facts.instances[_number(drift)], seen)
+        pins.settle(s, snapshot.facts.app, snapshot.facts.instances[_number(drift)], seen)
 
 
-def make_room(drift: Drift, sight: Sight, s: Services) -> None:
+def make_room(drift: Drift, snapshot: AppSnapshot, s: Services) -> None:
     """Remove what is to be recreated, once the image for it is present."""
     try:
-        ensure_image(sight.facts.releases[_number(drift)], s)
+        ensure_image(snapshot.facts.releases[_number(drift)], s)
     except (NotFound, RegistryUnavailable) as e:
         e.message = f"{e.message}. The container was left unchanged"
         raise
-    if (instance := sight.facts.instances.get(_number(drift))) is not None:
+    if (instance := snapshot.facts.instances.get(_number(drift))) is not None:
         keep_log(instance, _container(drift), s)
-    remove(drift, sight, s)
+    remove(drift, snapshot, s)
 
 
-def remove(drift: Drift, sight: Sight, s: Services) -> None:
+def remove(drift: Drift, snapshot: AppSnapshot, s: Services) -> None:
     s.engine.ensure_removed(_container(drift))
 
 
-def untag(drift: Drift, sight: Sight, s: Services) -> None:
+def untag(drift: Drift, snapshot: AppSnapshot, s: Services) -> None:
     s.engine.release_image(_container(drift))
 
 
-def keep(drift: Drift, sight: Sight, s: Services) -> None:
-    number = _number(drift)
-    s.engine.keep_image(sight.facts.releases[number].bundle.digest, keep_tag(s.ledger.identity, sight.facts.app.name, number))
+def keep(drift: Drift, snapshot: AppSnapshot, s: Services) -> None:
+    number, facts = _number(drift), snapshot.facts
+    s.engine.keep_image(facts.releases[number].bundle.digest, keep_tag(s.ledger.identity, facts.app.name, number))
 
 
-def clear(drift: Drift, sight: Sight, s: Services) -> None:
-    networks.clear_unused(s, sight.facts.app.name)
+def clear(drift: Drift, snapshot: AppSnapshot, s: Services) -> None:
+    networks.clear_unused(s, snapshot.facts.app.name)
 
 
 def ensure_guards(s: Services) -> None:
@@ -127,8 +127,8 @@ def _number(drift: Drift) -> int:
     return drift.release
 
 
-def _network(drift: Drift, sight: Sight) -> AppNetwork:
-    found = next((one.network for one in sight.grounds if one.network.name == drift.container), None)
+def _network(drift: Drift, snapshot: AppSnapshot) -> AppNetwork:
+    found = next((one.network for one in snapshot.app_networks if one.network.name == drift.container), None)
     if found is None:
         raise NotFound(f"no network in this drift: {drift.sentence}")
     return found
