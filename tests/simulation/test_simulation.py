@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SCHEDULES = 1_000_000 if os.environ.get("DEPLOYCTL_SIMULATE_LONG") == "1" else 20_000
 PART = 500
 SCHEDULES_TO_FIND = 3000  # about a minute of one core
+pytestmark = pytest.mark.timeout(900)  # all of it computes, and on a busy machine gets a tenth of a core
 
 
 @pytest.mark.parametrize("first", range(0, SCHEDULES, PART))

@@ -4,6 +4,7 @@ last."""
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -211,7 +212,8 @@ def test_nobody_listens_without_signing_in(shop: Site) -> None:
 def test_an_app_of_others_has_no_stream_and_looks_like_one_that_is_not_there(shop: Site) -> None:
     jonas = shop.signed_in("jonas", Role.ADMIN, "blog")
     answers = [jonas.get(f"/events?app={app}") for app in ("shop", "nothing", "..", "Shop")]
-    assert {(answer.status_code, answer.text) for answer in answers} == {(404, answers[0].text)}
+    seen = {(answer.status_code, re.sub(r'(csrf.token" \w+)="[^"]+"', r"\1", answer.text)) for answer in answers}
+    assert [status for status, _text in seen] == [404], "one page, but for the token, which bears the second of its making"
     assert jonas.get("/events?app=blog&app=shop").status_code == 404
 
 
