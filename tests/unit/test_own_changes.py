@@ -12,7 +12,7 @@ from deployctl.usecases.access.sign_in import ATTEMPT_WINDOW, OFTEN, end_session
 from deployctl.usecases.access.tokens import create_token
 from deployctl.usecases.access.users import add_user, set_password
 from deployctl.usecases.ledger.fold import fold
-from deployctl_web.security.change_limits import UNLIMITED
+from deployctl_web.security.limits import UNLIMITED
 from deployctl_web.state import MAX_CHANGES_A_MINUTE
 from tests.unit.web_world import Site
 

@@ -8,7 +8,7 @@ from ipaddress import ip_network
 import pytest
 
 from deployctl_web.http.admission import Admission, AdmissionRefusal, Limits, Seat
-from deployctl_web.http.fair_queue import FairQueue
+from deployctl_web.http.threads import FairQueue
 
 FEW = Limits(connections=10, reserve=2, each=4)
 PROXY = "10.0.0.1"

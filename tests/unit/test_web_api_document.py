@@ -19,8 +19,8 @@ from deployctl_web import problems
 from deployctl_web.api import request_fields, request_models
 from deployctl_web.api.answer_schemas import answer_model
 from deployctl_web.api.endpoint import calls_of
-from deployctl_web.api.examples import EXAMPLES, STATUS_MEANINGS
-from deployctl_web.api.request_bodies import BODIES
+from deployctl_web.api.examples import EXAMPLES
+from deployctl_web.api.request_models import BODIES
 from deployctl_web.api.routes_read import Operation
 from tests.unit.api_world import Json, Program, problem
 from tests.unit.web_world import Site
@@ -65,7 +65,7 @@ def test_every_reference_leads_somewhere(document: Json) -> None:
         for part in found.split("/"):
             here = here[part]
     answered = {int(status) for status in document["components"]["responses"]}
-    assert answered == {412, *problems.STATUS.values()} == STATUS_MEANINGS.keys()
+    assert answered == {412, *problems.STATUS.values()} == problems.STATUS_MEANINGS.keys()
 
 
 def test_examples_of_answers_are_as_the_models_say(shop: Site) -> None:

@@ -13,7 +13,7 @@ from threading import Thread
 import pytest
 from werkzeug.serving import make_server
 
-from deployctl_web.api.examples import STATUS_MEANINGS
+from deployctl_web.problems import STATUS_MEANINGS
 from tests.guards.tree import ROOT
 from tests.unit.api_world import Program
 from tests.unit.web_world import HERE, Site

@@ -7,15 +7,15 @@ from threading import Barrier, Event, Thread
 import pytest
 
 from deployctl.domain.host.access import Role
-from deployctl_web.security import concurrency_limit
+from deployctl_web.security import limits
 from tests.unit.web_world import Site
 
 
 def test_more_looks_of_one_person_than_that_are_refused_and_others_and_the_way_back_are_not(
         shop: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    go, all_in = Event(), Barrier(concurrency_limit.MAX_PARALLEL_REQUESTS + 1, timeout=20)
+    go, all_in = Event(), Barrier(limits.MAX_PARALLEL_REQUESTS + 1, timeout=20)
     mara, jonas = shop.signed_in("mara"), shop.signed_in("jonas", Role.VIEWER)
-    again = [shop.signed_in("mara") for _ in range(concurrency_limit.MAX_PARALLEL_REQUESTS)]
+    again = [shop.signed_in("mara") for _ in range(limits.MAX_PARALLEL_REQUESTS)]
     mara.get("/apps/shop")
 
     def slow() -> str:
@@ -41,5 +41,5 @@ def test_more_looks_of_one_person_than_that_are_refused_and_others_and_the_way_b
         go.set()
         for thread in threads:
             thread.join(20)
-    assert codes == [200] * concurrency_limit.MAX_PARALLEL_REQUESTS
+    assert codes == [200] * limits.MAX_PARALLEL_REQUESTS
     assert mara.get("/apps/shop").status_code == 200

@@ -7,7 +7,7 @@ from flask import Flask
 
 from deployctl.dataclass import replace
 from deployctl.usecases.results import AppView, InstanceView
-from deployctl_web.pages.parts.links import preview_url, public_url
+from deployctl_web.pages.parts.template_filters import preview_url, public_url
 
 ONE = InstanceView("v1", 1, "active", 20001, "172.30.0.2", "passing", 100, "c0", "blue", "sha256:" + "a" * 64)
 

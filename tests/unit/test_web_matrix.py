@@ -140,7 +140,7 @@ def test_a_route_has_a_rule_and_what_stands_for_its_parts_is_known(route: Route)
 def test_only_these_are_open_to_everybody() -> None:
     """To sign in, styles, and whether it lives. Everything else is for people and tokens that are known."""
     assert {route.endpoint for route in ROUTES if route.needs == EVERYBODY} <= {
-        "static", "sign_in.page", "sign_in.enter", "sign_in.start", "sign_in.enter_by_link", "health.healthz"}
+        "static", "sign_in.page", "sign_in.enter", "sign_in.start", "sign_in.enter_by_link", "monitoring.healthz"}
 
 
 def test_a_route_that_somebody_forgot_to_write_a_rule_for_is_shut_to_everybody(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def visitor(chromium: Browser, site: Site, name: str = "mara", role: Role | None
 
 
 # -- every page -------------------------------------------------------------------------------------------------------
-QUERIES = {"ask.ask": ("verb=rollback&to=v1", "verb=stop&to=v2", "verb=prune"), "compare.page": ("a=v1&b=v2", ""),
+QUERIES = {"ask.ask": ("verb=rollback&to=v1", "verb=stop&to=v2", "verb=prune"), "version.compare": ("a=v1&b=v2", ""),
            "logs.page": ("", "q=ERROR", "q=nothing-like-that"), "activity.page": ("", "app=shop"),
            "ask.deploy": ("", "verb=start")}
 NO_PAGES = {"static", "stream.events"}
@@ -82,7 +82,7 @@ def test_every_page_for_people_that_are_signed_in(chromium: Browser, tmp_path: P
                 page.goto(path)
                 seen.add(route.endpoint)
                 found += complaints(page, path)
-    assert {"apps.home", "app.one", "version.page", "compare.page", "logs.page", "activity.page", "server.page",
+    assert {"apps.home", "app.one", "version.page", "version.compare", "logs.page", "activity.page", "server.page",
             "settings.page", "ask.ask", "ask.deploy", "api_docs.page"} <= seen
     assert found == [], "\n".join(found)
 

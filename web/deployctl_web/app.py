@@ -12,17 +12,16 @@ from deployctl.domain.host.access import Role
 from deployctl.domain.proxy.cookies import session_cookie
 from deployctl.errors import DeployctlError, NotFound
 from deployctl.usecases.access.sign_in import SignInAgain
-from deployctl_web import health, metrics_route, problems
-from deployctl_web.api import all_routes, event_stream
+from deployctl_web import monitoring, problems
+from deployctl_web.api import docs, event_stream, routes_change, routes_people, routes_read
 from deployctl_web.pages import all_pages
 from deployctl_web.pages.parts.page_templates import PageEnvironment
 from deployctl_web.pages.parts.template_filters import put_filters
 from deployctl_web.security import (
     audit_log,
     authorization,
-    change_limits,
-    concurrency_limit,
     identity,
+    limits,
     recent_sign_in,
     request_checks,
 )
@@ -52,16 +51,16 @@ def create_app(web_state: WebState) -> Flask:
     for check in (request_checks.require_known_host, identity.identify, request_checks.require_own_form,
                   authorization.require_allowed, recent_sign_in.require_recent_sign_in):
         app.before_request(check)
-    concurrency_limit.put_concurrency_limit(app)
+    limits.put_concurrency_limit(app)
     request_checks.put_request_checks(app)
     app.after_request(hold_back)
     put_filters(app)
     all_pages.put_pages(app)
-    for module in (event_stream, health, metrics_route):
-        app.register_blueprint(module.pages)
-    all_routes.put_api(app)
+    for blueprint in (event_stream.pages, monitoring.pages, routes_read.look, routes_change.move, routes_people.people,
+                      docs.docs):
+        app.register_blueprint(blueprint)
     app.view_functions["static"] = authorization.needs(authorization.EVERYBODY)(app.view_functions["static"])
-    change_limits.put_change_limits(app)
+    limits.put_change_limits(app)
     app.register_error_handler(DeployctlError, refuse)
     app.register_error_handler(HTTPException, refuse_plainly)
     app.register_error_handler(500, fail)

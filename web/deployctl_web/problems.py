@@ -33,6 +33,20 @@ STATUS = {
     "engine_unavailable": 503, "registry_unavailable": 503, "ledger_unusable": 503, "interrupted": 503,
     "disk_full": 507,
 }  # fmt: skip
+# The meaning of each error status, for people.
+STATUS_MEANINGS = {
+    400: "Invalid request; the message names the field.", 401: "Not signed in.",
+    403: "Permission denied, or the request came from another site.",
+    404: "Not found, or not visible to you.", 405: "Method not allowed.",
+    409: "Conflict with the current state; nothing was changed unless `detail` says otherwise.",
+    412: "Traffic was switched since that revision; nothing was changed.", 413: "The body is larger than 64 KB.",
+    415: "The body must be JSON.", 421: "Unknown host name.",
+    422: "The idempotency key was used for another request.",
+    423: "Another change of this app is in progress; nothing was changed.",
+    428: "A browser session must send If-Match.", 429: "Too many changes within a minute.",
+    500: "Internal error; its number is in the log.", 502: "HAProxy or Docker rejected the change.",
+    503: "Docker, HAProxy, a registry or the ledger is not responding.", 507: "The disk is full.",
+}  # fmt: skip
 _BY_EXIT_CODE = {1: 409, 2: 400, 3: 404, 4: 409, 5: 409, 6: 423, 7: 503, 8: 403, 9: 409, 10: 409, 130: 503}
 _PLAIN = {400: "invalid", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type",
           429: "too_many_requests"}

@@ -47,12 +47,11 @@ class CallEntry:
 @docs.get("/api/docs")
 @needs(SIGNED_IN)
 def page() -> str:
-    from deployctl_web.api.examples import STATUS_MEANINGS
     from deployctl_web.api.openapi import TAGS, document
 
     found = entries(document(), web_state().place.base)
     groups = {name: [one for tag, one in found if tag == name] for name in TAGS.values()}
-    codes = [(code, status, STATUS_MEANINGS[status]) for code, status in sorted(problems.STATUS.items())]
+    codes = [(code, status, problems.STATUS_MEANINGS[status]) for code, status in sorted(problems.STATUS.items())]
     return render_template("docs.html", groups=groups, codes=codes)
 
 

@@ -1,4 +1,4 @@
-"""One example of each response, built of the types that responses are built of; and the meaning of each error status."""
+"""One example of each response, built of the types that responses are built of."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from deployctl.usecases.view.logs import Printed
 from deployctl.usecases.views import Json, as_json
 from deployctl_web.api.answer_schemas import schema_name
 from deployctl_web.api.routes_read import Operation
-from deployctl_web.problems import Problem
+from deployctl_web.problems import STATUS_MEANINGS, Problem
 from deployctl_web.server_facts import Connections, DashboardFacts, ServerChecks
 
 SHOP = AppName("shop")
@@ -78,22 +78,6 @@ EXAMPLES: dict[str, Json] = {schema_name(type(one)): as_json(one) for one in (
     lists.TokenList((_TOKEN,)),
     lists.TokenCreated(_TOKEN, "dctl_shown-this-once"),
 )}
-
-# The meaning of each error status, for people.
-STATUS_MEANINGS = {
-    400: "Invalid request; the message names the field.", 401: "Not signed in.",
-    403: "Permission denied, or the request came from another site.",
-    404: "Not found, or not visible to you.", 405: "Method not allowed.",
-    409: "Conflict with the current state; nothing was changed unless `detail` says otherwise.",
-    412: "Traffic was switched since that revision; nothing was changed.", 413: "The body is larger than 64 KB.",
-    415: "The body must be JSON.", 421: "Unknown host name.",
-    422: "The idempotency key was used for another request.",
-    423: "Another change of this app is in progress; nothing was changed.",
-    428: "A browser session must send If-Match.", 429: "Too many changes within a minute.",
-    500: "Internal error; its number is in the log.", 502: "HAProxy or Docker rejected the change.",
-    503: "Docker, HAProxy, a registry or the ledger is not responding.", 507: "The disk is full.",
-}  # fmt: skip
-
 
 def problem_example(code: str, status: int) -> Json:
     """Return a problem with that code."""

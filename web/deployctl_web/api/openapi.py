@@ -23,8 +23,8 @@ from deployctl_web.api.answer_schemas import answer_model, schema_name
 from deployctl_web.api.endpoint import MAX_NUMBER_DIGITS, Call, calls_of
 from deployctl_web.api.headers import IF_MATCH, LONGEST_WAIT
 from deployctl_web.api.idempotency import HEADER, KEY_PATTERN, REPLAY
-from deployctl_web.api.request_bodies import BODIES
 from deployctl_web.api.request_fields import ecma, text_like
+from deployctl_web.api.request_models import BODIES
 from deployctl_web.api.routes_read import Operation
 from deployctl_web.api.strict_json import JSON
 from deployctl_web.security.authorization import SIGNED_IN, rule_of
@@ -190,7 +190,7 @@ def _problem_answers() -> Json:
 def _problem_answer(status: int) -> Json:
     codes = ["state_changed"] if status == 412 else [code for code, found in problems.STATUS.items() if found == status]
     return {
-        "description": f"{api_examples.STATUS_MEANINGS[status]} Codes: {', '.join(codes)}.",
+        "description": f"{problems.STATUS_MEANINGS[status]} Codes: {', '.join(codes)}.",
         "headers": {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}}
         if status in {409, 423, 429, 503} else {},
         "content": {problems.MEDIA_TYPE: {"schema": {"$ref": REF.format(model="Problem")},

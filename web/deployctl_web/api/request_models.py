@@ -1,23 +1,32 @@
-"""Requests, key by key; for those that change an app see request_bodies. Unknown keys are mistakes."""
+"""Requests, key by key: written down here, or generated from the table of verbs for those that change an app. Unknown keys
+are mistakes."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, create_model
 
 from deployctl.config.fields import ConfigTable
 from deployctl.domain.host.access import ALL
 from deployctl.usecases.access.tokens import DEFAULT_TOKEN_DAYS
 from deployctl.usecases.access.users import LINK_MINUTES
+from deployctl.verbs.row import Param, ParamKind, Route, Verb
+from deployctl.verbs.table import routes
 from deployctl_web.api.request_fields import (
     AppText,
+    Flag,
+    ImageText,
     KindText,
     Lines,
     LinkMinutes,
     LookFor,
+    NoteText,
     PasswordText,
     PersonText,
+    PullWord,
+    ReasonText,
+    ReleaseNumber,
     RoleWord,
     RowId,
     Rows,
@@ -26,6 +35,7 @@ from deployctl_web.api.request_fields import (
     SpanField,
     TokenDays,
     TokenText,
+    Variables,
     VersionText,
     WhoText,
 )
@@ -114,3 +124,43 @@ class RemoveQuery(ConfigTable):
 
 class SessionsQuery(ConfigTable):
     user: PersonText | None = Field(None, description="Default: your own.")
+
+
+# -- changes of an app ----------------------------------------------------------------------------------------------------
+OPTIONAL: dict[str, tuple[Any, Any]] = {  # type, and value when it is left out
+    ParamKind.VERSION: (VersionText | None, None), ParamKind.RELEASE: (ReleaseNumber | None, None),
+    ParamKind.IMAGE: (ImageText | None, None),
+    ParamKind.ENV: (Variables, {}), ParamKind.PULL: (PullWord | None, None), ParamKind.FLAG: (Flag, False),
+    ParamKind.NOTE: (NoteText, ""),
+}  # fmt: skip
+REQUIRED: dict[str, Any] = {ParamKind.VERSION: VersionText, ParamKind.REASON: ReasonText}
+
+
+def _model(verb: Verb, route: Route) -> type[ConfigTable]:
+    extra: Any = {"examples": [dict(route.example)]} if route.example else {}
+    base = type(route.body,
+                (ConfigTable,), {"model_config": ConfigDict(json_schema_extra=extra), "__doc__": route.describes or None})
+    fields: dict[str, Any] = {param.body: _field(param) for param in verb.params if param.body}
+    made: type[ConfigTable] = create_model(route.body, __base__=base, __doc__=route.describes or None,
+                                           __module__=__name__, **fields)
+    return made
+
+
+def _field(param: Param) -> tuple[Any, Any]:
+    about = param.api_about or None
+    if param.required:
+        return REQUIRED[param.kind], Field(description=about)
+    kind, unsaid = OPTIONAL[param.kind]
+    return kind, Field(unsaid, description=about)
+
+
+def _models() -> dict[str, type[ConfigTable]]:
+    """Return them by the name of their schema; verbs with the same parameters share one."""
+    made: dict[str, type[ConfigTable]] = {}
+    for verb, route in routes().values():
+        if route.body not in made:
+            made[route.body] = _model(verb, route)
+    return made
+
+
+BODIES = _models()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 move = Blueprint("api_move", __name__, url_prefix="/api/v1")
 GIVES: dict[str, type] = {one.__name__: one for one in (Moved, Done)}
-bodies = Models("request_bodies", "BODIES")
+bodies = Models("request_models", "BODIES")
 
 
 def _view(verb: Verb, route: Route) -> Callable[..., Any]:

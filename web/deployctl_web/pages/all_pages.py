@@ -22,16 +22,10 @@ from deployctl_web.pages import (
     ask as pages_ask,
 )
 from deployctl_web.pages import (
-    compare as pages_compare,
-)
-from deployctl_web.pages import (
     logs as pages_logs,
 )
 from deployctl_web.pages import (
     people as pages_people,
-)
-from deployctl_web.pages import (
-    rejections,
 )
 from deployctl_web.pages import (
     server as pages_server,
@@ -48,8 +42,8 @@ from deployctl_web.pages import (
 from deployctl_web.security.authorization import asked_app
 from deployctl_web.state import web_state
 
-MODULES = (pages_sign_in, pages_apps, pages_app, pages_act, pages_ask, pages_logs, rejections, pages_version,
-           pages_compare, pages_activity, pages_server, pages_settings, pages_people)
+MODULES = (pages_sign_in, pages_apps, pages_app, pages_act, pages_ask, pages_logs, pages_version,
+           pages_activity, pages_server, pages_settings, pages_people)
 
 
 LONGEST_NEXT = 1024  # characters, in a cookie

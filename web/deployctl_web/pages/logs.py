@@ -6,7 +6,9 @@ from flask import Blueprint, Response, g, render_template, request
 
 from deployctl.domain.host.access import Role
 from deployctl.domain.inputs.names import AppName, parse_version
+from deployctl.domain.proxy.rejections import Rejection
 from deployctl.errors import DeployctlError, EngineUnavailable, NotFound
+from deployctl.usecases.view.rejections import refusals
 from deployctl_web.http.downloads import send
 from deployctl_web.pages.app import the_app
 from deployctl_web.pages.parts import log_view
@@ -16,6 +18,7 @@ from deployctl_web.state import web_state
 
 pages = Blueprint("logs", __name__)
 TAIL = 12  # lines on the page of an app
+MAX_REJECTIONS_SHOWN = 200  # lines of a page
 
 
 @pages.get("/apps/<app>/logs")
@@ -82,3 +85,23 @@ def _versions(app: AppName) -> list[str]:
 
 def _colours(app: AppName) -> dict[str, str]:
     return {one.version: (one.colour or "")[:1] for one in web_state().status_cache.app(app).value.instances}
+
+
+# -- HAProxy ------------------------------------------------------------------------------------------------------------
+@pages.get("/apps/<app>/logs/proxy")
+@needs(Role.VIEWER)
+def proxy(app: str) -> str:
+    """Show HAProxy's own error responses to the app's clients, latest first; a HAProxy that is not responding is reported
+    on the page itself."""
+    name, view = the_app(), web_state().status_cache.app(the_app()).value
+    found, wrong = list[Rejection](), ""
+    try:
+        found = _read_rejections(name)
+    except DeployctlError as e:
+        wrong = e.message
+    return render_template("refusals.html", view=view, found=found[::-1], wrong=wrong)
+
+
+def _read_rejections(app: AppName) -> list[Rejection]:
+    with web_state().pool.lend(g.who.actor) as s:
+        return refusals(app, s, tail=MAX_REJECTIONS_SHOWN)

@@ -1,16 +1,23 @@
-"""One version with its release spec, and how its last deployment went. Nothing here queries the engine."""
+"""One version with its release spec and its last deployment, and how two versions differ. Nothing here queries the engine."""
 
 from __future__ import annotations
 
-from flask import Blueprint, g, render_template, request
+from collections.abc import Sequence
 
+from flask import Blueprint, g, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as Answer
+
+from deployctl.domain.change.serving import release_name
 from deployctl.domain.host.access import Role
 from deployctl.domain.images.capabilities import given_back, kept_text
 from deployctl.domain.images.release import Release
-from deployctl.domain.inputs.names import AppName, ReleaseName, Version
+from deployctl.domain.inputs.names import AppName, ReleaseName, Version, parse_release_name
+from deployctl.errors import NotFound
 from deployctl.ports import Services
 from deployctl.usecases.read_facts import remembered, require_app, require_release
-from deployctl.usecases.redaction import redact_bundle
+from deployctl.usecases.redaction import redact_bundle, redact_lines
+from deployctl.usecases.results import DiffLine
+from deployctl.usecases.view.diff import compare_releases
 from deployctl_web.pages.app import charted, the_app
 from deployctl_web.pages.parts.page_model import look_at
 from deployctl_web.security.authorization import needs
@@ -42,3 +49,41 @@ def page(app: str, version: str) -> str:
 def meant(app: AppName, named: ReleaseName, s: Services) -> Release:
     """Return the release that a page's address names. Raises NotFound."""
     return require_release(remembered(require_app(app, s), s, named.version, named.release), named.version, named.release)
+
+
+# -- two versions -------------------------------------------------------------------------------------------------------
+@pages.get("/apps/<app>/compare")
+@needs(Role.VIEWER)
+def compare(app: str) -> str | Answer:
+    """Show what differs from a to b; without names, from the live version to what a rollback would bring."""
+    name, view = the_app(), web_state().status_cache.app(the_app()).value
+    with web_state().pool.lend(g.who.actor) as s:
+        releases = s.ledger.releases(name, limit=MAX_RELEASES_SHOWN)
+        known = list(dict.fromkeys(release_name(r, releases) for r in releases))
+        if not (request.args.get("a") and request.args.get("b")) and len(known) > 1:
+            active = next((r for r in releases if view.active and r.number == view.active.release), releases[0])
+            after = release_name(active, releases)
+            other = view.way_back_name or next(name for name in known if name != after)
+            before = request.args.get("a") or other
+            before = other if before == after else before
+            return redirect(url_for("version.compare", app=app, a=before, b=after))
+        pair = _pair(name, s) if len(known) > 1 else None
+    lines = redact_lines(compare_releases(*pair)) if pair else []
+    names = [release_name(one, releases) for one in pair] if pair else []
+    return render_template("compare.html", view=view, known=known, names=names, groups=_grouped(lines))
+
+
+def _pair(app: AppName, s: Services) -> tuple[Release, Release]:
+    before, after = (meant(app, _named(request.args.get(key, "")), s) for key in ("a", "b"))
+    return before, after
+
+
+def _named(text: str) -> ReleaseName:
+    if not text:
+        raise NotFound("Name two versions to compare.")
+    return parse_release_name(text)
+
+
+def _grouped(lines: Sequence[DiffLine]) -> list[tuple[str, list[DiffLine]]]:
+    groups = ("image", "env", "limits", "command", "health", "ports", "stop")
+    return [(group, [line for line in lines if line.group == group]) for group in groups]

@@ -1,13 +1,16 @@
-"""How often one user may change something, by pages and by the API together, whichever session or token they use.
+"""How much one user may do: reads at a time, and changes within a minute, by pages and by the API together.
 
-Rolling back, stopping a bad deployment and signing out are never counted.
+Threads are few, and while an engine hangs a read occupies one for seconds: a user who requests many must not make others
+wait. Rolling back, stopping a bad deployment and signing out are never counted.
 """
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from functools import wraps
+from threading import Lock
 from typing import Any
 
 from flask import Flask, g, request
@@ -20,10 +23,42 @@ from deployctl_web.security.authorization import EVERYBODY, rule_of
 from deployctl_web.security.request_checks import SAFE
 from deployctl_web.state import web_state
 
+MAX_PARALLEL_REQUESTS = 16  # a third of the server's threads; a browser has six connections
 UNLIMITED = frozenset({"sign_in.leave", *(f"act.{verb}" for verb in BACK)})  # forms; an API call declares it itself
 SIGN_INS = ("sign_in.enter", "sign_in.enter_by_link")
 
 LimitedView = Callable[..., Any]
+
+
+class TooManyParallelRequests(DeployctlError):
+    code = "too_many_requests"
+
+
+def put_concurrency_limit(app: Flask) -> None:
+    """Count the reads of each user in this application, once the user is known."""
+    looking, lock = Counter[str](), Lock()
+
+    def enter() -> None:
+        who = g.get("who")
+        if who is None or request.method not in SAFE:
+            return
+        with lock:
+            if looking[who.actor] >= MAX_PARALLEL_REQUESTS:
+                raise TooManyParallelRequests(
+                    f"Too many concurrent requests (limit {MAX_PARALLEL_REQUESTS}). Retry in a moment.")
+            looking[who.actor] += 1
+        g.looks = who.actor
+
+    def leave(_error: BaseException | None) -> None:
+        who = g.pop("looks", None)
+        if who is not None:
+            with lock:
+                looking[who] -= 1
+                if not looking[who]:
+                    del looking[who]
+
+    app.before_request(enter)
+    app.teardown_request(leave)
 
 
 class TooManyChanges(DeployctlError):

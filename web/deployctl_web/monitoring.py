@@ -1,16 +1,15 @@
-"""Whether this server can do its work, for a monitor: one word, which reveals nothing else to clients that are not
-signed in."""
+"""What monitors ask for: /healthz says in one word whether this server can do its work, /metrics gives the figures."""
 
 from __future__ import annotations
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
 from deployctl.errors import DeployctlError
-from deployctl_web.security.authorization import EVERYBODY, needs
+from deployctl_web.security.authorization import EVERYBODY, SIGNED_IN, needs
 from deployctl_web.services_pool import SOMEBODY
 from deployctl_web.state import web_state
 
-pages = Blueprint("health", "deployctl_web.health")
+pages = Blueprint("monitoring", "deployctl_web.monitoring")
 
 
 @pages.get("/healthz")
@@ -30,3 +29,12 @@ def _trouble() -> str | None:
     except DeployctlError:
         return "ledger"
     return "proxy" if served and not alive else None
+
+
+@pages.get("/metrics")
+@needs(SIGNED_IN)
+def metrics() -> Response:
+    from deployctl_web.metrics import render  # at the first scrape: most homes have no monitor
+
+    body, mimetype = render(request.headers.get("Accept", ""))
+    return Response(body, content_type=mimetype)
