@@ -143,7 +143,7 @@ class Back:
     name: Annotated[str, "Its name on the command line: the version, or VERSION@RELEASE if it has several."]
     warm: bool
     brings_back: Annotated[tuple[str, ...], "What would change: image, names of variables and settings."]
-    readiness: Readiness | None
+    readiness: Readiness
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,12 +161,7 @@ class AppView:
     notes: Annotated[tuple[StatusNote, ...], "What a person should know of it, with codes."] = ()
     since: At | None = None
     hosts: tuple[str, ...] = ()
-    back: str | None = None  # version that `rollback` would go to; read only for a single app, or one in trouble
-    back_release: int | None = None  # its number
-    back_name: str | None = None  # its unambiguous name: its version, or VERSION@RELEASE
-    brings_back: tuple[str, ...] = ()  # what would differ with it: image, names of variables and settings
-    back_warm: bool = False
-    way_back: Readiness | None = None  # of that version
+    rollback: Annotated[Back | None, "null: there is none; read only for a single app, or one in trouble."] = None
     drifts: Annotated[tuple[Drift, ...], "What contradicts the ledger, with codes."] = ()  # more for one app than in a list
     quality: Annotated[str | None, "How requests fail, when that is what makes it degraded."] = None
     config: Annotated[ConfigState | None, "null: not checked, in a list of apps."] = None
@@ -174,14 +169,6 @@ class AppView:
     @property
     def note_lines(self) -> Annotated[tuple[str, ...], "The same as `notices`, as text."]:
         return tuple(one.line for one in self.notes)
-
-    @property
-    def rollback(self) -> Back | None:
-        """Return what a rollback without a version means, if that was read."""
-        if self.back is None:
-            return None
-        return Back(self.back, self.back_release or 0, self.back_name or self.back, self.back_warm, self.brings_back,
-                    self.way_back)
 
     @property
     def drift(self) -> Annotated[tuple[str, ...], "The same as `drifts`, as text."]:
@@ -198,9 +185,14 @@ class AppView:
         return tuple(one for one in self.drifts if not (elsewhere and one.kind is DriftKind.TRAFFIC))
 
     @property
-    def way_back_name(self) -> str:
+    def rollback_name(self) -> str:
         """Return the name of the rollback target, empty if there is none."""
-        return self.back_name or self.back or ""
+        return self.rollback.name if self.rollback else ""
+
+    @property
+    def rollback_release(self) -> int | None:
+        """Return the number of the rollback target."""
+        return self.rollback.release if self.rollback else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from deployctl.domain.inputs.names import AppName, Version
 from deployctl.usecases.listings import AuditLine
 from deployctl.usecases.results import (
     AppView,
+    Back,
     DiffLine,
     DiffView,
     HistoryLine,
@@ -59,8 +60,8 @@ V41 = replace(V42, version="v41", release=6, role="standby", port=20006, health=
 V40 = replace(V41, version="v40", release=5, role="idle", port=20005, health="stopped", warm=False, status="exited",
               probe_message="", probe_ms=None, since=None, held=True, colour="blue", readiness=HELD)
 TROUBLED = AppView(
-    app=SHOP, address="127.0.0.1:8000", revision=118, state="degraded", active=V42, standby=V41, back="v41", back_warm=True,
-    way_back=AT_ONCE,
+    app=SHOP, address="127.0.0.1:8000", revision=118, state="degraded", active=V42, standby=V41,
+    rollback=Back("v41", 6, "v41", warm=True, brings_back=(), readiness=AT_ONCE),
     instances=(V42, V41, V40), deployment=None, since="2026-11-23T14:32:00Z",
     notes=(StatusNote(NoteCode.LIVE_NOT_PASSING, SHOP, "v42 does not pass its health check: GET /healthz gave 503", "v42", 7),
            StatusNote(NoteCode.ON_HOLD, SHOP, "v40 is on hold (deployctl unhold shop-api v40)", "v40", 5)),
@@ -68,7 +69,8 @@ TROUBLED = AppView(
 WELL = replace(TROUBLED, app="web", address="127.0.0.1:8001", revision=17, state="healthy", notes=(),
                active=replace(V41, version="v17", role="active", weight=100, requests=880, response_ms=41.0,
                               readiness=None),
-               standby=replace(V41, version="v16", colour="blue"), since="2026-11-20T14:00:00Z", back="v16")
+               standby=replace(V41, version="v16", colour="blue"), since="2026-11-20T14:00:00Z",
+               rollback=Back("v16", 6, "v16", warm=True, brings_back=(), readiness=AT_ONCE))
 BARE = AppView("worker", None, 0, "not_deployed", None, None, (), None, hosts=("worker.example.com",))
 THREE = StatusView((TROUBLED, WELL, BARE), engine=None, proxy=None)
 ONE = StatusView((TROUBLED,), engine=None, proxy=None)
@@ -114,9 +116,11 @@ RELEASE = Release(42, SHOP, 7, Version("v42"), BUNDLE, "2026-11-23T14:30:00Z", p
 BEFORE = Side("v41", 6)
 FAILED = replace(HISTORY.attempts[0], evidence=("Last lines of v43:\n  boom",))
 SHOWN = ReleaseView(SHOP, RELEASE, "active", V42, FAILED, (3,))
-SLOW = replace(TROUBLED, state="healthy", notes=(), standby=None, back="v39", back_warm=False, way_back=BOOTS,
+SLOW = replace(TROUBLED, state="healthy", notes=(), standby=None,
+               rollback=Back("v39", 4, "v39", warm=False, brings_back=(), readiness=BOOTS),
                active=replace(V42, health="passing"), instances=(replace(V42, health="passing"), V40))
-CUT_OFF = replace(SLOW, back="v37", way_back=GONE, instances=(replace(V42, health="passing"), V41, V40))
+CUT_OFF = replace(SLOW, rollback=Back("v37", 2, "v37", warm=False, brings_back=(), readiness=GONE),
+                  instances=(replace(V42, health="passing"), V41, V40))
 FORMER_SHOWN = replace(SHOWN, release=replace(RELEASE, cap_drop=()))
 RAW = replace(RELEASE, bundle=replace(BUNDLE, cap_add=("NET_RAW",)), cap_drop=to_drop(("NET_RAW",)))
 RAW_SHOWN = replace(SHOWN, release=RAW)

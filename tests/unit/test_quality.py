@@ -107,9 +107,9 @@ def test_a_release_that_fails_is_degraded_and_the_way_back_is_known(w: World) ->
     view = shop(w)
     assert (view.state, view.quality, [note.line for note in view.notes]) == ("degraded", SENTENCE, [f"shop: {SENTENCE}"])
     assert [(note.code, note.version, note.release) for note in view.notes] == [("live_fails_requests", "v2", 2)]
-    assert (view.back, view.back_warm) == ("v1", True)
+    assert (view.rollback_name, view.rollback and view.rollback.warm) == ("v1", True)
     listed = status(w.s).apps[0]
-    assert (listed.state, listed.back) == ("degraded", "v1")
+    assert (listed.state, listed.rollback_name) == ("degraded", "v1")
     assert as_json(view)["quality"] == SENTENCE
 
 

@@ -157,10 +157,10 @@ def test_a_list_of_apps_asks_neither_for_images_nor_for_networks(w: World, monke
 
 def test_the_way_back_is_the_version_that_rollback_goes_to_and_how(w: World) -> None:
     view = shop(w)
-    assert (view.back, view.way_back and view.way_back.how) == ("v2", How.WARM)
+    assert (view.rollback_name, view.rollback and view.rollback.readiness.how) == ("v2", How.WARM)
     w.use(stop, Version("v2"))
     view = shop(w)
-    assert (view.back, view.way_back and view.way_back.how) == ("v2", How.BOOT)
+    assert (view.rollback_name, view.rollback and view.rollback.readiness.how) == ("v2", How.BOOT)
     assert w.rollback().target == "v2"
 
 
@@ -170,7 +170,7 @@ def test_what_is_told_to_be_impossible_is_refused(w: World, harm: str) -> None:
         w.sick["v2"] = 500
     else:
         _lose_image(w, "v2")
-    ready = shop(w).way_back
+    ready = (back := shop(w).rollback) and back.readiness
     assert (ready and ready.version, ready and ready.ready) == ("v2", False)
     with pytest.raises(DeployctlError):
         w.rollback()

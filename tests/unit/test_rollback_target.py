@@ -115,8 +115,8 @@ def test_status_page_and_command_line_name_the_same_release(changed: World, lift
         changed.use(unhold, V1)
     view, found = seen(changed)
     chosen = choose_target(observe(SHOP, changed.s))
-    assert (view.back_release, view.way_back_name) == (chosen.number, "v1@1")
-    line = found.at(view.back_release)
+    assert (view.rollback_release, view.rollback_name) == (chosen.number, "v1@1")
+    line = found.at(view.rollback_release)
     assert line is not None
     assert found.find("v1") == line
     go = button_of(line, view, None, None)
@@ -128,7 +128,8 @@ def test_what_comes_back_is_said_by_name_and_never_by_value(w: World) -> None:
     w.upgraded("v1")
     w.upgrade("v1", env={"DB_PASSWORD": "hunter2"})
     view, found = seen(w)
-    assert view.brings_back == ("without DB_PASSWORD",)
+    assert view.rollback is not None
+    assert view.rollback.brings_back == ("without DB_PASSWORD",)
     told = views.as_json(status(w.s, app=SHOP))["apps"][0]["rollback"]
     assert (told["version"], told["release"], told["name"], told["brings_back"]) == ("v1", 1, "v1@1", ["without DB_PASSWORD"])
     line = found.at(1)

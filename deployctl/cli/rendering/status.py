@@ -5,10 +5,9 @@ from __future__ import annotations
 from deployctl.cli.rendering.tables import NONE, Column, TextTable, lay_out
 from deployctl.cli.rendering.times import ago
 from deployctl.cli.terminal import TerminalStyle
-from deployctl.domain.change.readiness import Readiness
 from deployctl.domain.durations import took
 from deployctl.domain.images.image_ref import short_digest
-from deployctl.usecases.results import AppView, ConfigCode, InstanceView, OpenDeployment, StatusView
+from deployctl.usecases.results import AppView, Back, ConfigCode, InstanceView, OpenDeployment, StatusView
 
 
 def status_text(view: StatusView, look: TerminalStyle, *, one: bool, home: str = "this home") -> list[str]:
@@ -39,9 +38,9 @@ def _notes(app: AppView, look: TerminalStyle) -> list[str]:
     if any(one.repair for one in drift) and not look.quiet:
         lines.append(f"  Fix: deployctl reconcile {app.app}")
     lines += _config(app, look)
-    if app.state in {"degraded", "down"} and app.back and not look.quiet:
-        lines.append(f"  Roll back to {app.way_back_name}{_meaning(app)}: deployctl rollback {app.app}")
-        lines += _brings(app)
+    if app.state in {"degraded", "down"} and app.rollback and not look.quiet:
+        lines.append(f"  Roll back to {app.rollback.name}{_meaning(app.rollback)}: deployctl rollback {app.app}")
+        lines += _brings(app.rollback)
     return lines
 
 
@@ -60,40 +59,39 @@ def _config(app: AppView, look: TerminalStyle) -> list[str]:
     return lines + ([] if look.quiet else [f"  Deploy: deployctl upgrade {app.app} {version}"])
 
 
-def _meaning(app: AppView) -> str:
+def _meaning(back: Back) -> str:
     """Return in brackets what the rollback would take, unless it is instant."""
     from deployctl.cli.rendering.ready import ready_words
 
-    if app.back_warm:
-        return ""
-    return f" ({ready_words(app.way_back)})" if app.way_back else " (needs to boot)"
+    return "" if back.warm else f" ({ready_words(back.readiness)})"
 
 
 def _way_back(app: AppView, look: TerminalStyle) -> list[str]:
     if look.quiet or app.state in {"degraded", "down"}:
         return []
-    if app.back and app.back_warm:
-        return ["", f"Roll back to {app.way_back_name} (under a second): deployctl rollback {app.app}", *_brings(app)]
-    if app.back and app.way_back:
-        return ["", *_slow_way_back(app.way_back_name, app.way_back, app, look)]
+    if app.rollback and app.rollback.warm:
+        return ["", f"Roll back to {app.rollback.name} (under a second): deployctl rollback {app.app}", *_brings(app.rollback)]
+    if app.rollback:
+        return ["", *_slow_way_back(app.rollback, app, look)]
     if app.standby and app.standby.warm and app.standby.held:
         name = _name(app.standby, app)
         return ["", f"{name} is warm but on hold. Undo the last traffic switch: deployctl undo {app.app}"]
     return []
 
 
-def _brings(app: AppView) -> list[str]:
+def _brings(back: Back) -> list[str]:
     """Return what the rollback would restore, by name."""
-    return [f"  Restores: {', '.join(app.brings_back)}"] if app.brings_back else []
+    return [f"  Restores: {', '.join(back.brings_back)}"] if back.brings_back else []
 
 
-def _slow_way_back(back: str, ready: Readiness, app: AppView, look: TerminalStyle) -> list[str]:
+def _slow_way_back(back: Back, app: AppView, look: TerminalStyle) -> list[str]:
     """Return what `rollback` would do; if it cannot work, which other versions can be rolled back to."""
     from deployctl.cli.rendering.ready import ready_line, ready_words
 
+    ready = back.readiness
     if ready.ready:
-        return [f"Roll back to {back} ({ready_words(ready)}): deployctl rollback {app.app}", *_brings(app)]
-    lines = [f"{look.warn} Rollback would switch to {back}, but {ready.why}"]
+        return [f"Roll back to {back.name} ({ready_words(ready)}): deployctl rollback {app.app}", *_brings(back)]
+    lines = [f"{look.warn} Rollback would switch to {back.name}, but {ready.why}"]
     others = [(one.readiness, _name(one, app)) for one in app.instances if one.readiness and one.readiness.ready]
     return lines + [f"  {ready_line(ready, app.app, look, name=name)}" for ready, name in others[:1]]
 

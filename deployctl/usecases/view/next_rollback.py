@@ -8,6 +8,7 @@ from deployctl.domain.change.readiness import How
 from deployctl.domain.change.serving import find_previous, release_name
 from deployctl.domain.inputs.names import AppName
 from deployctl.usecases.read_facts import remembered, require_app
+from deployctl.usecases.results import Back
 from deployctl.usecases.view.diff import changed_names
 from deployctl.usecases.view.readiness import judge_release
 
@@ -30,6 +31,5 @@ def with_next_rollback(view: AppView, around: Around, s: Services) -> AppView:
     ready = ready or judge_release(back, None, None, app, around, s)
     active = releases.get(serving or 0)
     return replace(
-        view, back=back.version, back_release=back.number, back_name=release_name(back, releases.values()),
-        brings_back=changed_names(active.bundle, back.bundle) if active else (),
-        back_warm=ready.how is How.WARM, way_back=ready)
+        view, rollback=Back(back.version, back.number, release_name(back, releases.values()), ready.how is How.WARM,
+                            changed_names(active.bundle, back.bundle) if active else (), ready))

@@ -175,7 +175,7 @@ def _way(release: Release, role: str, ready: Readiness, view: AppView, changes: 
 def _is_behind(release: Release, view: AppView, changes: Sequence[Change]) -> bool:
     """Return whether going there is a rollback: by the traffic history, by the number for what was never live."""
     active = view.active.release if view.active else None
-    if active is None or release.number == view.back_release:
+    if active is None or release.number == view.rollback_release:
         return True
     chain = changes[0].chain if changes else ()
     behind = chain[: len(chain) - chain[::-1].index(active) - 1] if active in chain else ()
@@ -187,7 +187,7 @@ def _asks(release: Release, ready: Readiness, view: AppView, way: Way) -> bool:
     if way is Way.FORTH:
         return ready.how is not How.WARM
     return ready.how is not How.WARM or bool(ready.why) or (
-        view.back is not None and release.number != view.back_release)
+        view.rollback is not None and release.number != view.rollback_release)
 
 
 # -- text ------------------------------------------------------------------------------------------------------------------

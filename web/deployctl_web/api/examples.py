@@ -34,8 +34,8 @@ _ACTIVE = results.InstanceView(
 _STANDBY = replace(_ACTIVE, version="v1", release=1, role="standby", port=20001, address="172.30.0.2", weight=0, colour="blue",
                    warm=True, in_flight=0, since=None, readiness=_READY)
 _APP = results.AppView(
-    "shop", "127.0.0.1:8000", 118, "healthy", _ACTIVE, _STANDBY, (_ACTIVE, _STANDBY), None, since=AT, back="v1", back_release=1,
-    back_name="v1", back_warm=True, way_back=_READY, brings_back=("image acme/shop:v1 (1f2e3d4c5b6a)",),
+    "shop", "127.0.0.1:8000", 118, "healthy", _ACTIVE, _STANDBY, (_ACTIVE, _STANDBY), None, since=AT,
+    rollback=results.Back("v1", 1, "v1", warm=True, brings_back=("image acme/shop:v1 (1f2e3d4c5b6a)",), readiness=_READY),
     config=results.ConfigState(results.ConfigCode.CHANGED, (results.DiffLine("env", "~", "WORKERS", "2", "4"),)))
 _DEPLOYMENT = Deployment(7, SHOP, "upgrade", 1, 2, Phase.SUCCEEDED, "ci-shop (token)", "faster search", AT, 3,
                          finished_at=LATER)

@@ -117,7 +117,7 @@ def _move(verb: str, look: AppPage) -> Question:
                 raise NothingToGoBackTo(f"{app} has no traffic switch that could be undone.")
         else:
             number = request.args.get("release", type=int)
-            line = look.versions.at(number or view.back_release) if number or not to else None
+            line = look.versions.at(number or view.rollback_release) if number or not to else None
             line = line or _line(look, to)
         live = next((one for one in look.versions.lines if view.active and one.release == view.active.release), None)
         active = s.ledger.find_release(app, live.release) if live else None

@@ -63,7 +63,7 @@ def compare(app: str) -> str | Answer:
         if not (request.args.get("a") and request.args.get("b")) and len(known) > 1:
             active = next((r for r in releases if view.active and r.number == view.active.release), releases[0])
             after = release_name(active, releases)
-            other = view.way_back_name or next(name for name in known if name != after)
+            other = view.rollback_name or next(name for name in known if name != after)
             before = request.args.get("a") or other
             before = other if before == after else before
             return redirect(url_for("version.compare", app=app, a=before, b=after))

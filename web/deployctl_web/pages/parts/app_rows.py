@@ -47,7 +47,8 @@ def row_of(app: AppView, figures: Mapping[str, float] | None) -> AppRow:
         app.app, app.address, app.state, state_word(app), live.version if live else None, live.colour if live else None,
         since, when(since) if since else "", bool(since) and is_recent(since or ""),
         standby.version if standby else None, bool(standby and standby.held), bool(standby and standby.warm),
-        standby.health if standby else "", app.back, app.back_warm, rate(figures["rate"]) if figures else None,
+        standby.health if standby else "", app.rollback.version if app.rollback else None,
+        app.rollback is not None and app.rollback.warm, rate(figures["rate"]) if figures else None,
         f"{figures['bad']:.1f}" if figures else "", bool(figures and figures["bad"] >= 1))
 
 

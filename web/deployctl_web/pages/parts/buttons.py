@@ -65,10 +65,11 @@ def _hint(line: VersionLine, view: AppView, under: InProgress | None) -> str:
 
 def _brings(line: VersionLine, view: AppView) -> str:
     """Return what is restored if the version is the same: another configuration of the live one."""
-    if line.release != view.back_release or view.active is None or view.active.version != line.version:
+    if line.release != view.rollback_release or view.active is None or view.active.version != line.version:
         return ""
-    some = view.brings_back[:3]
-    return f". Restores: {', '.join(some)}{' …' if len(view.brings_back) > len(some) else ''}" if some else ""
+    brings_back = view.rollback.brings_back if view.rollback else ()
+    some = brings_back[:3]
+    return f". Restores: {', '.join(some)}{' …' if len(brings_back) > len(some) else ''}" if some else ""
 
 
 def _time(line: VersionLine) -> str:
@@ -82,4 +83,4 @@ def _time(line: VersionLine) -> str:
 def warm_button(view: AppView, found: VersionsView) -> VersionLine | None:
     """Return a release that can take the traffic immediately: what `rollback` would choose, else another one."""
     ready = [line for line in found.lines if line.way is Way.BACK and line.how is How.WARM]
-    return next((line for line in ready if line.release == view.back_release), next(iter(ready), None))
+    return next((line for line in ready if line.release == view.rollback_release), next(iter(ready), None))

@@ -110,7 +110,7 @@ def _look(app: App, seen: CachedStatus[StatusView], view: AppView, found: Versio
     undoable = under is None and last is not None and last.target is not None and _can_be_undone(last, found)
     return AppPage(
         app, view, seen, g.who.may(Role.DEPLOYER, app.name), found, ways, _rows(view, found, ways, dict(now)),
-        warm_button(view, found), found.at(view.back_release), under,
+        warm_button(view, found), found.at(view.rollback_release), under,
         next((i for i in view.instances if under and i.release == under.release and i.role != Part.ACTIVE), None), job,
         last_line(app.name, under.version, g.who.actor) if under and under.version and not under.promoted else "",
         tuple(notices_of(seen.value, view, under=under, failure=failure, at=clock(seen.at), age=seen.age, stale=seen.why)),
@@ -131,7 +131,7 @@ def _rows(view: AppView, found: VersionsView, ways: dict[int, Go], now: dict[int
     order = (Part.ACTIVE, Part.STANDBY, Part.IDLE)
     running = [i for i in view.instances if i.role in order and (i.role == Part.ACTIVE or runs(i))]
     lines = {line.release: line for line in found.lines}
-    ranked = sorted(running, key=lambda i: (order.index(Part(i.role)), i.release != view.back_release, -i.release))
+    ranked = sorted(running, key=lambda i: (order.index(Part(i.role)), i.release != view.rollback_release, -i.release))
     return tuple(ReleaseRow(i, lines.get(i.release), ways.get(i.release), now.get(i.release)) for i in ranked)
 
 
