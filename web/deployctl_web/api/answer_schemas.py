@@ -12,7 +12,6 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, create_model
 
 from deployctl.domain.host.access import Role, Roles
-from deployctl.domain.inputs.names import AppName, Version
 from deployctl.domain.inputs.units import At, Ms, Percent
 from deployctl.usecases.views import AnswerKey, object_of
 from deployctl_web.api.request_fields import AppText, VersionText
@@ -28,8 +27,19 @@ _NAMED_IN = (
     "deployctl.errors", "deployctl.ports.logs", "deployctl.usecases.listings", "deployctl.usecases.results",
     "deployctl.usecases.view.logs", "collections.abc", "typing",
 )  # fmt: skip
+
+
+class _AppName:
+    """Stands for AppName, which is a plain str when the program runs."""
+
+
+class _Version:
+    """Stands for Version, likewise."""
+
+
+_STAND_INS = {"AppName": _AppName, "Version": _Version}
 _SCHEMAS: Mapping[Any, Any] = {
-    AppName: AppText, Version: VersionText,
+    _AppName: AppText, _Version: VersionText,
     At: Annotated[str, WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-01-01T12:00:00.000Z"]})],
     Ms: Annotated[float, Field(ge=0, description=get_args(Ms)[1])],
     Percent: Annotated[int, Field(ge=0, le=100, description=get_args(Percent)[1])],
@@ -85,7 +95,8 @@ def _hints(of: Any) -> dict[str, Any]:
 
 @cache
 def _names() -> dict[str, Any]:
-    return {name: value for module in _NAMED_IN for name, value in vars(import_module(module)).items() if name[:1].isupper()}
+    named = {name: value for module in _NAMED_IN for name, value in vars(import_module(module)).items() if name[:1].isupper()}
+    return named | _STAND_INS
 
 
 def _without_null(annotation: Any) -> Any:
