@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from deployctl.dataclass import replace
 from deployctl.domain.change.deployment import Deployment, Phase
-from deployctl.domain.change.plan import StepKind
 from deployctl.domain.change.readiness import How, Readiness
 from deployctl.domain.host.access import Role, SignIn, Token, User
 from deployctl.domain.images.release import Change
@@ -16,8 +15,7 @@ from deployctl.ports import LogLine
 from deployctl.usecases import listings as lists
 from deployctl.usecases import results
 from deployctl.usecases.view.logs import Printed
-from deployctl.usecases.views import Json, as_json
-from deployctl_web.api.answer_schemas import schema_name
+from deployctl.usecases.views import Json, as_json, object_of
 from deployctl_web.api.routes_read import Operation
 from deployctl_web.problems import STATUS_MEANINGS, Problem
 from deployctl_web.server_facts import Connections, DashboardFacts, ServerChecks
@@ -44,7 +42,7 @@ _PERSON = User("mara", _ROLES, None, AT, "root (cli)")
 _TOKEN = lists.TokenListed(
     Token(4, "ci-shop", _ROLES, AT, "mara (web)", "2026-04-01T12:00:00.000Z", owner="mara"), "in_use")
 
-EXAMPLES: dict[str, Json] = {schema_name(type(one)): as_json(one) for one in (
+EXAMPLES: dict[str, Json] = {object_of(type(one)).name: as_json(one) for one in (
     results.StatusView((_APP,), engine=None, proxy=None),
     results.HistoryView("shop", (results.HistoryLine(_CHANGE, "v1", "v2"),), (), {}, (_READY,)),
     results.DiffView("shop", results.Side("v1", 1), results.Side("v2", 2),
@@ -55,9 +53,9 @@ EXAMPLES: dict[str, Json] = {schema_name(type(one)): as_json(one) for one in (
         detail="HAProxy stopped at byte 6 of “GET /k\\xC3\\xBCche”")]),
     lists.DeploymentList("shop", (_DEPLOYMENT,)),
     lists.DeploymentSteps(_DEPLOYMENT, (
-        lists.StepRow(StepKind.START, 2, "start shop v2 on port 20002", AT, AT, ok=True, duration_ms=310.0, message=""),)),
+        lists.StepRow("start", 2, "start shop v2 on port 20002", AT, AT, ok=True, duration_ms=310.0, message=""),)),
     results.Moved("Rollback", "shop", "v2", "v1", 119, 14.2, 88.0, confirmed=True, failed_requests=0, source_release=2,
-                  target_release=1, steps=(results.StepDone(StepKind.SWITCH, "switch traffic of shop to v1", 14.2),),
+                  target_release=1, steps=(results.StepDone("switch", "switch traffic of shop to v1", 14.2),),
                   colour="blue", held=("v2",), standby="v2"),
     results.Done("Hold", "shop", "shop v3 is on hold: it will not be deployed again",
                  ("Release it: deployctl unhold shop v3",)),

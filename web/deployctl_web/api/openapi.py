@@ -12,8 +12,6 @@ from werkzeug.routing import Rule
 from deployctl import __version__
 from deployctl.config.fields import ConfigTable
 from deployctl.domain.host.access import PERSON, TOKEN_NAME, Role
-from deployctl.domain.inputs.names import APP, VERSION
-from deployctl.usecases.results import Moved
 from deployctl.usecases.views import Json
 from deployctl.verbs.table import routes
 from deployctl_web import problems
@@ -23,7 +21,7 @@ from deployctl_web.api.answer_schemas import answer_model, schema_name
 from deployctl_web.api.endpoint import MAX_NUMBER_DIGITS, Call, calls_of
 from deployctl_web.api.headers import IF_MATCH, LONGEST_WAIT
 from deployctl_web.api.idempotency import HEADER, KEY_PATTERN, REPLAY
-from deployctl_web.api.request_fields import ecma, text_like
+from deployctl_web.api.request_fields import APP_SCHEMA, VERSION_SCHEMA, ecma, text_like
 from deployctl_web.api.request_models import BODIES
 from deployctl_web.api.routes_read import Operation
 from deployctl_web.api.strict_json import JSON
@@ -34,8 +32,8 @@ OPENAPI_EXTENSION = "deployctl.openapi"
 REF = "#/components/schemas/{model}"
 
 PATHS: dict[str, Json] = {
-    "app": text_like(APP, but=("server", "example"), example="shop"),
-    "version": text_like(VERSION, but=("hold", "maint"), example="v2"),
+    "app": APP_SCHEMA,
+    "version": VERSION_SCHEMA,
     "deployment": {"type": "integer", "minimum": 0, "maximum": 10**MAX_NUMBER_DIGITS - 1, "examples": [7]},
     "session": {"type": "integer", "minimum": 0, "maximum": 10**MAX_NUMBER_DIGITS - 1, "examples": [3]},
     "operation": {"type": "string", "pattern": "^[0-9a-f]{16}$", "examples": ["9f2c1a7be0d34c55"]},
@@ -153,7 +151,7 @@ def _good(call: Call) -> Json:
     if call.gives is None:
         return {"200": {"description": "The document.", "content": {JSON: {"schema": {"type": "object"}}}}}
     headers: Json = {}
-    if call.tag or call.gives is Moved:
+    if call.tag:
         headers["ETag"] = {"description": "The revision, for If-Match.", "schema": {"type": "string"}}
     made = {"200": _answer(call.gives, "Done." if call.job else "The result.", headers)}
     if call.job:

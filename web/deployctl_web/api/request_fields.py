@@ -128,8 +128,10 @@ IMAGE_TEXT = Grammar(  # what parse_image accepts, as one pattern
     IMAGE.sentence,
 )
 
-AppText = Annotated[AppName, by(parse_app), WithJsonSchema(text_like(APP, but=("server", "example"), example="shop"))]
-VersionText = Annotated[Version, by(parse_version), WithJsonSchema(text_like(VERSION, but=("hold", "maint"), example="v2"))]
+APP_SCHEMA = text_like(APP, but=("server", "example"), example="shop")
+VERSION_SCHEMA = text_like(VERSION, but=("hold", "maint"), example="v2")
+AppText = Annotated[AppName, by(parse_app), WithJsonSchema(APP_SCHEMA)]
+VersionText = Annotated[Version, by(parse_version), WithJsonSchema(VERSION_SCHEMA)]
 ImageText = Annotated[str, by(parse_image_text), WithJsonSchema(text_like(IMAGE_TEXT, example="acme/shop:v2"))]
 Variables = Annotated[
     dict[Annotated[str, by(parse_env_name)], Annotated[str, by(parse_variable)]],

@@ -36,7 +36,7 @@ def _view(verb: Verb, route: Route) -> Callable[..., Any]:
 
     view.__name__ = verb.name
     call = documented(route.summary, GIVES[route.gives], more=route.more, body=bodies[route.body], moves=route.moves,
-                      at_revision=route.at_revision, job=True, unlimited=verb.goes_back)
+                      at_revision=route.at_revision, tag=GIVES[route.gives] is Moved, job=True, unlimited=verb.goes_back)
     return needs(Role(route.role))(call(view))
 
 
