@@ -74,8 +74,11 @@ def filled(build: Path, apps: int) -> Iterator[Path]:
         home = Path(folder).resolve()
         said = subprocess.run([sys.executable, "-I", "-c", WITH, str(build), str(home), str(apps)], check=True, text=True,
                               input=former.script(build, FILL.read_text()), stdout=subprocess.PIPE).stdout
-        with standing_in(home / "engine.sock", json.loads(said)), _engine_at(home / "engine.sock"):
-            yield home
+        try:
+            with standing_in(home / "engine.sock", json.loads(said)), _engine_at(home / "engine.sock"):
+                yield home
+        finally:  # it outlives its commands, and the next home would not get its ports
+            _end_haproxy(home)
 
 
 @contextmanager

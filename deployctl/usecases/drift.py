@@ -214,14 +214,13 @@ def container_state(one: ContainerFacts, home: HomeIdentity) -> ActualState:
 
 # -- for status ----------------------------------------------------------------------------------------------------
 def listed_drift(app: App, instances: Sequence[Instance], releases: Mapping[tuple[AppName, int], Release | None],
-                 changes: Sequence[Change], outside: Outside, s: Services) -> tuple[Drift, ...]:
+                 changes: Sequence[Change], outside: Outside, home: HomeIdentity) -> tuple[Drift, ...]:
     """Return the drift of one app that the list of containers reveals: nothing further is read for it."""
     if outside.containers is None:
         return ()
     mine = {i.release: i for i in instances}
     known = {r.number: r for n in mine if (r := releases.get((app.name, n))) is not None}
     facts = replace(facts_of(app, mine, known, outside), changes=tuple(changes))
-    home = s.ledger.identity
     seen = tuple(container_state(c, home) for c in outside.containers.of(app.name))
     return _worth_telling(find_drift(AppSnapshot(facts, seen, proxy=outside.routes is not None, store=outside.store)))
 

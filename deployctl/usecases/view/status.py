@@ -25,7 +25,7 @@ from deployctl.usecases.view.readiness import Around, judge_release, look_closel
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.change.drift import Drift
-    from deployctl.domain.host.home import HomeFacts
+    from deployctl.domain.host.home import HomeFacts, HomeIdentity
     from deployctl.domain.images.release import App, Change, Instance, Release
     from deployctl.domain.inputs.names import AppName
     from deployctl.domain.proxy.quality import Trouble
@@ -70,7 +70,8 @@ def status(s: Services, *, app: AppName | None = None) -> StatusView:
     own: dict[AppName, list[Instance]] = {a.name: [] for a in apps}
     for instance in instances:
         own.setdefault(instance.app, []).append(instance)
-    views = tuple(_view(a, own[a.name], releases, seen, answers, s) for a in apps)
+    home = s.ledger.identity
+    views = tuple(_view(a, own[a.name], releases, seen, answers, home, s) for a in apps)
     if app:
         views = tuple(replace(v, drifts=_drift_since(apps[0], seen, stamp, s)) for v in views)
     if len(apps) == 1:
@@ -172,7 +173,7 @@ def _ask_all(instances: Sequence[Instance], releases: Mapping[tuple[AppName, int
 
 
 def _view(app: App, instances: Sequence[Instance], releases: Mapping[tuple[AppName, int], Release | None], seen: _Seen,
-          answers: Mapping[tuple[AppName, int], ProbeAnswer], s: Services) -> AppView:
+          answers: Mapping[tuple[AppName, int], ProbeAnswer], home: HomeIdentity, s: Services) -> AppView:
     changes = s.ledger.telling_changes(app.name)
     opened = s.ledger.find_open(app.name)
     lease = s.ledger.find_lease(app.name) if opened else None
@@ -191,7 +192,7 @@ def _view(app: App, instances: Sequence[Instance], releases: Mapping[tuple[AppNa
     active = next((v for v in views if v.release == serving), None)
     deployment = None
     outside = Outside(seen.routes, seen.containers, store=seen.store)
-    drift = () if lease else listed_drift(app, instances, releases, changes, outside, s)
+    drift = () if lease else listed_drift(app, instances, releases, changes, outside, home)
     if opened:
         to = None if opened.target is None else s.ledger.find_release(app.name, opened.target)
         deployment = OpenDeployment(opened.id, opened.kind, str(opened.phase), opened.actor, opened.started_at,
