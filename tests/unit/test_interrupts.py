@@ -115,7 +115,8 @@ def interrupted(block: AbstractContextManager[Any], *, at: int) -> KeyboardInter
 
     def trace(frame: FrameType, event: str, _value: Any) -> Any:
         nonlocal left
-        if not frame.f_globals["__name__"].startswith(("deployctl.", "contextlib")):
+        module = frame.f_globals["__name__"]  # paths stand for pathlib, where no signal is sent either
+        if module == "deployctl.paths" or not module.startswith(("deployctl.", "contextlib")):
             return None
         if event == "line":
             left -= 1
