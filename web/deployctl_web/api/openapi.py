@@ -133,10 +133,10 @@ def _in_query(call: Call) -> Iterator[Json]:
     schema = call.query.load().model_json_schema(by_alias=True)
     for name, one in schema["properties"].items():
         inner: Json = next((part for part in one.pop("anyOf", []) if part != {"type": "null"}), {})
-        schema = {key: value for key, value in {**inner, **one}.items() if key not in {"title", "description", "default"}}
+        held = {key: value for key, value in {**inner, **one}.items() if key not in {"title", "description", "default"}}
         default = {"default": one["default"]} if one.get("default") is not None else {}
         yield {"name": name, "in": "query", "required": name in schema.get("required", []),
-               "description": one.get("description") or inner.get("description", ""), "schema": {**schema, **default}}
+               "description": one.get("description") or inner.get("description", ""), "schema": {**held, **default}}
 
 
 def _in_header(call: Call, *, changes: bool) -> Iterator[Json]:
