@@ -68,6 +68,11 @@ def test_every_reference_leads_somewhere(document: Json) -> None:
     assert answered == {412, *problems.STATUS.values()} == problems.STATUS_MEANINGS.keys()
 
 
+def test_a_query_says_what_it_requires(document: Json) -> None:
+    asked = document["paths"]["/api/v1/apps/{app}/diff"]["get"]["parameters"]
+    assert {one["name"]: one["required"] for one in asked} == {"app": True, "from": True, "to": False}
+
+
 def test_examples_of_answers_are_as_the_models_say(shop: Site) -> None:
     gives = {one.gives for one in calls_of(shop.app).values() if one.gives is not None} | {Operation}
     models = {model.__name__: model for model in map(answer_model, gives)}
