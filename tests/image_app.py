@@ -16,6 +16,7 @@ from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from threading import Thread, Timer
+from urllib.request import urlopen
 
 from deployctl.demo.webapp import DemoApp, Request, Response, run, say
 
@@ -27,7 +28,8 @@ class Web(DemoApp):
     """A good application, with pages that tests ask for."""
 
     def page(self, request: Request) -> Response:
-        pages = {"/sse": self.sse, "/status": self.status, "/env": self.environment, "/facts": self.process}
+        pages = {"/sse": self.sse, "/status": self.status, "/env": self.environment, "/facts": self.process,
+                 "/sibling": self.sibling}
         found = pages.get(request.path)
         return found(request) if found else super().page(request)
 
@@ -45,9 +47,17 @@ class Web(DemoApp):
     def environment(self, request: Request) -> Response:
         return Response(200, json.dumps(dict(os.environ)).encode(), "application/json")
 
+    def sibling(self, request: Request) -> Response:
+        """Ask another component by its bare name, a connection each time, and say who both are."""
+        with urlopen(f"http://{request.query['of']}:8080/facts", timeout=5) as answer:
+            told = json.load(answer)
+        mine = {"version": self.version, "hostname": socket.gethostname()}
+        return Response(200, json.dumps([mine, told]).encode(), "application/json")
+
     def process(self, request: Request) -> Response:
         starts = STARTS.read_text().count("\n") if STARTS.exists() else 0
-        facts = {"uid": os.getuid(), "pid": os.getpid(), "starts": starts, "hostname": socket.gethostname()}
+        facts = {"uid": os.getuid(), "pid": os.getpid(), "starts": starts, "hostname": socket.gethostname(),
+                 "version": self.version}
         return Response(200, json.dumps(facts).encode(), "application/json")
 
 

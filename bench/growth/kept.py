@@ -27,6 +27,13 @@ from deployctl.domain.change.plan import Kind, Plan, Step, StepKind
 from deployctl.domain.change.deployment import Phase
 from deployctl.domain.images.release import App, Bundle, Change
 from deployctl.ledger.sqlite_ledger import SqliteLedger
+
+try:
+    from deployctl.domain.images.component import Component
+except ImportError:  # 0.1.0: a release has one bundle
+    whole = lambda bundle: bundle
+else:
+    whole = lambda bundle: (Component(bundle),)
 app, DAY = AppName("kept"), 48
 def at(move):
     when = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=30 * move)
@@ -35,7 +42,7 @@ def opened(home):
     ledger = SqliteLedger.open(Path(home, "ledger.db"), Path(home), now=at(0))
     ledger.add_app(App(app, "172.30.0.0/26", "172.30.0.1", "n", "b"), at=at(0))
     for number in (1, 2):
-        ledger.ensure_release(app, Version(f"v{number}"), Bundle("a", f"sha256:{number:064x}", 80), at=at(0))
+        ledger.ensure_release(app, Version(f"v{number}"), whole(Bundle("a", f"sha256:{number:064x}", 80)), at=at(0))
     return ledger
 def size(ledger, home):
     ledger.close()

@@ -101,7 +101,7 @@ def version_items(app: AppName, s: Services, *, releases: bool = False) -> list[
     row = s.ledger.find_app(app)
     if row is None:
         return []
-    instances = {i.release: i for i in s.ledger.instances(app)}
+    instances = {i.id: i for i in s.ledger.instances(app)}
     found = {r.number: r for r in (*s.ledger.releases(app, limit=OFFERED), *s.ledger.releases_within_reach(app))}
     known = sorted(found.values(), key=lambda r: r.number, reverse=True)
     newest: dict[str, Release] = {}
@@ -111,7 +111,7 @@ def version_items(app: AppName, s: Services, *, releases: bool = False) -> list[
     if releases:
         counted = Counter(release.version for release in known)
         named += [(str(ReleaseName(r.version, r.number)), r) for r in known if counted[r.version] > 1]
-    return [CompletionItem(name, help=_state(release, row, instances.get(release.number))) for name, release in named]
+    return [CompletionItem(name, help=_state(release, row, instances.get(release.main))) for name, release in named]
 
 
 def _state(release: Release, app: App, instance: Instance | None) -> str:

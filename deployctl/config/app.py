@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from deployctl.config.app_rules import (
     added_capabilities,
+    component_image,
     contradictions,
     image_name,
     image_names,
@@ -21,13 +22,17 @@ from deployctl.config.app_rules import (
     parse_statuses,
 )
 from deployctl.config.fields import ConfigTable, Wrong, by, one_of
+from deployctl.dataclass import replace
 from deployctl.domain.images.capabilities import given_back
+from deployctl.domain.images.component import WEB, Component, ComponentKind, Condition
 from deployctl.domain.images.image_source import PullPolicy
 from deployctl.domain.images.release import Bundle, LogCap, Policy, Probe, ProbeKind, Resources
 from deployctl.domain.inputs.addresses import parse_listen, parse_networks
 from deployctl.domain.inputs.app_spec import AppFile
 from deployctl.domain.inputs.names import (
+    ComponentName,
     env_warnings,
+    parse_component,
     parse_directory,
     parse_env_name,
     parse_env_value,
@@ -57,12 +62,14 @@ if TYPE_CHECKING:
     )
 
 HOUR = DAY_SECONDS / 24
+UPTIME = 5.0  # seconds that a process must have run where nothing can be asked
 PROBE, LIMITS, LOG, POLICY = Probe(), Resources(), LogCap(), Policy()  # where every default is defined
 
 ConfigWords = Annotated[tuple[str, ...] | None, by(parse_words)]
 HostName = Annotated[str, by(parse_host)]
 EnvName = Annotated[str, by(parse_env_name)]
 EnvValue = Annotated[str, by(parse_env_value)]
+ComponentKey = Annotated[str, by(parse_component)]
 
 
 class HealthSpec(ConfigTable):
@@ -80,9 +87,11 @@ class HealthSpec(ConfigTable):
     fall: Annotated[int, by(parse_count, low=1, high=100)] = PROBE.fall
     start_grace: Annotated[float, by(parse_duration, high=HOUR)] = PROBE.start_grace
     deadline: Annotated[float, by(parse_duration, low=0.1)] = PROBE.deadline
+    uptime: Annotated[float, by(parse_duration, high=HOUR)] = UPTIME
 
     def probe(self) -> Probe:
-        return Probe(**{**dict(self), "kind": ProbeKind(self.kind)})
+        uptime = self.uptime if self.kind == ProbeKind.PROCESS else 0.0  # the others have none
+        return Probe(**{**dict(self), "kind": ProbeKind(self.kind), "uptime": uptime})
 
 
 class ResourceSpec(ConfigTable):
@@ -96,16 +105,9 @@ class LogSpec(ConfigTable):
     max_file: Annotated[int, by(parse_count, low=1, high=1000)] = LOG.max_file
 
 
-class AppSpec(ConfigTable):
-    """The complete config/<app>.toml."""
+class RunSpec(ConfigTable):
+    """How the containers of a component run. What is left out is the image's to decide."""
 
-    image: Annotated[str, by(image_name)] = Field(examples=['image = "registry.example.com/acme/shop"'])
-    images: Annotated[tuple[str, ...], by(image_names)] = ()
-    port: Annotated[int, by(parse_port)] = Field(examples=["port = 8080"])
-    listen: Annotated[tuple[str, int] | None, by(parse_listen)] = None
-    hosts: Annotated[tuple[HostName, ...], BeforeValidator(one_or_list)] = Field((), alias="host")
-    trusted_proxies: Annotated[tuple[str, ...] | None, by(parse_networks)] = None
-    proxy_protocol: Annotated[bool, by(parse_flag)] = False
     entrypoint: ConfigWords = None
     command: Annotated[tuple[str, ...] | None, by(parse_words_or_none)] = None
     user: Annotated[str | None, by(parse_user)] = None
@@ -115,15 +117,80 @@ class AppSpec(ConfigTable):
     init: Annotated[bool, by(parse_flag)] = False
     networks: Annotated[tuple[str, ...], by(joined_networks)] = ()
     cap_add: Annotated[tuple[str, ...], by(added_capabilities)] = ()
+    needs: dict[ComponentKey, Annotated[str, one_of(*Condition)]] = Field(default_factory=dict)
+    health: HealthSpec = HealthSpec()
+    resources: ResourceSpec = ResourceSpec()
+    log: LogSpec = LogSpec()
+    env: dict[EnvName, EnvValue] = Field(default_factory=dict)
+
+    def container(self, *, image: str, port: int | None) -> Bundle:
+        """Return the spec of its containers, before an image is known."""
+        return Bundle(
+            image=image,
+            digest="",
+            port=port,
+            entrypoint=self.entrypoint,
+            command=self.command,
+            user=self.user,
+            working_dir=self.working_dir,
+            env=tuple(sorted(self.env.items())),
+            stop_signal=self.stop_signal,
+            stop_grace=self.stop_grace,
+            init=self.init,
+            networks=self.networks,
+            cap_add=self.cap_add,
+            resources=Resources(**dict(self.resources)),
+            log=LogCap(**dict(self.log)),
+            probe=self.health.probe(),
+        )
+
+    def needed(self) -> tuple[tuple[ComponentName, Condition], ...]:
+        return tuple(sorted((ComponentName(name), Condition(condition)) for name, condition in self.needs.items()))
+
+
+class ComponentSpec(RunSpec):
+    """One table [components.NAME]."""
+
+    image: Annotated[str | None, by(component_image)] = None
+    port: Annotated[int | None, by(parse_port)] = None
+    kind: Annotated[str, one_of(*ComponentKind)] = ComponentKind.SIDE_BY_SIDE
+    overlap: Annotated[bool, by(parse_flag)] = True
+
+    def component(self, name: ComponentName, main: RunSpec) -> Component:
+        """Return it as plain data. Without an image of its own it runs the app's, and as that runs unless it says otherwise."""
+        own = self if self.image else self._like(main)
+        bundle = own.container(image=self.image or "", port=self.port)
+        return Component(replace(bundle, probe=self._probe()), name, ComponentKind(self.kind), self.needed(), self.overlap)
+
+    def _like(self, main: RunSpec) -> RunSpec:
+        inherited = {"networks": main.networks, "user": main.user}
+        told = {name: value for name, value in inherited.items() if name not in self.model_fields_set}
+        return self.model_copy(update={**told, "env": {**main.env, **self.env}})
+
+    def _probe(self) -> Probe:
+        """Return how its health is asked: of one that takes no requests, whether its process runs."""
+        if self.port is None and "kind" not in self.health.model_fields_set:
+            return self.health.model_copy(update={"kind": ProbeKind.PROCESS}).probe()
+        return self.health.probe()
+
+
+class AppSpec(RunSpec):
+    """The whole of config/<app>.toml. The keys above its first table belong to the component that clients reach."""
+
+    name: Annotated[str, by(parse_component)] = WEB
+    image: Annotated[str, by(image_name)] = Field(examples=['image = "registry.example.com/acme/shop"'])
+    images: Annotated[tuple[str, ...], by(image_names)] = ()
+    port: Annotated[int, by(parse_port)] = Field(examples=["port = 8080"])
+    listen: Annotated[tuple[str, int] | None, by(parse_listen)] = None
+    hosts: Annotated[tuple[HostName, ...], BeforeValidator(one_or_list)] = Field((), alias="host")
+    trusted_proxies: Annotated[tuple[str, ...] | None, by(parse_networks)] = None
+    proxy_protocol: Annotated[bool, by(parse_flag)] = False
     drain: Annotated[float, by(parse_duration)] = POLICY.drain
     watch: Annotated[float, by(parse_duration)] = POLICY.watch
     keep_warm: Annotated[int | None, by(parse_count, high=50)] = None
     keep_stopped: Annotated[int | None, by(parse_count, high=1000)] = None
     pull: Annotated[str | None, one_of(*PullPolicy)] = None
-    health: HealthSpec = HealthSpec()
-    resources: ResourceSpec = ResourceSpec()
-    log: LogSpec = LogSpec()
-    env: dict[EnvName, EnvValue] = Field(default_factory=dict)
+    components: dict[ComponentKey, ComponentSpec] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
@@ -148,30 +215,13 @@ class AppSpec(ConfigTable):
 
     def judged(self, server: ServerSpec) -> AppFile:
         """Return it as plain data, which can be cached and read back without this module."""
-        return AppFile(self.image, self.listen, self.hosts, self.policy(server), self.bundle("", ""), tuple(self.warnings()),
+        return AppFile(self.image, self.listen, self.hosts, self.policy(server), self.templates(), tuple(self.warnings()),
                        PullPolicy(self.pull or server.pull), self.trust(), self.images)
 
-    def bundle(self, image: str, digest: str, repo_digest: str | None = None) -> Bundle:
-        """Return everything that a container of this release is created from."""
-        return Bundle(
-            image=image,
-            digest=digest,
-            repo_digest=repo_digest,
-            port=self.port,
-            entrypoint=self.entrypoint,
-            command=self.command,
-            user=self.user,
-            working_dir=self.working_dir,
-            env=tuple(sorted(self.env.items())),
-            stop_signal=self.stop_signal,
-            stop_grace=self.stop_grace,
-            init=self.init,
-            networks=self.networks,
-            cap_add=self.cap_add,
-            resources=Resources(**dict(self.resources)),
-            log=LogCap(**dict(self.log)),
-            probe=self.health.probe(),
-        )
+    def templates(self) -> tuple[Component, ...]:
+        """Return the app's components before their images are known, the one that clients reach first."""
+        main = Component(self.container(image="", port=self.port), ComponentName(self.name), needs=self.needed())
+        return (main, *(spec.component(ComponentName(name), self) for name, spec in self.components.items()))
 
     def warnings(self) -> list[str]:
         """Return one sentence for each thing that is allowed and often a mistake."""

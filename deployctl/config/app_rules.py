@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from deployctl.config.fields import Wrong
 from deployctl.domain.images.capabilities import GIVES_UP
+from deployctl.domain.images.component import WEB
 from deployctl.domain.inputs.grammar import Grammar, match, refused, shown
 from deployctl.domain.inputs.names import parse_image
 
@@ -32,6 +33,11 @@ def image_name(value: object, *, field: str) -> str:
     if ref.tag or ref.digest:
         raise refused(field, value, "has a tag or a digest", f'Write "{ref.name}": the version is the tag.')
     return ref.name
+
+
+def component_image(value: object, *, field: str) -> str:
+    """Return the image of a component: with a tag or a digest it is always that one, else the app's version is its tag."""
+    return str(parse_image(value, field=field))
 
 
 def image_names(value: object, *, field: str) -> tuple[str, ...]:
@@ -115,17 +121,72 @@ def contradictions(raw: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     if raw.get("proxy_protocol") is True and raw.get("trusted_proxies") in ([], ()):
         yield ("proxy_protocol", "= true, and trusted_proxies = [] allows no one to use it.",
                'Write trusted_proxies = ["10.0.0.0/8"], with the networks of the upstream proxies.')
+    yield from _health_contradictions(raw, "health")
+    yield from _component_contradictions(raw)
+
+
+def _health_contradictions(raw: Mapping[str, Any], table: str, usual: str = "http") -> Iterator[tuple[str, str, str]]:
     health = raw.get("health", {})
-    if isinstance(health, Mapping):
-        yield from _health_contradictions(health, health.get("kind", "http"))
-
-
-def _health_contradictions(health: Mapping[str, Any], kind: object) -> Iterator[tuple[str, str, str]]:
+    if not isinstance(health, Mapping):
+        return
+    kind = health.get("kind", usual)
     for key in _ONLY_HTTP:
-        if key in health and kind in ("tcp", "exec", "docker"):
-            yield f"health.{key}", f'requires kind = "http", but kind is {shown(kind)}.', f"Remove health.{key}."
+        if key in health and kind in ("tcp", "exec", "docker", "process"):
+            yield f"{table}.{key}", f'requires kind = "http", but kind is {shown(kind)}.', f"Remove {table}.{key}."
     if kind == "exec" and "command" not in health:
-        yield "health.command", 'is missing: kind = "exec" requires it.', 'Write command = ["/app/check"] in [health].'
-    if kind in ("http", "tcp", "docker") and "command" in health:
+        yield f"{table}.command", 'is missing: kind = "exec" requires it.', f'Write command = ["/app/check"] in [{table}].'
+    if kind in ("http", "tcp", "docker", "process") and "command" in health:
         why = f'requires kind = "exec", but kind is {shown(kind)}.'
-        yield "health.command", why, 'Write kind = "exec" in [health].'
+        yield f"{table}.command", why, f'Write kind = "exec" in [{table}].'
+    if "uptime" in health and kind in ("http", "tcp", "docker", "exec"):
+        why = f'requires kind = "process", but kind is {shown(kind)}.'
+        yield f"{table}.uptime", why, f'Write kind = "process" in [{table}].'
+
+
+# -- components ---------------------------------------------------------------------------------------------------
+def _component_contradictions(raw: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    tables = raw.get("components", {})
+    if not isinstance(tables, Mapping):
+        return
+    found = {name: table for name, table in tables.items() if isinstance(table, Mapping)}
+    main = raw.get("name", WEB)
+    if not isinstance(main, str):  # reported for itself
+        return
+    if main in found:
+        yield f"components.{main}", "is what the keys above the first table describe already.", f"Rename [components.{main}]."
+    needs = {main: raw.get("needs", {}), **{name: table.get("needs", {}) for name, table in found.items()}}
+    for name, table in found.items():
+        yield from _one_component(f"components.{name}", table)
+    yield from _needs(main, {name: wanted for name, wanted in needs.items() if isinstance(wanted, Mapping)})
+
+
+def _one_component(key: str, table: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    if "port" not in table:
+        usual = "process"
+        kind = table["health"].get("kind", usual) if isinstance(table.get("health"), Mapping) else usual
+        if kind in ("http", "tcp"):
+            yield f"{key}.health.kind", f"= {shown(kind)} asks a port, and {key} has none.", f"Write port = 8080 in [{key}]."
+    else:
+        usual = "http"
+        if table.get("overlap") is False:
+            yield f"{key}.overlap", "= false is for workers: what takes requests on a port is switched, not stopped.", (
+                f"Remove {key}.overlap.")
+    yield from _health_contradictions(table, f"{key}.health", usual)
+
+
+def _needs(main: str, needs: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str, str]]:
+    """Yield what is needed and is not there, and the components that need each other in a ring."""
+    def key(name: str) -> str:
+        return "needs" if name == main else f"components.{name}.needs"
+
+    for name, wanted in needs.items():
+        for other in wanted:
+            if other not in needs:
+                yield key(name), f"names {shown(other)}, which is no component of this app.", (
+                    f"Components: {', '.join(sorted(needs))}.")
+    left = {name: {other for other in wanted if other in needs} for name, wanted in needs.items()}
+    while free := [name for name, wanted in left.items() if not wanted]:
+        left = {name: wanted - {*free} for name, wanted in left.items() if name not in free}
+    if left:
+        ring = ", ".join(sorted(left))
+        yield key(min(left)), f"makes {ring} need each other: none of them could start first.", "Remove one of these needs."

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -39,9 +40,14 @@ def parse_table(model: type[T], raw: Raw, *, where: str, rules: Rules = lambda r
         return model.model_validate(raw)
     except ValidationError as error:
         wrong = error.errors(include_url=False)
-        found = [_mistake(one, raw, model) for one in wrong if _about_one_key(one)]
+        found = [_mistake(one, raw, model) for one in sorted(wrong, key=partial(_place, [*raw])) if _about_one_key(one)]
     found += [Mistake(key, f"{key} {why}", (remedy,)) for key, why, remedy in rules(raw)]
     raise invalid(where, found)
+
+
+def _place(keys: Sequence[str], error: Mapping[str, Any]) -> int:
+    """Return where in the file it is, by its top key; what is missing comes first."""
+    return keys.index(error["loc"][0]) if error["loc"] and error["loc"][0] in keys else -1
 
 
 def invalid(where: str, mistakes: Sequence[Mistake]) -> Invalid:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from deployctl.dataclass import replace
 from deployctl.domain.change.plan import PlanKind, StepKind
+from deployctl.domain.images.component import instance_name
 from deployctl.domain.images.release import Change, Hold
 from deployctl.domain.proxy.traffic import closed_text
 from deployctl.errors import DeployctlError, NotFound, NotHealthy, RevertedAfterSwitch
@@ -13,7 +15,10 @@ from deployctl.execution.containers import (
     create_container,
     ensure_network,
     instance_of,
+    instances_of,
     keep_image,
+    main_of,
+    recorded,
     release_of,
     remove_empty_network,
     remove_release,
@@ -26,7 +31,7 @@ from deployctl.execution.pins import try_to_pin, try_to_settle, try_to_unpin
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.change.plan import Step
-    from deployctl.domain.images.release import Release
+    from deployctl.domain.images.release import Instance, Release
     from deployctl.execution.runner import StepAct, Walk
 
 DRAIN_LOOK = 0.05  # seconds between two readings of the open requests
@@ -37,15 +42,15 @@ def prove_healthy(walk: Walk, step: Step) -> str:
     s, release = walk.services, release_of(walk, step)
     warm = walk.facts.is_warm(step.release)
     trial = HealthGate(release, instance_of(walk, step), s, walk.check, active=_active(walk), just_seen=warm,
-                  engine_away=walk.facts.engine_away is not None)
+                       engine_away=walk.facts.engine_away is not None)
     try:
         text = trial.quick() if warm else trial.until_ready()
     except NotHealthy as e:
         walk.keep_failed = True
         s.ledger.mark_failed(release.app, release.number, why=e.message, code=e.cause or e.code)
         raise
-    walk.restarts = trial.restarts
-    if not walk.will(StepKind.GATE, step.release):
+    walk.restarts[step.instance] = trial.restarts
+    if not walk.will(StepKind.GATE, step.release) and step.instance == release.instances[-1]:
         _mark_proven(walk, release)
     return text
 
@@ -58,14 +63,16 @@ def _mark_proven(walk: Walk, release: Release) -> None:
 # -- traffic --------------------------------------------------------------------------------------------------------
 def let_proxy_know(walk: Walk, step: Step) -> str:
     """Have HAProxy route to the instance, on the app's public address, still without traffic."""
-    s, instance = walk.services, instance_of(walk, step)
-    s.engine.set_restart(container_of(instance), always=True)
+    s, app, release = walk.services, walk.plan.app, release_of(walk, step)
+    main = main_of(walk, step)
+    for one in [one for one in release.instances if one in walk.facts.running or walk.has_started(one)]:
+        s.engine.set_restart(container_of(recorded(walk, one)), always=True)
     if walk.wishes is not None:
         s.ledger.set_wishes(walk.wishes)
-    s.ledger.set_instance(instance.app, instance.release, routed=True)
+    s.ledger.set_instance(app, main.id, routed=True)
     if walk.plan.kind is PlanKind.START and step.release != walk.facts.app.active:
-        s.ledger.set_instance(instance.app, instance.release, beside=True)
-    try_to_settle(s, walk.facts.app, instance, container_of(instance))  # before any client comes
+        s.ledger.set_instances(app, step.release, beside=True)
+    try_to_settle(s, walk.facts.app, main, container_of(main))  # before any client comes
     if closed := s.traffic.sync():
         walk.warn(closed_text(closed))
     return walk.wishes.address or "" if walk.wishes else ""
@@ -91,8 +98,9 @@ def pass_gate(walk: Walk, step: Step) -> str:
 def switch_traffic(walk: Walk, step: Step) -> str:
     target = walk.plan.target if walk.plan.kind is PlanKind.STOP else step.release
     _require_own_image(walk, target)
-    if target in walk.facts.own_mac and walk.services.bridged:  # a reboot of the host has lost it
-        try_to_pin(walk.services, walk.facts.app, walk.facts.instances[target])
+    main = walk.facts.main(target)
+    if main is not None and main.id in walk.facts.own_mac and walk.services.bridged:  # a reboot of the host has lost it
+        try_to_pin(walk.services, walk.facts.app, main)
     switched = walk.services.traffic.switch(walk.plan.app, target)
     walk.switched, walk.switch_ms = True, switched.ms
     return f"confirmed by HAProxy in {switched.ms:.1f} ms"
@@ -102,15 +110,15 @@ def _require_own_image(walk: Walk, target: int | None) -> None:
     """Raise NotHealthy if the list of containers has shown another image in its place, and this run created no
     other."""
     made = any(step.kind is StepKind.CREATE and step.release == target for step in walk.begun)
-    if target in walk.facts.other_image and not made:
+    if target is not None and walk.facts.has_other_image(target) and not made:
         raise NotHealthy(f"the container of {walk.facts.version(target)} was created from a different image than its "
                          "release: someone recreated it", remedy=[f"deployctl reconcile {walk.plan.app}"])
 
 
 def watch_candidate(walk: Walk, step: Step) -> str:
     release = release_of(walk, step)
-    trial = HealthGate(release, instance_of(walk, step), walk.services, walk.check, active=_active(walk),
-                       restarts=walk.restarts)
+    main = main_of(walk, step)
+    trial = HealthGate(release, main, walk.services, walk.check, active=_active(walk), restarts=walk.restarts.get(main.id))
     try:
         return trial.watch(walk.policy.watch)
     except NotHealthy as e:
@@ -168,22 +176,63 @@ def drain(walk: Walk, step: Step) -> str:
 
 
 def stop_container(walk: Walk, step: Step) -> str:
-    s, instance, release = walk.services, instance_of(walk, step), release_of(walk, step)
-    s.ledger.set_instance(instance.app, instance.release, routed=False, beside=False)
+    s, app, before = walk.services, walk.plan.app, instances_of(walk, step)
+    s.ledger.set_instances(app, step.release, routed=False, beside=False)
     s.traffic.sync()
-    started = s.clock.now()
-    try:
-        s.engine.ensure_stopped(container_of(instance), grace=release.bundle.stop_grace)
-    except NotFound:  # nothing is running that could be stopped
-        return "its container is gone"
-    except DeployctlError:  # it still runs as far as we know: a rollback to it must stay possible
-        s.ledger.set_instance(instance.app, instance.release, routed=instance.routed, beside=instance.beside)
-        s.traffic.sync()
-        raise
+    gone = 0
+    for instance in reversed(before):  # what the others ask ends last
+        try:
+            _stop(walk, step, instance)
+        except NotFound:  # nothing is running that could be stopped
+            gone += 1
+        except DeployctlError:  # it still runs as far as we know: a rollback to it must stay possible
+            for one in before:
+                s.ledger.set_instance(app, one.id, routed=one.routed, beside=one.beside)
+            s.traffic.sync()
+            raise
+    return "its container is gone" if gone == len(before) else ""
+
+
+def _stop(walk: Walk, step: Step, instance: Instance) -> None:
+    s, release = walk.services, release_of(walk, step)
+    started, grace = s.clock.now(), release.component(instance.component).bundle.stop_grace
+    s.engine.ensure_stopped(container_of(instance), grace=grace)
     try_to_unpin(s, walk.facts.app, instance)
-    if s.clock.now() - started >= release.bundle.stop_grace:
-        walk.warn(f"{release.version} did not stop within stop_grace ({release.bundle.stop_grace:g} s) and was killed")
-    return ""
+    if s.clock.now() - started >= grace:
+        name = instance_name(release, instance.id)
+        walk.warn(f"{name} did not stop within stop_grace ({grace:g} s) and was killed")
+
+
+# -- workers ----------------------------------------------------------------------------------------------------------
+def start_workers(walk: Walk, step: Step) -> str:
+    """Start what of the release takes no requests and does not run yet. It was proven before: that it runs is enough."""
+    s, release = walk.services, release_of(walk, step)
+    started = 0
+    for one in release.workers:
+        about = replace(step, component=one.component, replica=one.replica)
+        instance = s.ledger.find_instance(release.app, one)
+        seen = s.engine.find_container(container_of(instance)) if instance else None
+        if seen is None or not seen.running:
+            started += 1
+        if seen is None:
+            keep_image(walk, about)
+            ensure_network(walk, about)
+            create_container(walk, about)
+        start_container(walk, about)
+        s.engine.set_restart(container_of(recorded(walk, one)), always=True)
+    return f"{started} started" if started else "running already"
+
+
+def stop_workers(walk: Walk, step: Step) -> str:
+    """Stop what of the release takes no requests, each with its own grace."""
+    workers, gone = {*release_of(walk, step).workers}, 0
+    for instance in instances_of(walk, step):
+        if instance.id in workers:
+            try:
+                _stop(walk, step, instance)
+            except NotFound:
+                gone += 1
+    return f"{gone} gone already" if gone else ""
 
 
 def remove_container(walk: Walk, step: Step) -> str:
@@ -205,6 +254,8 @@ STEP_ACTIONS: Mapping[StepKind, StepAct] = {
     StepKind.SWITCH: switch_traffic,
     StepKind.WATCH: watch_candidate,
     StepKind.PROMOTE: promote,
+    StepKind.WORK: start_workers,
+    StepKind.REST: stop_workers,
     StepKind.DRAIN: drain,
     StepKind.STOP: stop_container,
     StepKind.PRUNE: remove_container,

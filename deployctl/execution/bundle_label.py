@@ -16,6 +16,7 @@ from deployctl.errors import Invalid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from deployctl.domain.images.component import InstanceId
     from deployctl.domain.images.release import Release
     from deployctl.domain.inputs.names import AppName
 
@@ -24,9 +25,10 @@ MARK_LABEL = "deployctl.bundle-mark"
 CAP_DROP = "deployctl.cap-drop"  # comma-separated names
 
 
-def bundle_labels(secret: bytes, release: Release) -> dict[str, str]:
+def bundle_labels(secret: bytes, release: Release, one: InstanceId) -> dict[str, str]:
     drop = {CAP_DROP: ",".join(release.cap_drop)} if release.cap_drop else {}
-    return {BUNDLE: _packed(release.bundle), MARK_LABEL: _mark(secret, release.app, release.bundle, release.cap_drop), **drop}
+    bundle = release.component(one.component).bundle
+    return {BUNDLE: _packed(bundle), MARK_LABEL: _mark(secret, release.app, bundle, release.cap_drop), **drop}
 
 
 def read_cap_drop(labels: Mapping[str, str]) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from deployctl.domain.images.component import InstanceId, instance_name
 from deployctl.domain.images.image_ref import is_made_of, short_digest
 from deployctl.errors import DeployctlError, EngineRefused, NetworkFull, NetworkTaken, NotFound, PlaceTaken
 from deployctl.execution.fence import taken_over
@@ -13,8 +14,10 @@ from deployctl.ports import ContainerSpec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from deployctl.domain.change.plan import Step
-    from deployctl.domain.images.release import App, Instance, Release
+    from deployctl.domain.images.release import App, Bundle, Instance, Release
     from deployctl.execution.runner import Walk
     from deployctl.ports import Services
 
@@ -26,15 +29,14 @@ def keep_image(walk: Walk, step: Step) -> str:
     from deployctl.execution.labels import keep_tag
 
     s, release = walk.services, release_of(walk, step)
-    bundle = release.bundle
-    ensure_image(release, s)
-    s.engine.keep_image(bundle.digest, keep_tag(s.ledger.identity, release.app, release.number))
+    bundle = bundle_of(walk, step)
+    ensure_image(release, bundle, s)
+    s.engine.keep_image(bundle.digest, keep_tag(s.ledger.identity, release.app, step.instance))
     return f"{bundle.image}  {short_digest(bundle.digest)}"
 
 
-def ensure_image(release: Release, s: Services) -> None:
+def ensure_image(release: Release, bundle: Bundle, s: Services) -> None:
     """Ensure that the exact image is present, pulled if missing. Raises NotFound or RegistryUnavailable."""
-    bundle = release.bundle
     missing = f"the image of {release.version} ({short_digest(bundle.digest)}) is no longer on this server"
     if s.engine.find_image(bundle.digest) is not None:
         return
@@ -47,17 +49,18 @@ def ensure_image(release: Release, s: Services) -> None:
 
 
 def ensure_network(walk: Walk, step: Step) -> str:
-    """Create the network for the next container: the one it already has an address in, else the app's own."""
+    """Create the network for the next containers: the one that the release already has addresses in, else the app's own."""
     from deployctl.execution import networks
 
     s, app = walk.services, _app(walk)
-    instance = s.ledger.find_instance(app.name, step.release)
-    if instance is not None and not instance.failed:
+    placed = [one for one in _placed(walk, release_of(walk, step)) if not one.failed]
+    if placed:
         try:
-            network = app.network_of(instance)
+            network = app.network_of(placed[0])
             networks.make(s, app.name, network)
         except NetworkTaken:  # its address goes with it
-            forget_container(walk, instance)
+            for instance in placed:
+                forget_container(walk, instance)
         else:
             return network.subnet
     return networks.own_network(s, app).subnet
@@ -67,54 +70,85 @@ def create_container(walk: Walk, step: Step) -> str:
     from deployctl.execution.labels import container_labels, host_name
 
     s, release = walk.services, release_of(walk, step)
-    _clear_left_over(walk, step.release)
-    instance = _lease_place(walk, release)
-    _clear_other_image(walk, release, instance)
+    _clear_left_over(walk, step)
+    instance = _lease_place(walk, step, release)
+    _clear_other_image(walk, step, instance)
     seen = s.engine.ensure_created(ContainerSpec(
-        name=instance.name, bundle=release.bundle, network=_app(walk).network_of(instance).name, address=instance.address,
-        publish=instance.host_port, hostname=host_name(release),
-        labels=container_labels(s, release, operation=walk.deployment.id), cap_drop=release.cap_drop))
-    s.ledger.set_instance(release.app, release.number, container=seen.id, store=s.engine.info().store or None)
-    return f"container {instance.name} on 127.0.0.1:{instance.host_port}"
+        name=instance.name, bundle=bundle_of(walk, step), network=_app(walk).network_of(instance).name,
+        address=instance.address, publish=instance.host_port, hostname=host_name(release, instance.id),
+        **_names(walk, release, instance),
+        labels=container_labels(s, release, instance.id, operation=walk.deployment.id), cap_drop=release.cap_drop))
+    s.ledger.set_instance(release.app, instance.id, container=seen.id, store=s.engine.info().store or None)
+    return f"container {instance.name}{_where(instance)}"
 
 
-def _lease_place(walk: Walk, release: Release) -> Instance:
-    """Lease a port and an address, in another network if the app's own is full."""
+def _where(instance: Instance) -> str:
+    return "" if instance.host_port is None else f" on 127.0.0.1:{instance.host_port}"
+
+
+def _lease_place(walk: Walk, step: Step, release: Release) -> Instance:
+    """Lease ports and addresses for all instances of the release, in another network if the app's own is full: each
+    container is created knowing where the others are."""
     from deployctl.execution import networks
-    from deployctl.execution.labels import container_name
 
-    s, (low, high) = walk.services, walk.services.spec.ports
-
-    def lease() -> Instance:
-        return s.ledger.add_instance(
-            release.app, release.number, container_name(s.ledger.identity, release), ports=range(low, high + 1),
-            taken=lambda port: s.guard.port_taken("127.0.0.1", port))
-
+    s = walk.services
     try:
-        return lease()
+        return _lease_all(release, s)[step.instance]
     except NetworkFull as e:
+        for one in _placed(walk, release):  # they are to be in one network
+            forget_container(walk, one)
         app = networks.own_network(s, networks.move_on(s, _app(walk)))
         walk.warn(f"{e.message}: new containers use {app.subnet} ({app.network})")
-        return lease()
+        return _lease_all(release, s)[step.instance]
 
 
-def _clear_left_over(walk: Walk, number: int) -> None:
-    """Remove the container of an earlier attempt that failed: a retry begins with a fresh one on a port of its own."""
-    instance = walk.services.ledger.find_instance(walk.plan.app, number)
-    if instance is not None and instance.failed:
-        forget_container(walk, instance)
+def _lease_all(release: Release, s: Services) -> dict[InstanceId, Instance]:
+    from deployctl.execution.labels import container_name
+
+    low, high = s.spec.ports
+    published = range(low, high + 1)
+    with s.ledger.transaction():
+        return {one: s.ledger.add_instance(
+            release.app, one, container_name(s.ledger.identity, release, one), ports=published if one == release.main else None,
+            taken=lambda port: s.guard.port_taken("127.0.0.1", port)) for one in release.instances}
 
 
-def _clear_other_image(walk: Walk, release: Release, instance: Instance) -> None:
+def _placed(walk: Walk, release: Release) -> list[Instance]:
+    return [one for one in walk.services.ledger.instances(release.app) if one.release == release.number]
+
+
+def _names(walk: Walk, release: Release, instance: Instance) -> dict[str, tuple[Any, ...]]:
+    """Return by which names it finds the other components of its release, and they find it: of another release never.
+
+    Both ways are needed: Docker's DNS knows the links, also to a sibling that is created later; /etc/hosts answers while a
+    sibling or the engine is down, but only to programs that ask the C library.
+    """
+    from deployctl.execution.labels import network_alias
+
+    if not release.components[1:]:
+        return {}
+    placed = {one.component: one for one in _placed(walk, release)}
+    return {"aliases": (network_alias(release, instance.component),),
+            "links": tuple((one.name, network_alias(release, one.name)) for one in release.components),
+            "hosts": tuple((one.name, placed[one.name].address) for one in release.components if one.name in placed)}
+
+
+def _clear_left_over(walk: Walk, step: Step) -> None:
+    """Remove the containers of an earlier attempt that failed: a retry begins with fresh ones at places of their own."""
+    for instance in _placed(walk, release_of(walk, step)):
+        if instance.failed:
+            forget_container(walk, instance)
+
+
+def _clear_other_image(walk: Walk, step: Step, instance: Instance) -> None:
     """Remove what another tool recreated in its place from another image, with our labels and signature copied."""
-    from deployctl.execution.labels import is_sealed
+    from deployctl.execution.labels import identifying_labels, is_sealed
 
     s = walk.services
     there = s.engine.find_container(instance.name)
-    if there is None or is_made_of(there.image, release.bundle):
+    if there is None or is_made_of(there.image, bundle_of(walk, step)):
         return
-    labels = {**there.labels, "deployctl.app": release.app, "deployctl.release": str(release.number)}
-    if is_sealed(s.ledger.identity, labels):
+    if is_sealed(s.ledger.identity, {**there.labels, **identifying_labels(instance.app, instance.id)}):
         s.engine.ensure_removed(there.id)
 
 
@@ -122,17 +156,18 @@ def start_container(walk: Walk, step: Step) -> str:
     from deployctl.execution.extra_networks import join_networks
 
     instance = instance_of(walk, step)
-    join_networks(walk.services.engine, release_of(walk, step), container_of(instance))
+    name = instance_name(release_of(walk, step), instance.id)
+    join_networks(walk.services.engine, bundle_of(walk, step), container_of(instance), name=name)
     try:
         instance = _start_somewhere(walk, step, instance)
     except EngineRefused as e:  # it rejected this very container
         walk.keep_failed = True
-        refusal = EngineRefused(f"{release_of(walk, step).version} did not start: {e.message}", remedy=e.remedy)
+        refusal = EngineRefused(f"{name} did not start: {e.message}", remedy=e.remedy)
         walk.services.ledger.mark_failed(instance.app, instance.release, why=refusal.message, code=refusal.code)
         raise refusal from e
     try_to_unpin(walk.services, _app(walk), instance)  # an earlier one may have had another MAC at this address
     _require_bridge(walk, instance)
-    return f"127.0.0.1:{instance.host_port}"
+    return _where(instance).removeprefix(" on ")
 
 
 def _require_bridge(walk: Walk, instance: Instance) -> None:
@@ -156,6 +191,8 @@ def _start_somewhere(walk: Walk, step: Step, instance: Instance) -> Instance:
         except PlaceTaken as e:
             if _lacks_joined(walk, step):
                 raise
+            if release_of(walk, step).components[1:]:  # the others were created with its address
+                raise
             walk.warn(f"{e.message}: it is created again elsewhere")
             keep_image(walk, step)  # otherwise nothing of it would be left
             forget_container(walk, instance)
@@ -169,7 +206,7 @@ def _start_somewhere(walk: Walk, step: Step, instance: Instance) -> Instance:
 def _lacks_joined(walk: Walk, step: Step) -> bool:
     """Return whether an unmanaged network that its release joins is missing: another place would not help."""
     there = {network.name for network in walk.services.engine.networks()}
-    return not set(release_of(walk, step).bundle.networks) <= there
+    return not set(bundle_of(walk, step).networks) <= there
 
 
 # -- removing ----------------------------------------------------------------------------------------------------------
@@ -177,11 +214,11 @@ def remove_release(walk: Walk, number: int) -> None:
     from deployctl.execution.labels import release_images
 
     s, app = walk.services, walk.plan.app
-    instance = s.ledger.find_instance(app, number)
-    if instance is None:
-        release_images(s, app, number)
-    else:
-        forget_container(walk, instance, image_too=True)
+    for instance in s.ledger.instances(app):
+        if instance.release == number:
+            forget_container(walk, instance, image_too=True)
+    for one in walk.facts.ids(number) or (InstanceId(number),):  # also of one whose container was never created
+        release_images(s, app, one)
 
 
 def forget_container(walk: Walk, instance: Instance, *, image_too: bool = False) -> None:
@@ -191,7 +228,7 @@ def forget_container(walk: Walk, instance: Instance, *, image_too: bool = False)
 
     s = walk.services
     if instance.routed:
-        s.ledger.set_instance(instance.app, instance.release, routed=False)
+        s.ledger.set_instance(instance.app, instance.id, routed=False)
         s.traffic.sync()
     with shielded():  # some of these without the others would look like drift
         seen = s.engine.find_container(container_of(instance))
@@ -199,9 +236,9 @@ def forget_container(walk: Walk, instance: Instance, *, image_too: bool = False)
             keep_log(instance, seen.id, s)
             s.engine.ensure_removed(seen.id)
         if image_too:
-            release_images(s, instance.app, instance.release)
+            release_images(s, instance.app, instance.id)
         try_to_unpin(s, _app(walk), instance)
-        s.ledger.remove_instance(instance.app, instance.release)  # last: after a crash the next process sees what is left
+        s.ledger.remove_instance(instance.app, instance.id)  # last: after a crash the next process sees what is left
         if instance.network and instance.network != _app(walk).own_network:
             networks.clear_unused(s, instance.app)
 
@@ -236,10 +273,34 @@ def _app(walk: Walk) -> App:
     return app
 
 
+def bundle_of(walk: Walk, step: Step) -> Bundle:
+    """Return the spec of the instance that the step is about."""
+    return release_of(walk, step).component(step.instance.component).bundle
+
+
 def instance_of(walk: Walk, step: Step) -> Instance:
-    instance = walk.services.ledger.find_instance(walk.plan.app, step.release)
-    if instance is None:
+    return recorded(walk, step.instance)
+
+
+def main_of(walk: Walk, step: Step) -> Instance:
+    """Return the instance of the step's release that clients reach."""
+    return recorded(walk, release_of(walk, step).main)
+
+
+def instances_of(walk: Walk, step: Step) -> list[Instance]:
+    """Return what the ledger has of the step's release, the instance that clients reach first. Raises NotFound when that
+    is nothing."""
+    found = {one.id: one for one in walk.services.ledger.instances(walk.plan.app) if one.release == step.release}
+    if not found:
         raise NotFound(f"release {step.release} of {walk.plan.app} has no container")
+    order = walk.facts.ids(step.release)
+    return [found[one] for one in (*order, *(found.keys() - {*order})) if one in found]
+
+
+def recorded(walk: Walk, one: InstanceId) -> Instance:
+    instance = walk.services.ledger.find_instance(walk.plan.app, one)
+    if instance is None:
+        raise NotFound(f"release {one.release} of {walk.plan.app} has no container")
     return instance
 
 

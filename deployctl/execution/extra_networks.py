@@ -6,14 +6,14 @@ from deployctl.errors import NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from deployctl.domain.images.release import Release
+    from deployctl.domain.images.release import Bundle
     from deployctl.ports import Engine
 
 
-def join_networks(engine: Engine, release: Release, container: str) -> None:
+def join_networks(engine: Engine, bundle: Bundle, container: str, *, name: str) -> None:
     """Connect the container to all of them. Raises NotFound for one that does not exist."""
     try:
-        for name in release.bundle.networks:
-            engine.ensure_connected(container, name)
+        for network in bundle.networks:
+            engine.ensure_connected(container, network)
     except NotFound as e:
-        raise NotFound(f"{release.version} cannot be started: {e.message}", remedy=e.remedy, code="network_missing") from e
+        raise NotFound(f"{name} cannot be started: {e.message}", remedy=e.remedy, code="network_missing") from e

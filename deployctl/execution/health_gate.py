@@ -7,6 +7,7 @@ from collections.abc import Callable
 from deployctl.dataclass import dataclass, field
 from deployctl.domain.change.planner import spoken
 from deployctl.domain.change.probes import AnswerCode, Health, HealthReason, Transcript
+from deployctl.domain.images.component import instance_name
 from deployctl.domain.images.image_ref import is_made_of, short_digest
 from deployctl.domain.images.release import ProbeKind
 from deployctl.domain.proxy.request_counts import lately
@@ -17,7 +18,7 @@ from deployctl.ports import ProbeAnswer
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.change.diagnosis import Evidence
-    from deployctl.domain.images.release import App, Instance, Probe, Release
+    from deployctl.domain.images.release import App, Bundle, Instance, Probe, Release
     from deployctl.ports import ContainerFacts, Services
 
 CANDIDATE_INTERVAL = 0.1  # seconds between probes of a candidate; the configured interval is for live versions
@@ -49,16 +50,24 @@ class HealthGate:
     started: float = 0.0
 
     @property
+    def bundle(self) -> Bundle:
+        return self.release.component(self.instance.component).bundle
+
+    @property
     def probe(self) -> Probe:
-        return self.release.bundle.probe
+        return self.bundle.probe
+
+    @property
+    def name(self) -> str:
+        return instance_name(self.release, self.instance.id)
 
     def until_ready(self) -> str:
         """Return once `rise` probes in a row were good. Raises NotHealthy at the deadline or on exit."""
         clock, health = self.services.clock, Health(rise=self.probe.rise, fall=self.probe.fall)
-        if self.probe.kind is ProbeKind.DOCKER:
+        if self.probe.kind in {ProbeKind.DOCKER, ProbeKind.PROCESS}:
             health = Health(rise=1, fall=self.probe.fall)  # the engine has counted already
         self.started = clock.now()
-        end = self.started + self.probe.start_grace + self.probe.deadline
+        end = self.started + self.probe.start_grace + max(self.probe.deadline, self.probe.uptime + 1.0)
         while True:
             answer = self.ask()
             health = health.seen(ok=answer.ok)
@@ -129,7 +138,7 @@ class HealthGate:
 
     def _look(self) -> None:
         """Read the container from the engine. Without the engine only the probe counts."""
-        inside = self.probe.kind in {ProbeKind.EXEC, ProbeKind.DOCKER}
+        inside = self.probe.kind in {ProbeKind.EXEC, ProbeKind.DOCKER, ProbeKind.PROCESS}
         if (self.engine_away or self.just_seen) and not inside:
             self.just_seen = False
             return
@@ -140,12 +149,12 @@ class HealthGate:
                 raise
             return
         if seen is None:
-            raise NotHealthy(f"the container of {self.release.version} was removed by someone")
+            raise NotHealthy(f"the container of {self.name} was removed by someone")
         self.restarts = seen.restarts if self.restarts is None else self.restarts
         self.seen = seen
         if not seen.running or seen.restarts > self.restarts:
             raise self.failure()
-        require_own_image(self.release, seen)
+        require_own_image(self.release, self.bundle, seen)
         require_own_address(self.instance, seen)
 
     def _answer(self) -> ProbeAnswer:
@@ -158,6 +167,9 @@ class HealthGate:
                               code=None if status == "healthy" else AnswerCode.UNHEALTHY)
             case ProbeKind.EXEC:
                 return self._execute()
+            case ProbeKind.PROCESS:
+                up = self.services.clock.now() - self.started
+                return ProbeAnswer(self.proven or up >= self.probe.uptime, f"running for {up:.1f} s")
         return ask_from_outside(self.services, self.release, self.instance)
 
     def _execute(self) -> ProbeAnswer:
@@ -194,7 +206,7 @@ class HealthGate:
 
         seen = self._last_look()
         return Evidence(
-            version=self.release.version, bundle=self.release.bundle, answers=self.transcript.groups,
+            version=self.name, bundle=self.bundle, answers=self.transcript.groups,
             asked=self.asked, good=self.good, last_bad=self.last_bad, proven=self.proven,
             last_good=bool(self.last and self.last.ok), last_code=self.last.code if self.last else None,
             status=self.last.status if self.last else None, location=self.last.location if self.last else None,
@@ -224,17 +236,19 @@ class HealthGate:
 
 def ask_from_outside(s: Services, release: Release, instance: Instance, app: App | None = None) -> ProbeAnswer:
     """Probe an instance once by HTTP or TCP, by the route that HAProxy uses."""
-    probe, app = release.bundle.probe, app or s.ledger.find_app(release.app)
-    address, port = (instance.address, release.bundle.port) if s.bridged else ("127.0.0.1", instance.host_port)
+    bundle, app = release.component(instance.component).bundle, app or s.ledger.find_app(release.app)
+    address, port = (instance.address, bundle.port) if s.bridged else ("127.0.0.1", instance.host_port)
+    probe = bundle.probe
+    assert port is not None  # noqa: S101  one that takes no requests is not asked
     return s.prober.ask(probe, address, port, host=probe.host or release.app,
                         bridge=app.network_of(instance).bridge if app and s.bridged else None)
 
 
-def require_own_image(release: Release, seen: ContainerFacts) -> None:
+def require_own_image(release: Release, bundle: Bundle, seen: ContainerFacts) -> None:
     """Raise NotHealthy unless the container was created from the image that was health-checked."""
-    if not is_made_of(seen.image, release.bundle):
+    if not is_made_of(seen.image, bundle):
         raise NotHealthy(f"container {seen.name} is made of the image {short_digest(seen.image)} and not of that of "
-                         f"{release.version}, {short_digest(release.digest)}: someone recreated it",
+                         f"{release.version}, {short_digest(bundle.digest)}: someone recreated it",
                          remedy=[f"deployctl reconcile {release.app}"])
 
 

@@ -10,7 +10,8 @@ import re
 from collections.abc import Mapping
 
 from deployctl.digest import hmac_sha256, sha256
-from deployctl.domain.inputs.names import AppName
+from deployctl.domain.images.component import WEB, InstanceId
+from deployctl.domain.inputs.names import AppName, ComponentName
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,24 +64,37 @@ def bridge_name(home: HomeIdentity, app: AppName, number: int = 1) -> str:
     return "dc-" + sha256(f"{home.id}\0{app}{which}".encode()).hexdigest()[:10]
 
 
-def container_name(home: HomeIdentity, release: Release) -> str:
-    return f"{release.app}--{release.version}--r{release.number}--{home_mark(home)}"
+def container_name(home: HomeIdentity, release: Release, one: InstanceId) -> str:
+    return f"{release.app}--{release.version}--r{one.release}{_which(one, '--')}--{home_mark(home)}"
 
 
-def host_name(release: Release) -> str:
-    """Return the container's own name in its network. A bare app name would be shared by all its versions."""
-    return f"{release.app}-r{release.number}"
+def host_name(release: Release, one: InstanceId) -> str:
+    """Return the container's own name in its network. A bare app name would be that of all its versions at once."""
+    return f"{release.app}-r{one.release}{_which(one, '-')}"
+
+
+def network_alias(release: Release, component: ComponentName) -> str:
+    """Return the name that all replicas of a component share in the app's network: of this release alone."""
+    return f"{component}.r{release.number}.{release.app}"
+
+
+def _which(one: InstanceId, hyphen: str) -> str:
+    """Return what tells an instance from the others of its release; nothing for the first one of `web`, which was the only
+    one before there were components."""
+    replica = f"{hyphen}{one.replica}" if one.replica > 1 else ""
+    return f"{hyphen}{one.component}{replica}" if replica or one.component != WEB else ""
 
 
 # -- images -------------------------------------------------------------------------------------------------------
-def keep_tag(home: HomeIdentity, app: AppName, number: int) -> str:
-    """Return the tag of ours that keeps a release's image from being cleaned up."""
-    return keep_tags(home, app, number)[0]
+def keep_tag(home: HomeIdentity, app: AppName, one: InstanceId) -> str:
+    """Return the tag of ours that keeps the image of an instance's component from being cleaned up."""
+    return keep_tags(home, app, one)[0]
 
 
-def keep_tags(home: HomeIdentity, app: AppName, number: int) -> tuple[str, ...]:
+def keep_tags(home: HomeIdentity, app: AppName, one: InstanceId) -> tuple[str, ...]:
     """Return every tag that may keep it: an image that was kept before the home had an id stays with that tag."""
-    return tuple(f"deployctl/{app}:r{number}-{mark}" for mark in home_marks(home))
+    which = _which(one._replace(replica=1), "-")
+    return tuple(f"deployctl/{app}:r{one.release}{which}-{mark}" for mark in home_marks(home))
 
 
 def kept_name(home: HomeIdentity, tag: str) -> str | None:
@@ -91,13 +105,13 @@ def kept_name(home: HomeIdentity, tag: str) -> str | None:
 
 def kept_number(home: HomeIdentity, app: AppName, tag: str) -> int | None:
     """Return the number of the app's release whose image that tag keeps; None if none."""
-    number = (kept_name(home, tag) or "").removeprefix(f"deployctl/{app}:r")
+    number = (kept_name(home, tag) or "").removeprefix(f"deployctl/{app}:r").partition("-")[0]
     return int(number) if number.isdecimal() else None
 
 
-def release_images(s: Services, app: AppName, number: int) -> None:
-    """No longer keep the image of that release, by whichever tag it was kept."""
-    for tag in keep_tags(s.ledger.identity, app, number):
+def release_images(s: Services, app: AppName, one: InstanceId) -> None:
+    """No longer keep the image of that instance's component, by whichever tag it was kept."""
+    for tag in keep_tags(s.ledger.identity, app, one):
         s.engine.release_image(tag)
 
 
@@ -106,32 +120,48 @@ def common_labels(s: Services, app: AppName) -> dict[str, str]:
     return {**dict(s.spec.labels), "deployctl.managed": "1", **s.ledger.identity.labels, "deployctl.app": app}
 
 
-def container_labels(s: Services, release: Release, *, operation: int) -> dict[str, str]:
-    """Return every label of a container; the signature is a keyed hash, so that no image can claim to be ours."""
+def identifying_labels(app: AppName, one: InstanceId) -> dict[str, str]:
+    """Return the labels that say which instance a container is; the signature covers them."""
+    return {"deployctl.app": app, "deployctl.release": str(one.release), "deployctl.component": one.component,
+            "deployctl.replica": str(one.replica)}
+
+
+def instance_id(labels: Mapping[str, str]) -> InstanceId | None:
+    """Return which instance the labels name; None if they name none. A container that was created
+    before there were components is the only one of its release."""
+    number, replica = labels.get("deployctl.release", ""), labels.get("deployctl.replica", "1")
+    if not (number.isdecimal() and replica.isdecimal()):
+        return None
+    return InstanceId(int(number), ComponentName(labels.get("deployctl.component", WEB)), int(replica))
+
+
+def container_labels(s: Services, release: Release, one: InstanceId, *, operation: int) -> dict[str, str]:
+    """Return every label of a container; the seal is a keyed hash, so that no image can claim to be ours."""
     from deployctl.execution.bundle_label import bundle_labels
 
     home = s.ledger.identity
     return {
         **common_labels(s, release.app),
         "deployctl.version": release.version,
-        "deployctl.release": str(release.number),
+        **identifying_labels(release.app, one),
+        "deployctl.kind": release.component(one.component).kind,
         "deployctl.operation": str(operation),
-        "deployctl.seal": seal(home, release.app, release.number),
-        **bundle_labels(home.secret, release),
+        "deployctl.seal": seal(home, release.app, one),
+        **bundle_labels(home.secret, release, one),
     }
 
 
-def seal(home: HomeIdentity, app: str, number: int) -> str:
-    """Return the keyed hash that only this home can give to a container of that release."""
-    return _seal(home.secret, home.id, app, number)
+def seal(home: HomeIdentity, app: str, one: InstanceId) -> str:
+    """Return the keyed hash that only this home can give to that container."""
+    return _seal(home.secret, home.id, app, one)
 
 
 def is_sealed(home: HomeIdentity, labels: Mapping[str, str]) -> bool:
     """Return whether these labels carry this home's signature, today's or that from before it had an id."""
-    app, number, found = (labels.get(f"deployctl.{key}", "") for key in ("app", "release", "seal"))
+    app, one, found = labels.get("deployctl.app", ""), instance_id(labels), labels.get("deployctl.seal", "")
     makers = (home.id,) if home.marked_by is None else (home.id, home.marked_by)
-    return number.isdecimal() and any(found == _seal(home.secret, maker, app, int(number)) for maker in makers)
+    return one is not None and any(found == _seal(home.secret, maker, app, one) for maker in makers)
 
 
-def _seal(secret: bytes, maker: str, app: str, number: int) -> str:
-    return hmac_sha256(secret, f"{maker}\0{app}\0{number}".encode())
+def _seal(secret: bytes, maker: str, app: str, one: InstanceId) -> str:
+    return hmac_sha256(secret, f"{maker}\0{app}\0{one.release}{_which(one, chr(0))}".encode())

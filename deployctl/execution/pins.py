@@ -16,6 +16,7 @@ from deployctl.ports import Neighbour
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from deployctl.domain.images.component import InstanceId
     from deployctl.domain.images.release import App, Instance
     from deployctl.ports import ContainerFacts, Services
 
@@ -70,22 +71,23 @@ def read_believed(s: Services) -> Believed | None:
     return s.guard.neighbours() if s.bridged and s.guard.may_pin() else None
 
 
-def find_astray(s: Services, app: App, instances: Mapping[int, Instance], seen: Iterable[ContainerFacts],
-                believed: Believed | None) -> tuple[frozenset[int], frozenset[int]]:
-    """Return the releases that HAProxy routes to whose address is not pinned, and those whose address is pinned to a
+def find_astray(s: Services, app: App, instances: Mapping[InstanceId, Instance], seen: Iterable[ContainerFacts],
+                believed: Believed | None) -> tuple[frozenset[InstanceId], frozenset[InstanceId]]:
+    """Return the instances that HAProxy routes to whose address is not pinned, and those whose address is pinned to a
     MAC that is not theirs."""
     running = {c.id: c for c in seen if c.running}
-    carried = [(n, i, c) for n, i in instances.items() if i.routed and (c := running.get(i.container or "")) and c.macs]
+    carried = [(one, i, c) for one, i in instances.items() if i.routed and (c := running.get(i.container or "")) and c.macs]
     if believed is None or not carried:
         return frozenset(), frozenset()
     held = {bridge: s.guard.held(bridge) for bridge in {app.network_of(i).bridge for _, i, _ in carried}}
-    loose, misled = set[int](), set[int]()
-    for number, instance, container in carried:
+    loose: set[InstanceId] = set()
+    misled: set[InstanceId] = set()
+    for one, instance, container in carried:
         bridge, mac = app.network_of(instance).bridge, mac_of(instance.address)
         known = believed.get((bridge, instance.address))
         pinned = known is not None and known.pinned
         if not has_own_mac(app, instance, container):
-            misled |= {number} if pinned else set()
+            misled |= {one} if pinned else set()
         elif known is None or (known.mac, pinned, mac in held[bridge]) != (mac, True, True):
-            loose.add(number)
+            loose.add(one)
     return frozenset(loose), frozenset(misled)

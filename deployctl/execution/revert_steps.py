@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from deployctl.domain.change.plan import StepKind
 from deployctl.errors import NotHealthy, SwitchRefused
 from deployctl.execution.containers import (
+    bundle_of,
     container_of,
     forget_container,
-    release_of,
     remove_empty_network,
     remove_release,
 )
@@ -40,7 +40,7 @@ def _who_served(walk: Walk) -> int | None:
     facts, source = walk.facts, walk.plan.source
     if walk.recovering or facts.serving == source:
         return source
-    if facts.serving is None and source is not None and source not in facts.running:
+    if facts.serving is None and source is not None and not facts.is_up(source):
         raise NotHealthy(f"{facts.version(source)} is not running, so traffic was not switched back")
     return facts.serving or source
 
@@ -48,9 +48,10 @@ def _who_served(walk: Walk) -> int | None:
 def _let_proxy_know_again(walk: Walk, source: int | None) -> None:
     """An `app remove` that was overtaken may have removed the live release from HAProxy."""
     s, app = walk.services, walk.plan.app
-    instance = s.ledger.find_instance(app, source) if source is not None else None
+    main = walk.facts.main(source)
+    instance = s.ledger.find_instance(app, main.id) if main is not None else None
     if instance is not None and not instance.routed:
-        s.ledger.set_instance(app, instance.release, routed=True)
+        s.ledger.set_instance(app, instance.id, routed=True)
         s.traffic.sync()
 
 
@@ -62,9 +63,10 @@ def forget_route(walk: Walk, step: Step) -> None:
     if walk.wishes is not None and not (walk.keep_failed and walk.facts.app.address is None):
         s.ledger.set_wishes(walk.facts.app)
     if step.release != walk.plan.source and any(done.kind is StepKind.START for done in walk.begun):
-        s.ledger.set_instance(walk.plan.app, step.release, routed=False)
-        if (instance := s.ledger.find_instance(walk.plan.app, step.release)) is not None:
-            try_to_unpin(s, walk.facts.app, instance)
+        s.ledger.set_instances(walk.plan.app, step.release, routed=False)
+        for instance in s.ledger.instances(walk.plan.app):
+            if instance.release == step.release:
+                try_to_unpin(s, walk.facts.app, instance)
     s.traffic.sync()
 
 
@@ -73,34 +75,44 @@ def stop_again(walk: Walk, step: Step) -> None:
     release keeps running."""
     if step.release == walk.plan.source:
         return
-    s, instance = walk.services, walk.services.ledger.find_instance(walk.plan.app, step.release)
+    s, instance = walk.services, walk.services.ledger.find_instance(walk.plan.app, step.instance)
     if instance is None or instance.container is None or s.engine.find_container(instance.container) is None:
         return
-    s.engine.ensure_stopped(instance.container, grace=release_of(walk, step).bundle.stop_grace)
+    s.engine.ensure_stopped(instance.container, grace=bundle_of(walk, step).stop_grace)
 
 
 def uncreate(walk: Walk, step: Step) -> None:
     """Remove what this run created, unless it failed by itself: then it stays and earlier failed ones are removed. If
     the process dies here, the container is already marked."""
     s, app = walk.services, walk.plan.app
-    mine = s.ledger.find_instance(app, step.release)
+    _give_leases_back(walk, step)
+    mine = s.ledger.find_instance(app, step.instance)
     if mine is None:
         return
     if not (walk.keep_failed or mine.failed) or s.engine.find_container(container_of(mine)) is None:
         forget_container(walk, mine)  # its image is released with the step that kept it
         return
-    s.ledger.set_instance(app, step.release, failed=True)
+    s.ledger.set_instances(app, step.release, failed=True)
     for instance in s.ledger.instances(app):
         if instance.failed and instance.release != step.release:
             remove_release(walk, instance.release)
+
+
+def _give_leases_back(walk: Walk, step: Step) -> None:
+    """Free what was leased for instances of the release whose container was never created."""
+    s, begun = walk.services, {done.instance for done in walk.begun if done.kind is StepKind.CREATE}
+    for one in s.ledger.instances(walk.plan.app):
+        never = one.release == step.release and one.id not in begun and one.container is None
+        if never and s.engine.find_container(one.name) is None:
+            forget_container(walk, one)
 
 
 def untag(walk: Walk, step: Step) -> None:
     """Release the image if no container of the release is left."""
     from deployctl.execution.labels import release_images
 
-    if walk.services.ledger.find_instance(walk.plan.app, step.release) is None:
-        release_images(walk.services, walk.plan.app, step.release)
+    if walk.services.ledger.find_instance(walk.plan.app, step.instance) is None:
+        release_images(walk.services, walk.plan.app, step.instance)
 
 
 UNDOS: Mapping[StepKind, Callable[[Walk, Step], None]] = {

@@ -17,8 +17,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
-    from deployctl.domain.change.deployment import AppFacts, Deployment
+    from deployctl.domain.change.deployment import Deployment
+    from deployctl.domain.change.facts import AppFacts
     from deployctl.domain.change.plan import Plan
+    from deployctl.domain.images.component import InstanceId
     from deployctl.domain.images.release import App, Policy
     from deployctl.ports import Services
 
@@ -47,7 +49,7 @@ class Walk:
     revision: int = 0
     done: list[tuple[Step, float, str]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    restarts: int | None = None  # of the candidate's container when it passed its health check
+    restarts: dict[InstanceId, int | None] = field(default_factory=dict)  # of the candidate's containers when health-checked
     keep_failed: bool = False  # the failure is the candidate's own: its container stays for inspection
     settled: frozenset[tuple[StepKind, int]] = frozenset()  # steps that were finished before a crash
     recovering: bool = False  # after a crash: a request to abort has been dealt with already
@@ -69,6 +71,10 @@ class Walk:
     def will(self, kind: StepKind, release: int) -> bool:
         """Return whether the plan has such a step for that release."""
         return any((step.kind, step.release) == (kind, release) for step in self.plan.steps)
+
+    def has_started(self, one: InstanceId) -> bool:
+        """Return whether this walk has started that instance."""
+        return any(step.kind is StepKind.START and step.instance == one for step in self.begun)
 
     @property
     def policy(self) -> Policy:
@@ -115,7 +121,7 @@ def _half_done(walk: Walk) -> Phase:
     return advance(advance(walk.phase, "failed"), "failed" if walk.done else "reverted")
 
 
-_AFTER = frozenset({StepKind.DRAIN, StepKind.STOP, StepKind.PRUNE})
+_AFTER = frozenset({StepKind.WORK, StepKind.REST, StepKind.DRAIN, StepKind.STOP, StepKind.PRUNE})
 _SAFE = frozenset({StepKind.SWITCH, StepKind.PROMOTE})  # a signal waits until such a step is done
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from deployctl.dataclass import asdict
 from deployctl.domain.host.networks import AppNetwork
+from deployctl.domain.images.component import components_text, read_components, release_hash
 from deployctl.domain.images.release import App, Bundle, Colour, Hold, Policy, Release
 from deployctl.domain.proxy.trust import ProxyTrust
 from deployctl.stdlib import sqlite3
@@ -15,6 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from deployctl.domain.images.component import Component
     from deployctl.domain.inputs.names import AppName, Version
     from deployctl.ledger.file.connection import LedgerConnection
 
@@ -92,7 +94,7 @@ class AppRows:
 
     def kept_releases(self, app: AppName | None = None) -> list[Release]:
         mine = "" if app is None else "where i.app = ? "
-        sql = f"select r.* from instances i join releases r on r.app = i.app and r.number = i.release {mine}"  # noqa: S608
+        sql = f"select distinct r.* from instances i join releases r on r.app = i.app and r.number = i.release {mine}"  # noqa: S608
         return [release_of(row) for row in self.db.execute(sql, [] if app is None else [app])]
 
     def releases_of(self, app: AppName, version: Version, *, limit: int = -1) -> list[int]:
@@ -122,12 +124,12 @@ class AppRows:
             "select 1 from releases r where app = ? and version = ? and digest = ? and exists "
             "(select 1 from changes where app = r.app and target = r.number) limit 1", [app, version, digest]))
 
-    def find_built(self, app: AppName, version: Version, bundle: Bundle) -> Release | None:
+    def find_built(self, app: AppName, version: Version, components: Sequence[Component]) -> Release | None:
         """Return the release of that version and spec which drops the same capabilities as one created now."""
         from deployctl.domain.images.capabilities import to_drop
 
         row = self.db.one("select * from releases where app = ? and version = ? and bundle_hash = ? and cap_drop = ?",
-                          [app, version, bundle.hash(), json.dumps(to_drop(bundle.cap_add))])
+                          [app, version, release_hash(components), json.dumps(to_drop(components[0].bundle.cap_add))])
         return release_of(row) if row else None
 
     def next_number(self, app: AppName) -> int:
@@ -140,25 +142,27 @@ class AppRows:
         row = self.db.one("select * from releases where app = ? and number = ?", [app, number])
         return release_of(row) if row else None
 
-    def ensure_release(self, app: AppName, version: Version, bundle: Bundle, *, at: str) -> Release:
-        """Return the release of that version and spec which drops the same capabilities as one created now; a new one
-        with the next number if there is none.
+    def ensure_release(self, app: AppName, version: Version, components: Sequence[Component], *, at: str) -> Release:
+        """Return the release of that version and those components which drops what one made now drops, a new one with the
+        next number when there is none.
 
         Raises DeployctlError if the disk is full: nothing may be begun then.
         """
         self.db.require_room()
         with self.db.transaction():
-            return self.find_built(app, version, bundle) or self._add_release(app, version, bundle, at=at)
+            return self.find_built(app, version, components) or self._add_release(app, version, components, at=at)
 
-    def _add_release(self, app: AppName, version: Version, bundle: Bundle, *, at: str) -> Release:
+    def _add_release(self, app: AppName, version: Version, components: Sequence[Component], *, at: str) -> Release:
         from deployctl.domain.images.capabilities import to_drop
 
-        number = self.next_number(app)
+        number, main = self.next_number(app), components[0].bundle
         self.db.insert("releases", {
-            "app": app, "number": number, "version": version, "digest": bundle.digest, "bundle": bundle.canonical(),
-            "bundle_hash": bundle.hash(), "created_at": at, "cap_drop": json.dumps(to_drop(bundle.cap_add))})
-        if bundle.repo_digest is not None:
-            self.note_pull(bundle.repo_digest, at=at)
+            "app": app, "number": number, "version": version, "digest": main.digest, "bundle": main.canonical(),
+            "bundle_hash": release_hash(components), "components": components_text(components), "created_at": at,
+            "cap_drop": json.dumps(to_drop(main.cap_add))})
+        for one in components:
+            if one.bundle.repo_digest is not None:
+                self.note_pull(one.bundle.repo_digest, at=at)
         return release_of(self.db.execute("select * from releases where app = ? and number = ?", [app, number])[0])
 
     def note_pull(self, repo_digest: str, *, at: str) -> None:
@@ -218,7 +222,8 @@ def release_of(row: sqlite3.Row) -> Release:
             if row["hold_at"] else None)
     return Release(
         id=row["id"], app=row["app"], number=row["number"], version=row["version"],
-        bundle=Bundle.from_canonical(row["bundle"]), created_at=row["created_at"], proven_at=row["proven_at"],
+        components=read_components(row["components"], Bundle.from_canonical(row["bundle"])),
+        created_at=row["created_at"], proven_at=row["proven_at"],
         colour=Colour(row["colour"]) if row["colour"] else None, hold=hold, failure=row["failure"],
         failure_code=row["failure_code"],
         cap_drop=tuple(json.loads(row["cap_drop"])),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 from deployctl.domain.images.release import Instance
+from deployctl.domain.inputs.names import ComponentName
 from deployctl.domain.proxy.traffic import Backend, TrafficTable
 from deployctl.domain.proxy.trust import ProxyTrust
 from deployctl.errors import NetworkFull, Refused
@@ -15,6 +16,7 @@ from deployctl.stdlib import sqlite3
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.host.networks import AppNetwork
+    from deployctl.domain.images.component import InstanceId
     from deployctl.domain.inputs.names import AppName
     from deployctl.ledger.file.connection import LedgerConnection
 
@@ -35,28 +37,34 @@ class InstanceRows:
         """Return the containers of all apps whose image store is known."""
         return [row[0] for row in self.db.execute("select container from instances where store <> ''")]
 
-    def find_instance(self, app: AppName, release: int) -> Instance | None:
-        row = self.db.one(f"{_INSTANCES} where i.app = ? and i.release = ?", [app, release])
+    def find_instance(self, app: AppName, one: InstanceId) -> Instance | None:
+        row = self.db.one(f"{_INSTANCES} where {_ONE}", [app, *one])
         return _instance(row) if row else None
 
     def add_instance(
-        self, app: AppName, release: int, name: str, *, ports: range, taken: Callable[[int], bool]
+        self, app: AppName, one: InstanceId, name: str, *, ports: range | None, taken: Callable[[int], bool]
     ) -> Instance:
-        """Lease a host port and an address and write the row, or return the existing one.
+        """Lease a host port, unless `ports` is None, and an address and write the row, or return the existing one.
 
-        `taken` says whether a program outside the ledger uses a port. The address is one of the app's own network.
+        `taken` says whether a program outside the ledger uses a port. The address is one of the network that the release's
+        other instances are in, else of the app's own.
         Raises NetworkFull if none is free there, Refused if no port is.
         """
         with self.db.transaction():
-            found = self.find_instance(app, release)
+            found = self.find_instance(app, one)
             if found:
                 return found
-            network, index = self._own_network(app)
-            port = self._lease_port(app, release, ports, taken)
-            address = self._lease_address(app, release, network, index)
-            self.db.insert("instances", {"app": app, "release": release, "name": name, "address": address,
-                                         "host_port": port, "network": network.name})
-        return Instance(app, release, name, address, port, network=network)
+            network, index = self._network_of_release(app, one.release) or self._own_network(app)
+            port = None if ports is None else self._lease_port(app, one, ports, taken)
+            address = self._lease_address(app, one, network, index)
+            self.db.insert("instances", {"app": app, **one._asdict(), "name": name, "address": address, "host_port": port,
+                                         "network": network.name})
+        return Instance(app, one.release, name, address, port, network=network, component=one.component, replica=one.replica)
+
+    def _network_of_release(self, app: AppName, release: int) -> tuple[AppNetwork, int] | None:
+        row = self.db.one("select n.*, a.next_address from instances i join networks n on n.name = i.network "
+                          "join apps a on a.name = i.app where i.app = ? and i.release = ? limit 1", [app, release])
+        return (network_of(row), row["next_address"]) if row else None
 
     def _own_network(self, app: AppName) -> tuple[AppNetwork, int]:
         """Return the network for new containers, and which of its addresses is next in turn."""
@@ -64,17 +72,18 @@ class InstanceRows:
                               [app])[0]
         return network_of(row), row["next_address"]
 
-    def _lease_port(self, app: AppName, release: int, ports: range, taken: Callable[[int], bool]) -> int:
+    def _lease_port(self, app: AppName, one: InstanceId, ports: range, taken: Callable[[int], bool]) -> int:
         leased = {row[0] for row in self.db.execute(
             "select port from port_leases union select listen_port from apps where listen_port is not null")}
         for port in ports:
             if port not in leased and not taken(port):
-                self.db.execute("insert into port_leases(port, app, release) values (?, ?, ?)", [port, app, release])
+                self.db.execute("insert into port_leases(port, app, release, component, replica) values (?, ?, ?, ?, ?)",
+                                [port, app, *one])
                 return port
         raise Refused(f"no free host port in {ports.start}–{ports.stop - 1}",
                       remedy=[f"deployctl prune {app}", "widen [ports] range in config/server.toml"])
 
-    def _lease_address(self, app: AppName, release: int, network: AppNetwork, first: int) -> str:
+    def _lease_address(self, app: AppName, one: InstanceId, network: AppNetwork, first: int) -> str:
         """Take the next address in turn, so that one that was just freed is the last to be reused."""
         hosts = network.addresses()
         leased = {r[0] for r in self.db.execute("select address from address_leases where app = ?", [app])}
@@ -82,25 +91,32 @@ class InstanceRows:
             index = (first + step) % len(hosts)
             if hosts[index] not in leased:
                 self.db.execute("update apps set next_address = ? where name = ?", [index + 1, app])
-                self.db.execute("insert into address_leases(address, app, release) values (?, ?, ?)",
-                                [hosts[index], app, release])
+                self.db.execute("insert into address_leases(address, app, release, component, replica) "
+                                "values (?, ?, ?, ?, ?)", [hosts[index], app, *one])
                 return hosts[index]
         raise NetworkFull(f"{app} has no free address left in {network.subnet}: {len(hosts)} versions have one",
                           remedy=[f"deployctl prune {app}"])
 
-    def set_instance(self, app: AppName, release: int, **flags: str | bool | None) -> None:
-        """Update some of: container, routed, beside, failed, store."""
+    def set_instance(self, app: AppName, one: InstanceId, **flags: str | bool | None) -> None:
+        """Write some of: container, routed, beside, failed, store."""
+        self._set(flags, "app = ? and release = ? and component = ? and replica = ?", [app, *one])
+
+    def set_instances(self, app: AppName, release: int, **flags: str | bool | None) -> None:
+        """Write some of those flags for all instances of that release."""
+        self._set(flags, "app = ? and release = ?", [app, release])
+
+    def _set(self, flags: Mapping[str, str | bool | None], which: str, keys: Sequence[str | int]) -> None:
         if not flags.keys() <= FLAGS:
             raise ValueError(f"unknown columns {sorted(flags.keys() - FLAGS)}")
         columns = ", ".join(f"{name} = ?" for name in flags)
-        self.db.execute(f"update instances set {columns} where app = ? and release = ?",  # noqa: S608  checked above
-                        [*flags.values(), app, release])
+        self.db.execute(f"update instances set {columns} where {which}", [*flags.values(), *keys])  # noqa: S608  checked
 
-    def remove_instance(self, app: AppName, release: int) -> None:
+    def remove_instance(self, app: AppName, one: InstanceId) -> None:
         """Delete the container's row and free its port and address: only after it is removed."""
         with self.db.transaction():
             for table in ("instances", "port_leases", "address_leases"):
-                self.db.execute(f"delete from {table} where app = ? and release = ?", [app, release])  # noqa: S608
+                self.db.execute(f"delete from {table} where app = ? and release = ? and component = ? and replica = ?",  # noqa: S608
+                                [app, *one])
 
     def table(self, *, bridged: bool) -> TrafficTable:
         """Return what HAProxy should route; with `bridged` by container address, else by published port."""
@@ -121,6 +137,7 @@ class InstanceRows:
 
 _INSTANCES = """select i.*, n.bridge, n.subnet, n.gateway, n.engines_own from instances i
 left join networks n on n.name = i.network"""
+_ONE = "i.app = ? and i.release = ? and i.component = ? and i.replica = ?"
 _BACKENDS = """
 select i.app, r.number, r.version, r.id, i.address, i.host_port, r.proven_at, r.hold_at,
        n.bridge, n.gateway,
@@ -148,7 +165,7 @@ def _instance(row: sqlite3.Row) -> Instance:
     return Instance(
         app=row["app"], release=row["release"], name=row["name"], address=row["address"], host_port=row["host_port"],
         container=row["container"], routed=bool(row["routed"]), beside=bool(row["beside"]), failed=bool(row["failed"]),
-        store=row["store"],
+        store=row["store"], component=ComponentName(row["component"]), replica=row["replica"],
         network=network_of({**dict(row), "name": row["network"]}) if row["bridge"] else None,
     )
 

@@ -92,8 +92,9 @@ class JournalRows(EventRows):
         with self.db.transaction(durable=durable):
             self.db.execute("update deployments set phase = ? where id = ?", [phase, deployment])
             self.db.execute(
-                "insert into steps(deployment, seq, kind, release, sentence, begun_at) values (?, ?, ?, ?, ?, ?)",
-                [deployment, seq, step.kind, step.release, step.sentence, at])
+                "insert into steps(deployment, seq, kind, release, component, replica, sentence, begun_at) "
+                "values (?, ?, ?, ?, ?, ?, ?, ?)",
+                [deployment, seq, step.kind, step.release, step.component, step.replica, step.sentence, at])
 
     def finish_step(self, deployment: int, seq: int, *, ok: bool, ms: float, text: str, at: str) -> None:
         self.db.execute("update steps set finished_at = ?, ok = ?, ms = ?, text = ? where deployment = ? and seq = ?",

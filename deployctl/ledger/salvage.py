@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 
 from deployctl.dataclass import asdict, replace
+from deployctl.domain.images.component import components_text, release_hash
 from deployctl.domain.images.image_source import is_doubtful
 from deployctl.domain.images.release import Change
 from deployctl.stdlib import sqlite3
@@ -51,21 +52,24 @@ class Salvage:
         for instance in self.ledger.instances():
             if instance.name not in containers:
                 self.lost.append(f"{instance.app} release {instance.release}: its container {instance.name} is gone")
-                self.ledger.remove_instance(instance.app, instance.release)
+                self.ledger.remove_instance(instance.app, instance.id)
 
     def put_release(self, relic: Relic) -> bool:
         """Add the release under its number and HAProxy's id of it; False if the backup has another of that number."""
         found = self.ledger.find_release(relic.app, relic.number)
         if found is not None:
-            same = (found.version, found.bundle.hash(), found.cap_drop) == (relic.version, relic.bundle.hash(), relic.cap_drop)
+            told = (relic.version, release_hash(relic.components), relic.cap_drop)
+            same = (found.version, release_hash(found.components), found.cap_drop) == told
             if not same:
                 self.lost.append(f"{relic.app} release {relic.number}: the backup has another release of that number "
                                  f"({found.version}); the container {relic.name} was skipped")
             return same
-        bundle, proven = _with_sure_source(relic.bundle), self._is_routed(relic)
+        components = [replace(one, bundle=_with_sure_source(one.bundle)) for one in relic.components]
+        bundle, proven = components[0].bundle, self._is_routed(relic)
         self.ledger.db.insert("releases", {
             "id": self._free_id(relic), "app": relic.app, "number": relic.number, "version": relic.version,
-            "digest": bundle.digest, "bundle": bundle.canonical(), "bundle_hash": bundle.hash(), "created_at": self.at,
+            "digest": bundle.digest, "bundle": bundle.canonical(), "bundle_hash": release_hash(components),
+            "components": components_text(components), "created_at": self.at,
             "proven_at": self.at if proven else None, "cap_drop": json.dumps(relic.cap_drop), **self._hold(relic)})
         if bundle.repo_digest is not None:
             self.ledger.note_pull(bundle.repo_digest, at=self.at)
@@ -73,14 +77,12 @@ class Salvage:
 
     def put_instance(self, relic: Relic) -> None:
         """Record the container, with the port and the address that it has."""
-        app, number = relic.app, relic.number
-        self.ledger.remove_instance(app, number)
-        db = self.ledger.db
-        db.insert("instances", {"app": app, "release": number, "name": relic.name, "container": relic.container,
-                                "address": relic.address, "host_port": relic.port, "network": relic.network,
-                                "routed": self._is_routed(relic)})
-        db.insert("port_leases", {"port": relic.port, "app": app, "release": number})
-        db.insert("address_leases", {"address": relic.address, "app": app, "release": number})
+        self.ledger.remove_instance(relic.app, relic.instance)
+        db, which = self.ledger.db, {"app": relic.app, **relic.instance._asdict()}
+        db.insert("instances", {**which, "name": relic.name, "container": relic.container, "address": relic.address,
+                                "host_port": relic.port, "network": relic.network, "routed": self._is_routed(relic)})
+        db.insert("port_leases", {"port": relic.port, **which})
+        db.insert("address_leases", {"address": relic.address, **which})
 
     def tell_serving(self, app: AppName, serving: int | None, *, operation: int) -> Change:
         """Record the live release, at a revision above every known one; `operation` is the app's last deployment that

@@ -72,15 +72,19 @@ class NetworkFacts:
 
 @dataclass(frozen=True, slots=True)
 class ContainerSpec:
-    """A container to create. `publish` is bound to 127.0.0.1; `labels` are all of ours, so that none is inherited."""
+    """A container to create. `publish` is bound to 127.0.0.1, None publishes nothing; `labels` are all of ours, so that
+    none is inherited."""
 
     name: str
     bundle: Bundle
     network: str
     address: str
-    publish: int
+    publish: int | None
     hostname: str
     labels: Mapping[str, str]
+    aliases: tuple[str, ...] = ()  # further names in its network
+    links: tuple[tuple[str, str], ...] = ()  # what it alone calls others there: name, and the alias that is meant
+    hosts: tuple[tuple[str, str], ...] = ()  # lines of its /etc/hosts: name, address
     cap_drop: tuple[str, ...] = ()  # capabilities that it is created without
 
 

@@ -238,7 +238,7 @@ class FakeEngine(FakeHands, FakeScript):
         if spec.network not in self.networks_here.facts:
             raise PlaceTaken(f"start {name}: network {spec.network} not found")
         others = [c.spec for c in self._containers.values() if c.spec and c.facts.running]
-        if any(other.publish == spec.publish for other in others):
+        if spec.publish and any(other.publish == spec.publish for other in others):
             raise PlaceTaken(f"start {name}: port 127.0.0.1:{spec.publish} is already taken by another container")
         if any((other.network, other.address) == (spec.network, spec.address) for other in others):
             raise PlaceTaken(f"start {name}: the address for this container is used by another one")

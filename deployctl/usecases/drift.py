@@ -5,27 +5,19 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 
 from deployctl.dataclass import dataclass, field, replace
-from deployctl.domain.change.deployment import AppFacts
-from deployctl.domain.change.drift import (
-    ActualState,
-    AppSnapshot,
-    Drift,
-    DriftKind,
-    NetworkState,
-    Repair,
-    find_drift,
-    stray,
-)
+from deployctl.domain.change.drift import Drift, DriftKind, Repair, find_drift, stray
+from deployctl.domain.change.facts import ActualState, AppFacts, AppSnapshot, NetworkState
 from deployctl.domain.change.plan import PlanKind as DeploymentKind
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError, EngineUnavailable
-from deployctl.execution.labels import app_of_network, is_sealed, keep_tags, kept_name, kept_number
+from deployctl.execution.labels import app_of_network, instance_id, is_sealed, keep_tags, kept_name, kept_number
 from deployctl.usecases.read_facts import Containers, remembered
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.host.home import HomeIdentity
     from deployctl.domain.host.networks import AppNetwork
+    from deployctl.domain.images.component import InstanceId
     from deployctl.domain.images.release import App, Change, Instance, Release
     from deployctl.execution.pins import Believed
     from deployctl.ports import ContainerFacts, Services
@@ -167,7 +159,7 @@ def snapshot_of(app: App, s: Services, outside: Outside, *, closely: bool) -> Ap
     mine = [] if outside.containers is None else [*outside.containers.of(app.name)]
     if closely:
         mine = [s.engine.find_container(c.id) or c for c in mine]
-    used = {int(n) for c in mine if (n := c.labels.get("deployctl.release", "")).isdecimal()} | instances.keys()
+    used = {one.release for c in mine if (one := instance_id(c.labels))} | known.kept
     loose, misled = find_astray(s, app, instances, mine if closely else (), outside.believed)
     home = s.ledger.identity
     idle = {tag: number for tag in outside.tags or ()
@@ -177,23 +169,23 @@ def snapshot_of(app: App, s: Services, outside: Outside, *, closely: bool) -> Ap
         facts, seen=None if outside.containers is None else tuple(container_state(one, home) for one in mine),
         proxy=outside.routes is not None,
         networks=outside.networks,
-        app_networks=tuple(_network_state(one, outside, s) for one in s.ledger.networks(app.name)),
+        app_networks=tuple(_network_seen(one, outside, s) for one in s.ledger.networks(app.name)),
         tags=tuple(tag for tag, number in idle.items() if number in of_ours),  # an unknown one's are left alone
         store=outside.store, loose=loose, misled=misled,
         unkept=() if outside.tags is None else tuple(
-            n for n in sorted(instances.keys() & releases.keys())
-            if not set(outside.tags) & set(keep_tags(home, app.name, n))),
+            one for one in sorted(instances)
+            if one.release in releases and not set(outside.tags) & set(keep_tags(home, app.name, one))),
     )
 
 
-def _network_state(network: AppNetwork, outside: Outside, s: Services) -> NetworkState:
+def _network_seen(network: AppNetwork, outside: Outside, s: Services) -> NetworkState:
     return NetworkState(
         network, there=None if outside.networks is None else network.name in outside.networks,
         guarded=None if outside.guarded is None else network.subnet in outside.guarded,
         up=s.guard.bridge_up(network.bridge) if s.bridged else None)
 
 
-def facts_of(app: App, instances: Mapping[int, Instance], releases: Mapping[int, Release], outside: Outside) -> AppFacts:
+def facts_of(app: App, instances: Mapping[InstanceId, Instance], releases: Mapping[int, Release], outside: Outside) -> AppFacts:
     """Return the facts of one app as far as they were already read, without its history."""
     there = (outside.containers or Containers(())).judge(instances, releases)
     return AppFacts(
@@ -204,10 +196,8 @@ def facts_of(app: App, instances: Mapping[int, Instance], releases: Mapping[int,
 
 def container_state(one: ContainerFacts, home: HomeIdentity) -> ActualState:
     """Return a container as the domain knows it; its signature label decides whether its labels are ours."""
-    number = one.labels.get("deployctl.release", "")
-    release = int(number) if number.isdecimal() else None
     others = frozenset(name for name in one.networks if app_of_network(home, name) is None)  # not ours
-    return ActualState(one.id, one.name, one.image, one.status, tuple(one.addresses.values()), release,
+    return ActualState(one.id, one.name, one.image, one.status, tuple(one.addresses.values()), instance_id(one.labels),
                 is_sealed(home, one.labels), one.limits, one.restart, one.cap_drop,
                 others if one.networks else None)
 
@@ -218,8 +208,8 @@ def listed_drift(app: App, instances: Sequence[Instance], releases: Mapping[tupl
     """Return the drift of one app that the list of containers reveals: nothing further is read for it."""
     if outside.containers is None:
         return ()
-    mine = {i.release: i for i in instances}
-    known = {r.number: r for n in mine if (r := releases.get((app.name, n))) is not None}
+    mine = {i.id: i for i in instances}
+    known = {r.number: r for one in mine if (r := releases.get((app.name, one.release))) is not None}
     facts = replace(facts_of(app, mine, known, outside), changes=tuple(changes))
     seen = tuple(container_state(c, home) for c in outside.containers.of(app.name))
     return _worth_telling(find_drift(AppSnapshot(facts, seen, proxy=outside.routes is not None, store=outside.store)))

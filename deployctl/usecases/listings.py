@@ -18,8 +18,19 @@ if TYPE_CHECKING:
     from deployctl.domain.inputs.units import At, Ms
     from deployctl.domain.proxy.rejections import Rejection
     from deployctl.ports import Services
-    from deployctl.usecases.results import Finding
     from deployctl.usecases.view.logs import Printed
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of `doctor`."""
+
+    name: str
+    ok: bool
+    message: str
+    fix: str | None = None
+    fatal: bool = True  # False: worth knowing, nothing to fix now
+    code: str | None = None  # for programs: image_store_silent, forwarding_off, container_update…
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from deployctl.dataclass import dataclass, replace
-from deployctl.domain.change.deployment import AppFacts
+from deployctl.domain.change.facts import AppFacts
 from deployctl.domain.host.networks import mac_of
 from deployctl.domain.images.image_ref import is_made_of
 from deployctl.domain.inputs.names import Version
@@ -13,6 +13,7 @@ from deployctl.errors import EngineUnavailable, NotFound, ProxyUnavailable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from deployctl.domain.images.component import InstanceId
     from deployctl.domain.images.release import App, Instance, Release
     from deployctl.domain.inputs.names import AppName
     from deployctl.ports import ContainerFacts, Services
@@ -36,7 +37,7 @@ def remembered(row: App, s: Services, *named: Named) -> AppFacts:
     app = row.name
     return AppFacts(
         app=row, releases={r.number: r for r in s.ledger.releases_within_reach(app, named)},
-        instances={i.release: i for i in s.ledger.instances(app)}, changes=tuple(s.ledger.telling_changes(app)))
+        instances={i.id: i for i in s.ledger.instances(app)}, changes=tuple(s.ledger.telling_changes(app)))
 
 
 def routes(s: Services) -> Mapping[AppName, int]:
@@ -50,13 +51,13 @@ def routes(s: Services) -> Mapping[AppName, int]:
 
 @dataclass(frozen=True, slots=True)
 class There:
-    """Which releases have a container: one of their own image exists, runs at its own address, is of another image, or
-    has the MAC it was created with."""
+    """Which instances have a container: one of their own image exists, runs at its own address, is of another image, or has
+    the MAC that it was made with."""
 
-    present: frozenset[int] = frozenset()
-    running: frozenset[int] = frozenset()
-    other_image: frozenset[int] = frozenset()
-    own_mac: frozenset[int] = frozenset()
+    present: frozenset[InstanceId] = frozenset()
+    running: frozenset[InstanceId] = frozenset()
+    other_image: frozenset[InstanceId] = frozenset()
+    own_mac: frozenset[InstanceId] = frozenset()
 
 
 class Containers:
@@ -79,27 +80,31 @@ class Containers:
     def find(self, instance: Instance, release: Release | None) -> ContainerFacts | None:
         """Return the container that the ledger means, if it was created from its release's image."""
         found = self.by_id.get(instance.container) if instance.container else self.by_name.get(instance.name)
-        return None if found is None or (release and not is_made_of(found.image, release.bundle)) else found
+        return None if found is None or (release and not _is_own(found, instance, release)) else found
 
     def find_other(self, instance: Instance, release: Release | None) -> ContainerFacts | None:
         """Return the container in its place that was created from another image: someone recreated it."""
         found = self.by_id.get(instance.container or "") or self.by_name.get(instance.name)
-        return found if found and release and not is_made_of(found.image, release.bundle) else None
+        return found if found and release and not _is_own(found, instance, release) else None
 
-    def judge(self, instances: Mapping[int, Instance], releases: Mapping[int, Release]) -> There:
-        found = {n: self.find(i, releases.get(n)) for n, i in instances.items()}
+    def judge(self, instances: Mapping[InstanceId, Instance], releases: Mapping[int, Release]) -> There:
+        found = {n: self.find(i, releases.get(n.release)) for n, i in instances.items()}
         return There(
             frozenset(n for n, c in found.items() if c),
             frozenset(n for n, c in found.items() if c and c.running and at_home(instances[n], c)),
-            frozenset(n for n, i in instances.items() if self.find_other(i, releases.get(n))),
+            frozenset(n for n, i in instances.items() if self.find_other(i, releases.get(n.release))),
             frozenset(n for n, c in found.items() if c and mac_of(instances[n].address) in c.macs.values()),
         )
 
 
-def look_at_containers(instances: Mapping[int, Instance], releases: Mapping[int, Release],
+def _is_own(found: ContainerFacts, instance: Instance, release: Release) -> bool:
+    return is_made_of(found.image, release.component(instance.component).bundle)
+
+
+def look_at_containers(instances: Mapping[InstanceId, Instance], releases: Mapping[int, Release],
                        s: Services) -> tuple[There, str | None]:
-    """Return which releases have which container, and why the engine could not be read. In that case HAProxy's servers
-    are used: what was routed to ran, and was created from its own image, when it was last seen."""
+    """Return which instances have which container, and why the engine could not be asked. Then HAProxy's servers stand
+    in: what was routed ran, and was made of its own image, when it was last seen."""
     try:
         return Containers(s.engine.containers()).judge(instances, releases), None
     except EngineUnavailable as e:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from deployctl.domain.change.readiness import Readiness
     from deployctl.domain.change.status_note import StatusNote
     from deployctl.domain.host.home import HomeFacts
+    from deployctl.domain.images.component import ComponentKind
     from deployctl.domain.images.image_source import ImageNews
     from deployctl.domain.images.release import Change, Colour, Release, ReleaseRole
     from deployctl.domain.inputs.names import AppName, Version
@@ -119,6 +120,21 @@ class InstanceView:
     response_ms: float = 0.0
     since: Annotated[At | None, "When it last became the live version."] = None
     readiness: Annotated[Readiness | None, "For a rollback to it; null: it is live, or being checked."] = None
+    component: Annotated[str, "The component of the app that it runs."] = "web"
+    kind: Annotated[str, ComponentKind] = "side-by-side"
+    replica: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentView:
+    """One component of the live version."""
+
+    name: str
+    kind: Annotated[str, ComponentKind]
+    version: Annotated[str, Version]
+    digest: str
+    health: Annotated[str, Literal["passing", "failing", "stopped", "unknown"]]
+    replicas: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +181,16 @@ class AppView:
     drifts: Annotated[tuple[Drift, ...], "What contradicts the ledger, with codes."] = ()  # more for one app than in a list
     quality: Annotated[str | None, "How requests fail, when that is what makes it degraded."] = None
     config: Annotated[ConfigState | None, "null: not checked, in a list of apps."] = None
+    siblings: tuple[InstanceView, ...] = ()  # the other components' instances; `instances` are those that clients reach
+
+    @property
+    def every_instance(self) -> tuple[InstanceView, ...]:
+        return (*self.instances, *self.siblings)
+
+    @property
+    def components(self) -> Annotated[tuple[ComponentView, ...], "What the live version consists of."]:
+        live = [one for one in self.every_instance if self.active and one.release == self.active.release]
+        return tuple(ComponentView(one.component, one.kind, one.version, one.digest, one.health) for one in live)
 
     @property
     def note_lines(self) -> Annotated[tuple[str, ...], "The same as `notices`, as text."]:
@@ -295,18 +321,6 @@ class DiffView:
     before: Side
     after: Side
     lines: tuple[DiffLine, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of `doctor`."""
-
-    name: str
-    ok: bool
-    message: str
-    fix: str | None = None
-    fatal: bool = True  # False: worth knowing, nothing to fix now
-    code: str | None = None  # for programs: image_store_silent, forwarding_off, container_update…
 
 
 @dataclass(frozen=True, slots=True)

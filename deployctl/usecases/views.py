@@ -30,8 +30,8 @@ _WHOLE = f"schema:{SCHEMA} kind:"
 # fields as keys, and their own name.
 _OBJECTS: Mapping[str, tuple[str, str]] = {
     "StatusView": ("Status", f"{_WHOLE}Status apps engine engine_code proxy proxy_code"),
-    "AppView": ("App", "app address hosts revision state active standby instances deployment since notes=note_lines "
-                       "notices=notes drift quality drifts rollback config"),
+    "AppView": ("App", "app address hosts revision state active standby instances=every_instance components deployment since "
+                       "notes=note_lines notices=notes drift quality drifts rollback config"),
     "InstanceView": ("Instance", ""),
     "StatusNote": ("Note", "code version release message=line"),
     "Drift": ("Drift", "code=kind release summary=sentence"),

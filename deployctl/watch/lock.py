@@ -11,7 +11,7 @@ from deployctl import __version__
 from deployctl.dataclass import dataclass
 from deployctl.errors import LeaseHeld
 from deployctl.paths import Path
-from deployctl.usecases.results import Finding
+from deployctl.usecases.listings import Finding
 
 LOCK_FILE = "watcher.lock"
 FIELD = 20  # bytes of the pid, then of the version: builds before 0.3.0 write and read only the pid

@@ -280,7 +280,7 @@ def _ask(path: Path, command: str) -> str:
 def toml(table: Table, name: str = "") -> str:
     """Return the table as TOML; JSON's strings, numbers and lists are TOML, too."""
     plain = [f"{key} = {json.dumps(value)}" for key, value in table.items() if not isinstance(value, Mapping)]
-    below = [toml(value, key) for key, value in table.items() if isinstance(value, Mapping)]
+    below = [toml(value, f"{name}.{key}" if name else key) for key, value in table.items() if isinstance(value, Mapping)]
     return "\n".join([*([f"[{name}]"] if name else []), *plain, *below]) + "\n"
 
 

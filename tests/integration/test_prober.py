@@ -39,13 +39,13 @@ def test_a_healthy_app_is_seen_through_its_bridge_and_by_its_published_port(worl
     spec, _ = run(world, "web")
     for probe in (HEALTHZ, Probe(kind=ProbeKind.TCP)):
         assert through_bridge(world, spec, probe).ok
-        assert SocketProber().ask(probe, "127.0.0.1", spec.publish, host="shop").ok
+        assert SocketProber().ask(probe, "127.0.0.1", spec.publish or 0, host="shop").ok
 
 
 def test_an_app_on_another_port_is_refused_on_the_bridge_and_hung_up_on_the_published_port(world: DockerWorld) -> None:
     spec, _ = run(world, "wrongport")
     assert through_bridge(world, spec, Probe(kind=ProbeKind.TCP)).sentence == "connection refused"
-    assert not SocketProber().ask(Probe(kind=ProbeKind.TCP), "127.0.0.1", spec.publish, host="shop").ok
+    assert not SocketProber().ask(Probe(kind=ProbeKind.TCP), "127.0.0.1", spec.publish or 0, host="shop").ok
 
 
 def test_an_app_that_only_redirects_is_told_so(world: DockerWorld) -> None:

@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from deployctl.domain.change.plan import TRAFFIC_MOVES
+from deployctl.domain.images.component import InstanceId
 from deployctl.domain.images.release import Change
 from deployctl.domain.inputs.names import AppName
 from deployctl.execution.labels import keep_tag
@@ -45,7 +46,7 @@ def i2_the_ledger_says_who_serves(w: World) -> Iterator[str]:
 
 def _servers(w: World, routes: dict[AppName, int]) -> Iterator[str]:
     for app, number in routes.items():
-        instance = w.reader.find_instance(app, number)
+        instance = w.reader.find_instance(app, InstanceId(number))
         server = w.traffic.worker.servers.get((app, number)) if w.traffic.worker else None
         if instance is None or server is None or server.address != instance.address:
             yield f"{app} {number} serves, but its server is {server} and its instance {instance}"
@@ -84,7 +85,7 @@ def i4_somebody_serves(w: World) -> Iterator[str]:
     for app in w.reader.apps():
         if app.active is None or w.is_served(app.name) or is_stuck(w, app.name):
             continue
-        instance = w.reader.find_instance(app.name, app.active)
+        instance = w.reader.find_instance(app.name, InstanceId(app.active))
         if instance is None or instance.container not in w.befallen:
             yield f"{app.name} {app.active} is active and does not answer"
 
@@ -120,7 +121,7 @@ def i2_haproxy_carries_the_table(w: World) -> Iterator[str]:
 def i8_nothing_is_left_over(w: World) -> Iterator[str]:
     """Tags keep the images of instances, and only those; a network and its guard are there for instances only."""
     instances = w.reader.instances()
-    due = {keep_tag(w.reader.identity, i.app, i.release) for i in instances}
+    due = {keep_tag(w.reader.identity, i.app, i.id) for i in instances}
     kept = set(w.engine.images.kept_tags())
     yield from (f"the image kept as {tag} is left over" for tag in sorted(kept - due))
     yield from (f"the image {tag} is not kept" for tag in sorted(due - kept))
@@ -216,7 +217,7 @@ class AroundChanges:
     def _may_go_dark(self, app: AppName, process: Process) -> bool:
         """Return whether that was requested (a removal, stopping the live version, reverting to none), or what had just
         passed its health check died by itself right then."""
-        instance = self._w.reader.find_instance(app, self._w.traffic.live.get(app, 0))
+        instance = self._w.reader.find_instance(app, InstanceId(self._w.traffic.live.get(app, 0)))
         if instance is not None and instance.container in self._w.befallen:
             return True
         opened = self._w.reader.find_open(app)

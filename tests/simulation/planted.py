@@ -8,7 +8,8 @@ from typing import Any
 from unittest.mock import patch
 
 from deployctl.domain.change import planner
-from deployctl.domain.change.deployment import AppFacts, begin
+from deployctl.domain.change.deployment import begin
+from deployctl.domain.change.facts import AppFacts
 from deployctl.domain.change.plan import PlanKind, Step, StepKind
 from deployctl.domain.images.release import Instance, Release
 from deployctl.execution import containers, revert_steps, runner
@@ -94,11 +95,11 @@ def port_freed_early() -> Iterator[None]:
 
     def forget(walk: Walk, instance: Instance, *, image_too: bool = False) -> None:
         s = walk.services
-        s.ledger.remove_instance(instance.app, instance.release)
+        s.ledger.remove_instance(instance.app, instance.id)
         s.traffic.sync()
         s.engine.ensure_removed(instance.container or instance.name)
         if image_too:
-            release_images(s, instance.app, instance.release)
+            release_images(s, instance.app, instance.id)
 
     with patch.object(containers, "forget_container", forget), patch.object(revert_steps, "forget_container", forget):
         yield

@@ -12,6 +12,7 @@ from deployctl.domain.change.readiness import How, Readiness
 from deployctl.domain.change.status_note import NoteCode, StatusNote
 from deployctl.domain.host.access import Role, SignIn, Token, User
 from deployctl.domain.images.capabilities import given_back, to_drop
+from deployctl.domain.images.component import Component
 from deployctl.domain.images.release import Bundle, Change, Colour, Hold, Release
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.usecases.listings import AuditLine
@@ -111,7 +112,7 @@ HISTORY = HistoryView(
 
 BUNDLE = Bundle(image="registry.example.com/acme/shop-api:v42", digest=V42.digest, port=8080,
                 env=(("DATABASE_URL", "postgres://secret"), ("MODE", "shop")))
-RELEASE = Release(42, SHOP, 7, Version("v42"), BUNDLE, "2026-11-23T14:30:00Z", proven_at="2026-11-23T14:31:50Z",
+RELEASE = Release(42, SHOP, 7, Version("v42"), (Component(BUNDLE),), "2026-11-23T14:30:00Z", proven_at="2026-11-23T14:31:50Z",
                   cap_drop=to_drop(()), colour=Colour.BLUE, hold=Hold("2026-11-23T14:43:58Z", "mara (cli)", "checkout 500s"))
 BEFORE = Side("v41", 6)
 FAILED = replace(HISTORY.attempts[0], evidence=("Last lines of v43:\n  boom",))
@@ -122,7 +123,7 @@ SLOW = replace(TROUBLED, state="healthy", notes=(), standby=None,
 CUT_OFF = replace(SLOW, rollback=Back("v37", 2, "v37", warm=False, brings_back=(), readiness=GONE),
                   instances=(replace(V42, health="passing"), V41, V40))
 FORMER_SHOWN = replace(SHOWN, release=replace(RELEASE, cap_drop=()))
-RAW = replace(RELEASE, bundle=replace(BUNDLE, cap_add=("NET_RAW",)), cap_drop=to_drop(("NET_RAW",)))
+RAW = replace(RELEASE, components=(Component(replace(BUNDLE, cap_add=("NET_RAW",))),), cap_drop=to_drop(("NET_RAW",)))
 RAW_SHOWN = replace(SHOWN, release=RAW)
 RAW_PREVIEW = replace(PREVIEW, warnings=tuple(given_back(("NET_RAW",))))
 STANDBY_SHOWN = replace(SHOWN, role="idle", readiness=BOOTS, instance=None)

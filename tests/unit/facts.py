@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from deployctl.domain.change.deployment import AppFacts
+from deployctl.domain.change.facts import AppFacts
 from deployctl.domain.change.serving import chain_after
+from deployctl.domain.images.component import Component, InstanceId
 from deployctl.domain.images.release import App, Bundle, Change, Hold, Instance, Policy, Release
 from deployctl.domain.inputs.names import AppName, Version
 
@@ -15,8 +16,8 @@ HOLD = Hold("2026-01-01T00:00:00.000Z", "mara (cli)", "it was bad")
 
 
 def made(number: int, version: str | None = None, **other: object) -> Release:
-    release = Release(100 + number, SHOP, number, Version(version or f"v{number}"), BUNDLE, "2026-01-01T00:00:00.000Z",
-                      proven_at="2026-01-01T00:00:01.000Z")
+    release = Release(100 + number, SHOP, number, Version(version or f"v{number}"), (Component(BUNDLE),),
+                      "2026-01-01T00:00:00.000Z", proven_at="2026-01-01T00:00:01.000Z")
     return replace(release, **other)  # type: ignore[arg-type]  # fields of a release, by name
 
 
@@ -71,9 +72,9 @@ class Past:
             app=App(SHOP, "172.30.0.0/26", "172.30.0.1", "deployctl-shop", "dc-shop", revision=len(self.changes),
                     active=self.active, policy=self.policy),
             releases={n: self.edited.get(n) or made(n) for n in numbers},
-            instances={n: self._instance(n) for n in present},
-            running=frozenset(present - self.stopped),
-            present=frozenset(present),
+            instances={InstanceId(n): self._instance(n) for n in present},
+            running=frozenset(map(InstanceId, present - self.stopped)),
+            present=frozenset(map(InstanceId, present)),
             changes=tuple(self.changes),
             serving=self.active,
         )  # fmt: skip

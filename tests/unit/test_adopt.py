@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from deployctl.domain.images.component import InstanceId
 from deployctl.domain.images.release import Change
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.domain.proxy.emergency import FlipNote
@@ -131,7 +132,7 @@ def test_a_release_started_beside_becomes_an_ordinary_active_one(w: World) -> No
     w.use(start, Version("v9"))
     flip(w, "v9")
     touch(w)
-    instance = w.ledger.find_instance(SHOP, w.release("v9").number)
+    instance = w.ledger.find_instance(SHOP, InstanceId(w.release("v9").number))
     assert (w.active, instance and instance.beside) == ("v9", False)
 
 
@@ -168,7 +169,7 @@ def test_a_flip_after_a_crash_at_any_act_decides_and_recovery_does_not_move_it(t
 
 def _flip_and_look(w: World, to: str) -> None:
     found = next((r for r in w.ledger.releases(SHOP) if r.version == to), None)
-    instance = w.ledger.find_instance(SHOP, found.number) if found else None
+    instance = w.ledger.find_instance(SHOP, InstanceId(found.number)) if found else None
     if instance is None or not instance.routed:
         return  # HAProxy does not know it yet
     flip(w, to)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
@@ -27,6 +27,10 @@ def spec(text: str = "") -> AppSpec:
     return parse_app_spec({**tomllib.loads(SMALLEST), **tomllib.loads(text)}, where="config/shop.toml")
 
 
+def filled(spec: AppSpec, image: str, repo_digest: str | None = None) -> Bundle:
+    return replace(spec.templates()[0].bundle, image=image, digest=DIGEST, repo_digest=repo_digest)
+
+
 def mistakes(text: str) -> list[str]:
     """Return the sentences about a whole file, without the file's name."""
     with pytest.raises(Invalid) as refused:
@@ -38,7 +42,7 @@ def mistakes(text: str) -> list[str]:
 # -- what a file becomes ----------------------------------------------------------------------------------------
 def test_the_smallest_file_has_every_default_of_a_release() -> None:
     plain = Bundle(image="acme/shop:v1", digest=DIGEST, port=8080)
-    assert spec().bundle("acme/shop:v1", DIGEST) == plain
+    assert filled(spec(), "acme/shop:v1") == plain
     assert (plain.probe, plain.resources, plain.log) == (Probe(), Resources(), LogCap())
     assert spec().policy(ServerSpec()) == Policy()
     assert (spec().listen, spec().hosts) == (("127.0.0.1", 8000), ())
@@ -79,7 +83,7 @@ def test_every_value_of_the_file_reaches_the_bundle() -> None:
         A = "1\\nB=3"
         """
     )
-    assert full.bundle("x/shop:v1", DIGEST, f"x/shop@{DIGEST}") == Bundle(
+    assert filled(full, "x/shop:v1", f"x/shop@{DIGEST}") == Bundle(
         image="x/shop:v1", digest=DIGEST, repo_digest=f"x/shop@{DIGEST}", port=81, entrypoint=("/start",),
         command=("serve", "a b", ""), user="1:2", working_dir="/app", env=(("A", "1\nB=3"), ("B", "2")),
         stop_signal="SIGQUIT", stop_grace=3.0, init=True, networks=("backend", "db.net"),
@@ -90,7 +94,7 @@ def test_every_value_of_the_file_reaches_the_bundle() -> None:
 
 
 def test_a_bundle_from_a_file_survives_the_ledger_byte_for_byte() -> None:
-    bundle = spec('[health]\nkind = "exec"\ncommand = ["/check"]\n[env]\nA = "é\\u0001"').bundle("a:1", DIGEST)
+    bundle = spec('[health]\nkind = "exec"\ncommand = ["/check"]\n[env]\nA = "é\\u0001"').templates()[0].bundle
     assert Bundle.from_canonical(bundle.canonical()) == bundle
     assert isinstance(bundle.probe.kind, ProbeKind)
 
@@ -157,7 +161,7 @@ def test_a_spec_can_not_be_changed() -> None:
         ('[health]\nstatus = [200, "300-299"]', 'health.status = "300-299" is not a status'),
         ("[health]\nstatus = []", "health.status = [] is not a status"),
         ('[health]\nkind = "grpc"', 'health.kind = "grpc" is not a valid value. '),
-        ("[health]\nkind = ['http']", "is not a valid value. Write one of: http, tcp, exec, docker."),
+        ("[health]\nkind = ['http']", "is not a valid value. Write one of: http, tcp, exec, docker, process."),
         ("[env]\nPIN = 1234", "env.PIN = *** is not text."),
         ('[env]\n"A=hunter2" = ""', 'env: "A=" is not a variable name.'),
         ('[env]\na.b = "c"', "env.a = *** is not text. Write a name with dots in quotes"),

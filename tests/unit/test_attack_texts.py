@@ -139,7 +139,7 @@ def test_two_pairs_of_names_never_join_to_the_same_text(name: str) -> None:
 
 def test_every_value_of_a_variable_is_data_with_no_way_out() -> None:
     hostile = {"A": "1\nB=2", "B": "$(id)", "C": "</script>", "D": "\x1b[31m", "E": '"; DROP TABLE', "F": "%s{x}"}
-    assert dict(app_file(env=hostile).bundle("a:1", "sha256:" + "0" * 64).env) == hostile
+    assert dict(app_file(env=hostile).templates()[0].bundle.env) == hostile
 
 
 def test_every_word_of_a_command_is_data_and_stays_one_word() -> None:
@@ -150,7 +150,7 @@ def test_every_word_of_a_command_is_data_and_stays_one_word() -> None:
 @pytest.mark.parametrize(
     "key",
     ["privileged", "cap_drop", "devices", "volumes", "mounts", "network_mode", "network", "pid", "ipc", "userns_mode",
-     "security_opt", "labels", "ports", "restart", "build", "sysctls", "name", "secrets", "hooks"],
+     "security_opt", "labels", "ports", "restart", "build", "sysctls", "secrets", "hooks"],
 )
 def test_what_could_open_the_container_is_no_key_at_all(key: str) -> None:
     with pytest.raises(Invalid, match="is not a known key"):

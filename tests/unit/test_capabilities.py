@@ -12,6 +12,7 @@ import pytest
 from deployctl.config.app import parse_app_spec
 from deployctl.domain.change.drift import DriftKind
 from deployctl.domain.images.capabilities import GIVES_UP, given_back, kept_text, to_drop
+from deployctl.domain.images.component import Component, InstanceId, release_hash
 from deployctl.domain.images.release import Release
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import Invalid
@@ -45,7 +46,7 @@ def made_before(w: World) -> None:
 
 
 def container(w: World, release: int) -> ContainerFacts:
-    instance = w.ledger.find_instance(SHOP, release)
+    instance = w.ledger.find_instance(SHOP, InstanceId(release))
     assert instance is not None
     found = w.engine.find_container(instance.name)
     assert found is not None
@@ -88,9 +89,9 @@ def test_nothing_else_can_be_asked_for(value: Any) -> None:
 
 
 def test_the_order_in_the_file_makes_no_other_release() -> None:
-    one, other = (parse_app_spec({"image": "acme/shop", "port": 80, "listen": 80, "cap_add": names}, where="x").bundle("a", "b")
+    one, other = (parse_app_spec({"image": "acme/shop", "port": 80, "listen": 80, "cap_add": names}, where="x").templates()
                   for names in (["NET_RAW", "MKNOD"], ["MKNOD", "NET_RAW"]))
-    assert one.hash() == other.hash()
+    assert release_hash(one) == release_hash(other)
 
 
 # -- what was made before -------------------------------------------------------------------------------------------
@@ -183,7 +184,7 @@ def test_a_standby_with_more_is_made_again(w: World) -> None:
 
 
 def test_a_ledger_made_before_opens_and_its_releases_drop_nothing(w: World) -> None:
-    release = Release(9, AppName("blog"), 1, Version("v1"), w.release("v1").bundle, "2026-01-01T00:00:00.000Z")
+    release = Release(9, AppName("blog"), 1, Version("v1"), w.release("v1").components, "2026-01-01T00:00:00.000Z")
     assert release.cap_drop == (), "what is not said was not dropped"
     db = w.ledger.db
     db.execute("drop index idx_releases_app_version_bundle_hash_cap_drop")
@@ -194,7 +195,7 @@ def test_a_ledger_made_before_opens_and_its_releases_drop_nothing(w: World) -> N
     ledger = w.open_ledger()
     try:
         assert [r.cap_drop for r in ledger.releases(SHOP)] == [(), ()]
-        again = ledger.ensure_release(SHOP, V2, ledger.releases(SHOP)[0].bundle, at=w.clock.utc())
+        again = ledger.ensure_release(SHOP, V2, (Component(ledger.releases(SHOP)[0].bundle),), at=w.clock.utc())
         assert (again.number, again.cap_drop) == (3, ALL)
     finally:
         ledger.close()

@@ -42,8 +42,8 @@ from deployctl.errors import (
     RevertedAfterSwitch,
     Serving,
 )
-from deployctl.usecases.listings import SessionList, count_sessions, with_state
-from deployctl.usecases.results import Done, Finding, OpenDeployment, StatusView
+from deployctl.usecases.listings import Finding, SessionList, count_sessions, with_state
+from deployctl.usecases.results import Done, OpenDeployment, StatusView
 from deployctl.usecases.views import as_json
 from tests.unit import cli_results as r
 

@@ -13,6 +13,7 @@ import pytest
 
 from deployctl.domain.change.deployment import Phase
 from deployctl.domain.change.status_note import NoteCode
+from deployctl.domain.images.component import InstanceId
 from deployctl.ports import Services
 from deployctl.usecases.change.abort import abort
 from deployctl.usecases.change.app_remove import remove_app
@@ -110,7 +111,7 @@ def require_settled(w: World, ends: tuple[str | None, ...]) -> None:
         assert any(tag.startswith(kept) for tag in w.engine.images.find(ours[instance.container or ""].image).tags)  # type: ignore[union-attr]
     if w.serving:
         number = w.release(w.serving).number
-        assert w.ledger.find_instance(SHOP, number).routed  # type: ignore[union-attr]
+        assert w.ledger.find_instance(SHOP, InstanceId(number)).routed  # type: ignore[union-attr]
         assert w.containers()[w.serving] == "running"
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from deployctl.errors import EngineUnavailable
 from deployctl.ports import EngineInfo, Lack
-from deployctl.usecases.results import Finding
+from deployctl.usecases.listings import Finding
 from deployctl.usecases.setup import doctor_engine
 from deployctl.usecases.setup.doctor_engine import containerd_root, engine, image_folders
 from tests.unit.world import World, world

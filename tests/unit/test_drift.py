@@ -7,15 +7,18 @@ from dataclasses import replace
 
 import pytest
 
-from deployctl.domain.change.drift import ActualState, AppSnapshot, Drift, DriftKind, NetworkState, Repair, find_drift
+from deployctl.domain.change.drift import Drift, DriftKind, Repair, find_drift
+from deployctl.domain.change.facts import ActualState, AppSnapshot, NetworkState
 from deployctl.domain.change.plan import StepKind
 from deployctl.domain.change.repair_plan import plan_repair
+from deployctl.domain.images.component import Component, InstanceId
 from deployctl.domain.images.release import Policy, Resources, Restart
 from tests.unit.facts import BUNDLE, SHOP, Past
 
 
 def seen(n: int, **other: object) -> ActualState:
-    made = ActualState(f"id{n}", f"shop--v{n}", BUNDLE.digest, "running", (f"172.30.0.{n + 1}",), n, True, BUNDLE.resources,
+    made = ActualState(f"id{n}", f"shop--v{n}", BUNDLE.digest, "running", (f"172.30.0.{n + 1}",),
+                       InstanceId(n), True, BUNDLE.resources,
                 Restart.ALWAYS)
     return replace(made, **other)  # type: ignore[arg-type]  # fields of Seen, by name
 
@@ -172,7 +175,7 @@ def test_the_plan_brings_up_what_serves_first_and_stops_last(two: Past) -> None:
 def test_what_need_not_run_is_made_and_not_started(two: Past) -> None:
     past = replace(two, stopped={1}, removed=set())
     view = snapshot(past, seen(2))
-    view = replace(view, facts=replace(view.facts, present=frozenset({2})))
+    view = replace(view, facts=replace(view.facts, present=frozenset({InstanceId(2)})))
     plan = plan_repair(view, find_drift(view))
     assert [step.kind for step in plan.steps] == [StepKind.IMAGE, StepKind.NETWORK, StepKind.CREATE]
 
@@ -180,7 +183,7 @@ def test_what_need_not_run_is_made_and_not_started(two: Past) -> None:
 # -- networks of others -----------------------------------------------------------------------------------------------
 def joining(two: Past, *names: str) -> Past:
     """Let v2 be a release that joins these networks."""
-    return two.edit(2, bundle=replace(BUNDLE, networks=names))
+    return two.edit(2, components=(Component(replace(BUNDLE, networks=names)),))
 
 
 def test_a_network_that_was_lost_is_joined_again_whether_it_runs_or_not(two: Past) -> None:

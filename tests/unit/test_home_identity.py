@@ -17,6 +17,7 @@ from sqlite_utils import Database
 
 from deployctl.config.settings import Settings
 from deployctl.domain.host.home import HomeIdentity
+from deployctl.domain.images.component import InstanceId
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import CopiedHome, LedgerUnusable, Refused
 from deployctl.execution import labels
@@ -63,15 +64,15 @@ def beside(home: Path) -> list[str]:
 # -- names and seals ------------------------------------------------------------------------------------------------
 def test_names_and_seals_stay_when_the_home_moves() -> None:
     moved = replace(NEW, path="/srv/c", earlier=("/srv/b", "/srv/a"))
-    for made in (labels.network_name, labels.bridge_name, lambda home, app: labels.keep_tag(home, app, 7),
-                 lambda home, app: labels.seal(home, app, 7)):
+    for made in (labels.network_name, labels.bridge_name, lambda home, app: labels.keep_tag(home, app, InstanceId(7)),
+                 lambda home, app: labels.seal(home, app, InstanceId(7))):
         assert made(NEW, SHOP) == made(moved, SHOP)
         assert made(NEW, SHOP) != made(replace(NEW, id="cd" * 8), SHOP)
 
 
 def test_what_was_made_before_homes_had_ids_is_known_by_its_path() -> None:
     mark = hashlib.sha256(b"/srv/a").hexdigest()[:6]
-    assert labels.keep_tags(FORMER, SHOP, 7) == (f"deployctl/shop:r7-{'ab' * 3}", f"deployctl/shop:r7-{mark}")
+    assert labels.keep_tags(FORMER, SHOP, InstanceId(7)) == (f"deployctl/shop:r7-{'ab' * 3}", f"deployctl/shop:r7-{mark}")
     assert labels.kept_name(FORMER, f"deployctl/shop:r7-{mark}") == "deployctl/shop:r7"
     assert labels.kept_name(NEW, f"deployctl/shop:r7-{mark}") is None
     assert labels.app_of_network(FORMER, f"deployctl-shop-{mark}") == SHOP
@@ -79,7 +80,7 @@ def test_what_was_made_before_homes_had_ids_is_known_by_its_path() -> None:
               "deployctl.seal": hmac.new(FORMER.secret, b"/srv/a\0shop\x007", "sha256").hexdigest()}
     assert labels.is_sealed(FORMER, sealed)
     assert not labels.is_sealed(NEW, sealed)
-    assert labels.is_sealed(NEW, {**sealed, "deployctl.seal": labels.seal(NEW, "shop", 7)})
+    assert labels.is_sealed(NEW, {**sealed, "deployctl.seal": labels.seal(NEW, "shop", InstanceId(7))})
 
 
 @pytest.mark.parametrize(("found", "ours"), [

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from deployctl.domain.images.component import InstanceId
 from deployctl.usecases.change.reconcile import reconcile
 from deployctl.usecases.setup.doctor_containers import containers
 from deployctl.usecases.view.status import status
@@ -63,7 +64,7 @@ def test_an_upgrade_in_the_other_store_ends_it(w: World) -> None:
     switch(w)
     w.upgrade("v3")
     assert w.serving == "v3"
-    found = w.ledger.find_instance(SHOP, w.release("v3").number)
+    found = w.ledger.find_instance(SHOP, InstanceId(w.release("v3").number))
     assert found is not None
     assert found.store == NOW
     assert not any("could not stop" in text for text in w.told.warnings)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from deployctl.domain.images.component import Component
 from deployctl.domain.images.release import App, Bundle, Change
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import AttentionNeeded, LedgerUnusable, NotFound
@@ -33,7 +34,7 @@ def home(tmp_path: Path) -> Path:
         token = ledger.take_lease(SHOP, holder="mara", verb="upgrade", at=NOW)
         assert isinstance(token, int)
         for number in (1, 2):
-            ledger.ensure_release(SHOP, Version(f"v{number}"), Bundle("a", f"sha256:{number:064x}", 80), at=NOW)
+            ledger.ensure_release(SHOP, Version(f"v{number}"), (Component(Bundle("a", f"sha256:{number:064x}", 80)),), at=NOW)
             change = Change(0, SHOP, "upgrade", number - 1 or None, number, NOW, "mara", f"why {number}")
             ledger.promote(change, deployment=None, token=token)
             ledger.event("test", f"after {number}", at=NOW, actor="mara", app=SHOP, data={"n": number})

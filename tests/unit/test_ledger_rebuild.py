@@ -17,6 +17,7 @@ import pytest
 
 from deployctl.domain.host.leftovers import Remains
 from deployctl.domain.host.server import ServerSpec
+from deployctl.domain.images.component import Component, InstanceId
 from deployctl.domain.images.release import Bundle, LogCap, Probe, ProbeKind, Release, Resources
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.domain.proxy.traffic import Backend, TrafficTable
@@ -53,13 +54,13 @@ TABLE = TrafficTable(
 
 
 def made(bundle: Bundle, *, cap_drop: tuple[str, ...] = ()) -> Release:
-    return Release(1, SHOP, 1, Version("v1"), bundle, AT, cap_drop=cap_drop)
+    return Release(1, SHOP, 1, Version("v1"), (Component(bundle),), AT, cap_drop=cap_drop)
 
 
 # -- labels -------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("bundle", [FULL, Bundle("a", "sha256:" + "a" * 64, 80)], ids=["full", "plain"])
 def test_a_bundle_comes_back_from_labels_and_env_exactly(bundle: Bundle) -> None:
-    labels = bundle_labels(SECRET, made(bundle))
+    labels = bundle_labels(SECRET, made(bundle), InstanceId(1))
     back = read_bundle(labels, {**dict(bundle.env), "PATH": "/bin", "OF_THE_IMAGE": "x"})
     assert back == bundle
     assert back.canonical() == bundle.canonical()
@@ -67,7 +68,7 @@ def test_a_bundle_comes_back_from_labels_and_env_exactly(bundle: Bundle) -> None
 
 
 def test_what_a_release_drops_comes_back_from_the_label_and_cannot_be_changed_there() -> None:
-    labels = bundle_labels(SECRET, made(FULL, cap_drop=("MKNOD", "NET_RAW")))
+    labels = bundle_labels(SECRET, made(FULL, cap_drop=("MKNOD", "NET_RAW")), InstanceId(1))
     assert read_cap_drop(labels) == ("MKNOD", "NET_RAW")
     assert is_exact(SECRET, SHOP, labels, FULL)
     assert not is_exact(SECRET, SHOP, {**labels, CAP_DROP: "MKNOD"}, FULL)
@@ -75,19 +76,19 @@ def test_what_a_release_drops_comes_back_from_the_label_and_cannot_be_changed_th
 
 
 def test_labels_of_a_release_that_drops_nothing_are_those_of_before() -> None:
-    assert bundle_labels(SECRET, made(FULL)).keys() == {BUNDLE, MARK_LABEL}
-    assert read_cap_drop(bundle_labels(SECRET, made(FULL))) == ()
+    assert bundle_labels(SECRET, made(FULL), InstanceId(1)).keys() == {BUNDLE, MARK_LABEL}
+    assert read_cap_drop(bundle_labels(SECRET, made(FULL), InstanceId(1))) == ()
 
 
 def test_no_value_of_env_stands_in_a_label() -> None:
-    labels = bundle_labels(SECRET, made(FULL))
+    labels = bundle_labels(SECRET, made(FULL), InstanceId(1))
     plain = json.loads(zlib.decompress(b64decode(labels[BUNDLE])))
     assert plain["env"] == ["EMPTY", "PASSWORD", "QUOTED"]
     assert "quite secret" not in json.dumps(plain)
 
 
 def test_a_bundle_that_was_tampered_with_is_not_exact() -> None:
-    labels = bundle_labels(SECRET, made(FULL))
+    labels = bundle_labels(SECRET, made(FULL), InstanceId(1))
     other = read_bundle(labels, {**dict(FULL.env), "PASSWORD": "another"})
     assert not is_exact(SECRET, SHOP, labels, other)
     assert not is_exact(b"t" * 32, SHOP, labels, FULL)

@@ -13,6 +13,7 @@ import pytest
 
 from deployctl.domain.change.deployment import EndReason, Phase
 from deployctl.domain.change.plan import Plan, PlanKind
+from deployctl.domain.images.component import Component
 from deployctl.domain.images.release import App, Bundle
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import DeployctlError
@@ -40,7 +41,7 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Fill:
 def path(tmp_path: Path, disk: Fill) -> Path:
     with closing(opened(tmp_path / "ledger.db")) as ledger:
         ledger.add_app(App(SHOP, "172.30.0.0/26", "172.30.0.1", "n", "b"), at=NOW)
-        ledger.ensure_release(SHOP, Version("v1"), Bundle("a", f"sha256:{1:064x}", 80), at=NOW)
+        ledger.ensure_release(SHOP, Version("v1"), (Component(Bundle("a", f"sha256:{1:064x}", 80)),), at=NOW)
     return tmp_path / "ledger.db"
 
 
@@ -66,7 +67,7 @@ def test_with_the_reserve_given_away_nothing_big_begins_and_going_back_does(path
         for begin in (
             lambda: ledger.open_deployment(plan(PlanKind.UPGRADE), actor="m", note="", at=NOW, token=1),
             lambda: ledger.open_deployment(plan(PlanKind.START), actor="m", note="", at=NOW, token=1),
-            lambda: ledger.ensure_release(SHOP, Version("v2"), Bundle("a", f"sha256:{2:064x}", 80), at=NOW),
+            lambda: ledger.ensure_release(SHOP, Version("v2"), (Component(Bundle("a", f"sha256:{2:064x}", 80)),), at=NOW),
             lambda: ledger.add_app(App(AppName("blog"), "172.30.1.0/26", "172.30.1.1", "n2", "b2"), at=NOW),
         ):
             with pytest.raises(DeployctlError, match="no space left") as told:

@@ -17,6 +17,7 @@ import pytest
 
 from deployctl.domain.change.deployment import EndReason, LeaseFacts, Phase
 from deployctl.domain.change.plan import Plan, PlanKind, Step, StepKind
+from deployctl.domain.images.component import Component, InstanceId
 from deployctl.domain.images.release import App, Bundle, Change, Colour, Hold, Policy
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.domain.proxy.trust import ProxyTrust
@@ -66,7 +67,7 @@ def opened(path: Path) -> SqliteLedger:
 
 
 def release(ledger: SqliteLedger, number: int) -> int:
-    return ledger.ensure_release(SHOP, Version(f"v{number}"), bundle(number), at=NOW).number
+    return ledger.ensure_release(SHOP, Version(f"v{number}"), (Component(bundle(number)),), at=NOW).number
 
 
 def token(ledger: SqliteLedger) -> int:
@@ -86,8 +87,8 @@ def promote(ledger: SqliteLedger, number: int | None, kind: str = "upgrade", **f
 
 
 def place(ledger: SqliteLedger, number: int) -> tuple[int, str]:
-    got = ledger.add_instance(SHOP, number, f"shop--{number}", ports=PORTS, taken=lambda port: False)
-    return got.host_port, got.address
+    got = ledger.add_instance(SHOP, InstanceId(number), f"shop--{number}", ports=PORTS, taken=lambda port: False)
+    return got.host_port or 0, got.address
 
 
 def plan(kind: PlanKind = PlanKind.UPGRADE) -> Plan:
@@ -141,7 +142,7 @@ def test_a_second_request_for_the_same_release_gives_the_same_place(ledger: Sqli
 
 def test_an_address_that_was_just_freed_is_the_last_to_be_used_again(ledger: SqliteLedger) -> None:
     first = place(ledger, 1)[1]
-    ledger.remove_instance(SHOP, 1)
+    ledger.remove_instance(SHOP, InstanceId(1))
     others = [place(ledger, number)[1] for number in range(2, 62)]
     assert first not in others
     assert place(ledger, 62)[1] == first
@@ -161,19 +162,19 @@ def test_a_refusal_keeps_no_port(ledger: SqliteLedger) -> None:
     for number in range(61, 64):
         with pytest.raises(Refused):
             place(ledger, number)
-    ledger.remove_instance(SHOP, 0)
+    ledger.remove_instance(SHOP, InstanceId(0))
     assert place(ledger, 70)[0] == PORTS[0]
 
 
 def test_ports_of_strangers_and_of_stable_addresses_are_stepped_over(ledger: SqliteLedger) -> None:
     ledger.set_wishes(replace(app(), listen=("127.0.0.1", PORTS[0])))
-    got = ledger.add_instance(SHOP, 1, "shop--1", ports=PORTS, taken=lambda port: port == PORTS[1])
+    got = ledger.add_instance(SHOP, InstanceId(1), "shop--1", ports=PORTS, taken=lambda port: port == PORTS[1])
     assert got.host_port == PORTS[2]
 
 
 def test_no_free_port_is_refused_with_the_key_to_change(ledger: SqliteLedger) -> None:
     with pytest.raises(Refused, match="20000–20002") as full:
-        ledger.add_instance(SHOP, 1, "shop--1", ports=range(20000, 20003), taken=lambda port: True)
+        ledger.add_instance(SHOP, InstanceId(1), "shop--1", ports=range(20000, 20003), taken=lambda port: True)
     assert any("[ports]" in line for line in full.value.remedy)
     assert ledger.instances() == []
 
@@ -181,7 +182,7 @@ def test_no_free_port_is_refused_with_the_key_to_change(ledger: SqliteLedger) ->
 def test_two_apps_share_ports_but_not_addresses(ledger: SqliteLedger) -> None:
     ledger.add_app(app(BLOG, 1), at=NOW)
     mine = place(ledger, 1)
-    theirs = ledger.add_instance(BLOG, 1, "blog--1", ports=PORTS, taken=lambda port: False)
+    theirs = ledger.add_instance(BLOG, InstanceId(1), "blog--1", ports=PORTS, taken=lambda port: False)
     assert mine[0] != theirs.host_port
     assert theirs.address.startswith("172.30.1.")
 
@@ -189,7 +190,7 @@ def test_two_apps_share_ports_but_not_addresses(ledger: SqliteLedger) -> None:
 def test_only_known_marks_of_an_instance_can_be_written(ledger: SqliteLedger) -> None:
     place(ledger, 1)
     with pytest.raises(ValueError, match="host_port"):
-        ledger.set_instance(SHOP, 1, host_port="1")
+        ledger.set_instance(SHOP, InstanceId(1), host_port="1")
 
 
 # -- apps and releases --------------------------------------------------------------------------------------------
@@ -216,21 +217,21 @@ def test_wishes_come_back_as_they_were_written(ledger: SqliteLedger) -> None:
 
 
 def test_the_same_version_and_bundle_is_the_same_release(ledger: SqliteLedger) -> None:
-    first = ledger.ensure_release(SHOP, Version("v1"), bundle(), at=NOW)
-    assert ledger.ensure_release(SHOP, Version("v1"), bundle(), at="later") == first
+    first = ledger.ensure_release(SHOP, Version("v1"), (Component(bundle()),), at=NOW)
+    assert ledger.ensure_release(SHOP, Version("v1"), (Component(bundle()),), at="later") == first
     renamed = bundle(image="mirror/shop:v1", repo_digest="acme/shop@sha256:" + "c" * 64)
-    assert ledger.ensure_release(SHOP, Version("v1"), renamed, at=NOW) == first
+    assert ledger.ensure_release(SHOP, Version("v1"), (Component(renamed),), at=NOW) == first
 
 
 def test_a_changed_bundle_or_another_version_is_another_release(ledger: SqliteLedger) -> None:
-    numbers = [ledger.ensure_release(SHOP, Version(version), changed, at=NOW).number for version, changed in
+    numbers = [ledger.ensure_release(SHOP, Version(version), (Component(changed),), at=NOW).number for version, changed in
                (("v1", bundle()), ("v1", bundle(port=9)), ("v2", bundle()), ("v1", bundle()))]
     assert numbers == [1, 2, 3, 1]
 
 
 def test_a_bundle_comes_back_byte_for_byte(ledger: SqliteLedger) -> None:
     odd = bundle(env=(("A", 'é\n"\\'), ("B", "")), command=("sh", "-c", "a;b"), entrypoint=None)
-    number = ledger.ensure_release(SHOP, Version("v1"), odd, at=NOW).number
+    number = ledger.ensure_release(SHOP, Version("v1"), (Component(odd),), at=NOW).number
     found = ledger.find_release(SHOP, number)
     assert found is not None
     assert found.bundle == odd
@@ -337,9 +338,9 @@ def test_colours_alternate_blue_first_and_a_stop_in_between_does_not_matter(ledg
 
 def test_a_hold_meets_every_release_of_that_version_and_digest_and_no_other(ledger: SqliteLedger) -> None:
     first = release(ledger, 1)
-    bad = ledger.ensure_release(SHOP, Version("v2"), bundle(2), at=NOW).number
-    same = ledger.ensure_release(SHOP, Version("v2"), bundle(2, port=9), at=NOW).number
-    rebuilt = ledger.ensure_release(SHOP, Version("v2"), bundle(3), at=NOW).number
+    bad = ledger.ensure_release(SHOP, Version("v2"), (Component(bundle(2)),), at=NOW).number
+    same = ledger.ensure_release(SHOP, Version("v2"), (Component(bundle(2, port=9)),), at=NOW).number
+    rebuilt = ledger.ensure_release(SHOP, Version("v2"), (Component(bundle(3)),), at=NOW).number
     promote(ledger, first)
     promote(ledger, bad)
     promote(ledger, first, "rollback", held=bad)
@@ -350,8 +351,8 @@ def test_a_hold_meets_every_release_of_that_version_and_digest_and_no_other(ledg
 
 
 def test_going_back_between_two_bundles_of_one_image_does_not_hold_the_one_that_serves(ledger: SqliteLedger) -> None:
-    good = ledger.ensure_release(SHOP, Version("v1"), bundle(1), at=NOW).number
-    bad = ledger.ensure_release(SHOP, Version("v1"), bundle(1, port=9), at=NOW).number
+    good = ledger.ensure_release(SHOP, Version("v1"), (Component(bundle(1)),), at=NOW).number
+    bad = ledger.ensure_release(SHOP, Version("v1"), (Component(bundle(1, port=9)),), at=NOW).number
     promote(ledger, good)
     promote(ledger, bad)
     promote(ledger, good, "rollback", held=bad)
@@ -360,7 +361,7 @@ def test_going_back_between_two_bundles_of_one_image_does_not_hold_the_one_that_
 
 def test_a_hold_by_hand_meets_the_whole_version(ledger: SqliteLedger) -> None:
     release(ledger, 1)
-    ledger.ensure_release(SHOP, Version("v1"), bundle(9), at=NOW)
+    ledger.ensure_release(SHOP, Version("v1"), (Component(bundle(9)),), at=NOW)
     release(ledger, 2)
     assert ledger.set_hold(SHOP, Version("v1"), None, HOLD) == 2
     assert ledger.set_hold(SHOP, Version("v1"), bundle(9).digest, None) == 1
@@ -370,9 +371,9 @@ def test_a_hold_by_hand_meets_the_whole_version(ledger: SqliteLedger) -> None:
 def test_a_promotion_ends_being_beside_and_being_failed(ledger: SqliteLedger) -> None:
     number = release(ledger, 1)
     place(ledger, number)
-    ledger.set_instance(SHOP, number, beside=True, failed=True)
+    ledger.set_instance(SHOP, InstanceId(number), beside=True, failed=True)
     promote(ledger, number)
-    found = ledger.find_instance(SHOP, number)
+    found = ledger.find_instance(SHOP, InstanceId(number))
     assert found is not None
     assert (found.beside, found.failed) == (False, False)
 
@@ -589,11 +590,11 @@ def test_a_process_with_odd_characters_in_its_name_is_found_alive() -> None:
 # -- HAProxy's table -----------------------------------------------------------------------------------------------
 def routed(ledger: SqliteLedger, number: int) -> None:
     place(ledger, number)
-    ledger.set_instance(SHOP, number, routed=True)
+    ledger.set_instance(SHOP, InstanceId(number), routed=True)
 
 
 def test_only_the_newest_proven_running_release_of_a_version_is_offered_for_preview(ledger: SqliteLedger) -> None:
-    numbers = [ledger.ensure_release(SHOP, Version("v1"), bundle(1, port=p), at=NOW).number for p in (1, 2, 3)]
+    numbers = [ledger.ensure_release(SHOP, Version("v1"), (Component(bundle(1, port=p)),), at=NOW).number for p in (1, 2, 3)]
     for number in numbers:
         routed(ledger, number)
     for number in numbers[:2]:

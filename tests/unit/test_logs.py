@@ -10,6 +10,7 @@ from typing import cast
 
 import pytest
 
+from deployctl.domain.images.component import InstanceId
 from deployctl.effects import kept_logs
 from deployctl.effects.kept_logs import LogFiles
 from deployctl.errors import DeployctlError, EngineUnavailable, NotFound
@@ -89,7 +90,7 @@ def test_the_log_of_a_version_on_hold_outlives_its_container(w: World) -> None:
     failed(w, "v4")
     w.sick.clear()
     w.upgraded("v5", "v6")
-    assert w.ledger.find_instance(SHOP, 2) is None
+    assert w.ledger.find_instance(SHOP, InstanceId(2)) is None
     assert w.held() == {"v2"}
     assert said(logs(SHOP, V2, w.s)) == ["v2: hello from v2"]
     assert said(logs(SHOP, V2, w.s, since=1e6)) == ["v2: hello from v2"]
@@ -98,7 +99,7 @@ def test_the_log_of_a_version_on_hold_outlives_its_container(w: World) -> None:
 def test_a_kept_log_is_told_while_the_engine_is_away(w: World) -> None:
     w.kept_logs.keep(SHOP, 1, [LogLine("2026-01-01T00:00:00.000Z", "stderr", "fatal")])
     w.upgraded("v1", "v2")
-    w.ledger.remove_instance(SHOP, 1)
+    w.ledger.remove_instance(SHOP, InstanceId(1))
     w.engine.away = "connection refused"
     assert said(logs(SHOP, V1, w.s)) == ["v1: fatal"]
     with pytest.raises(EngineUnavailable):
@@ -107,7 +108,7 @@ def test_a_kept_log_is_told_while_the_engine_is_away(w: World) -> None:
 
 def test_what_has_neither_container_nor_log_says_so(w: World) -> None:
     w.upgraded("v1", "v2")
-    w.ledger.remove_instance(SHOP, 1)
+    w.ledger.remove_instance(SHOP, InstanceId(1))
     with pytest.raises(NotFound, match="no kept log"):
         logs(SHOP, V1, w.s)
     with pytest.raises(NotFound, match='no version "v3"'):

@@ -11,6 +11,7 @@ import pytest
 
 from deployctl.domain.change.drift import DriftKind
 from deployctl.domain.change.readiness import Code, How
+from deployctl.domain.images.component import InstanceId
 from deployctl.errors import ConfirmationNeeded, EngineRefused, NotHealthy
 from deployctl.ports import ContainerFacts
 from deployctl.usecases import views
@@ -32,7 +33,7 @@ def w(tmp_path: Path) -> Iterator[World]:
 
 
 def name_of(w: World, version: str) -> str:
-    instance = w.ledger.find_instance(SHOP, w.release(version).number)
+    instance = w.ledger.find_instance(SHOP, InstanceId(w.release(version).number))
     assert instance is not None
     return instance.name
 
@@ -44,7 +45,7 @@ def made_again(w: World, version: str) -> ContainerFacts:
 
 def taken_for_it(w: World, version: str) -> None:
     """The same, and an earlier deployctl has written that container down."""
-    w.ledger.set_instance(SHOP, w.release(version).number, container=made_again(w, version).id)
+    w.ledger.set_instance(SHOP, InstanceId(w.release(version).number), container=made_again(w, version).id)
 
 
 def image_of(w: World, version: str) -> str:

@@ -9,6 +9,7 @@ import pytest
 
 from deployctl.domain.change.drift import DriftKind, Repair
 from deployctl.domain.host.networks import mac_of
+from deployctl.domain.images.component import InstanceId
 from deployctl.errors import DeployctlError, LeaseHeld
 from deployctl.execution.pins import try_to_pin
 from deployctl.ports import Neighbour
@@ -31,13 +32,13 @@ def w(tmp_path: Path) -> Iterator[World]:
 
 
 def address(w: World, version: str) -> str:
-    instance = w.ledger.find_instance(SHOP, w.release(version).number)
+    instance = w.ledger.find_instance(SHOP, InstanceId(w.release(version).number))
     assert instance is not None
     return instance.address
 
 
 def name(w: World, version: str) -> str:
-    instance = w.ledger.find_instance(SHOP, w.release(version).number)
+    instance = w.ledger.find_instance(SHOP, InstanceId(w.release(version).number))
     assert instance is not None
     return instance.name
 
@@ -126,7 +127,7 @@ def test_a_holder_whose_lease_was_taken_over_pins_nothing_and_hears_it(w: World)
     def taken(*args: object, **more: object) -> None:
         raise LeaseHeld("somebody else")
 
-    app, instance = w.ledger.find_app(SHOP), w.ledger.find_instance(SHOP, 1)
+    app, instance = w.ledger.find_app(SHOP), w.ledger.find_instance(SHOP, InstanceId(1))
     assert app is not None
     assert instance is not None
     w.guard.pin = taken  # type: ignore[method-assign]  # as the fence does it

@@ -13,6 +13,7 @@ import pytest
 from deployctl.config.loader import load_server
 from deployctl.domain.change.drift import DriftKind
 from deployctl.domain.change.readiness import Code
+from deployctl.domain.images.component import InstanceId
 from deployctl.domain.images.release import App, Instance
 from deployctl.errors import Invalid, NetworkTaken, PlaceTaken
 from deployctl.execution import networks as execution_networks
@@ -45,7 +46,7 @@ def small(w: World) -> World:
 
 
 def instance(w: World, version: str) -> Instance:
-    found = w.ledger.find_instance(SHOP, w.release(version).number)
+    found = w.ledger.find_instance(SHOP, InstanceId(w.release(version).number))
     assert found is not None
     return found
 
@@ -233,7 +234,7 @@ def test_a_stopped_version_whose_network_is_gone_comes_back_in_another_one(w: Wo
 def test_a_version_whose_port_or_address_somebody_took_starts_at_another_place(w: World, taken: str) -> None:
     w.upgraded("v1", "v2", "v3")
     before = instance(w, "v1")
-    w.guard.taken.add(("127.0.0.1", before.host_port))
+    w.guard.taken.add(("127.0.0.1", before.host_port or 0))
     w.engine.fail_next("start", PlaceTaken(f"start v1: its {taken} is already taken"))
     [found] = [one for one in find_readiness(SHOP, w.s) if one.version == "v1"]
     assert (found.ready, found.code) == (True, Code.PORT_TAKEN)
@@ -248,7 +249,7 @@ def test_a_version_whose_port_or_address_somebody_took_starts_at_another_place(w
 def test_what_serves_is_started_at_another_place_when_its_own_was_taken(w: World) -> None:
     w.upgraded("v1", "v2")
     w.engine.die(instance(w, "v2").container or "")
-    w.guard.taken.add(("127.0.0.1", instance(w, "v2").host_port))
+    w.guard.taken.add(("127.0.0.1", instance(w, "v2").host_port or 0))
     w.engine.fail_next("start", PlaceTaken("start v2: port 127.0.0.1:20001 is already taken by another program"))
     assert not reconcile(w.s).left
     assert (w.serving, w.running()) == ("v2", {"v1", "v2"})

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from deployctl.domain.images.component import Component, InstanceId
 from deployctl.domain.images.release import Probe, ProbeKind, Release
 from deployctl.errors import EngineUnavailable, NotHealthy
 from deployctl.execution.health_gate import LOG_LINES, HealthGate, ask_from_outside
@@ -27,8 +28,9 @@ def w(tmp_path: Path) -> Iterator[World]:
 
 def trial(w: World, check: Any = lambda: None, *, engine_away: bool = False, **probe: Any) -> HealthGate:
     release = w.release("v1")
-    release = replace(release, bundle=replace(release.bundle, probe=replace(release.bundle.probe, **probe)))
-    instance = w.ledger.find_instance(SHOP, release.number)
+    probed = replace(release.bundle, probe=replace(release.bundle.probe, **probe))
+    release = replace(release, components=(Component(probed),))
+    instance = w.ledger.find_instance(SHOP, InstanceId(release.number))
     assert instance is not None
     return HealthGate(release, instance, w.s, check, engine_away=engine_away)
 
@@ -292,7 +294,7 @@ def test_the_images_own_check_that_says_unhealthy_ends_it_at_once(w: World, monk
 
 # -- the way there ------------------------------------------------------------------------------------------------
 def asked_with(w: World, release: Release, *, bridged: bool) -> tuple[str, int, str, str | None]:
-    instance = w.ledger.find_instance(SHOP, release.number)
+    instance = w.ledger.find_instance(SHOP, InstanceId(release.number))
     assert instance is not None
     ask_from_outside(replace(w.s, bridged=bridged), release, instance)
     asked = w.prober.asked[-1]
@@ -309,6 +311,6 @@ def test_it_is_asked_the_way_that_haproxy_reaches_it(w: World) -> None:
 
 def test_the_host_of_the_probe_is_the_apps_name_unless_its_file_has_another(w: World) -> None:
     release = w.release("v1")
-    other = replace(release, bundle=replace(release.bundle, probe=Probe(host="shop.example.com")))
+    other = replace(release, components=(Component(replace(release.bundle, probe=Probe(host="shop.example.com"))),))
     w.prober.script = lambda asked: ProbeAnswer(ok=True, sentence="fine")
     assert asked_with(w, other, bridged=True)[2] == "shop.example.com"

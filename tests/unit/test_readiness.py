@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from deployctl.domain.change.readiness import Code, How, Readiness, Standing, judge
+from deployctl.domain.images.component import Component, InstanceId
 from deployctl.domain.images.release import Bundle, Hold, Instance, Probe, ProbeKind, Release
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.domain.proxy.traffic import Counters, Recent
@@ -26,7 +27,8 @@ from tests.unit.world import SHOP, V1, World, world
 
 DIGEST = "sha256:" + "4be07d52" * 8
 BUNDLE = Bundle(image="acme/shop:v1", digest=DIGEST, port=8080)
-RELEASE = Release(1, AppName("shop"), 1, Version("v1"), BUNDLE, "2026-01-01T00:00:00Z", proven_at="2026-01-01T00:01:00Z")
+RELEASE = Release(1, AppName("shop"), 1, Version("v1"), (Component(BUNDLE),), "2026-01-01T00:00:00Z",
+                  proven_at="2026-01-01T00:01:00Z")
 INSTANCE = Instance(AppName("shop"), 1, "shop--v1", "172.30.0.2", 20001, "c" * 64)
 ROUTED = replace(INSTANCE, routed=True)
 WARM = Standing(RELEASE, ROUTED, present=True, running=True, answered=True, image=None, network=True)
@@ -39,7 +41,7 @@ def release(**changes: object) -> Release:
 
 
 def bundle(**changes: object) -> Release:
-    return release(bundle=replace(BUNDLE, **changes))  # type: ignore[arg-type]
+    return release(components=(Component(replace(BUNDLE, **changes)),))  # type: ignore[arg-type]
 
 
 INSIDE = bundle(probe=Probe(kind=ProbeKind.EXEC, command=("true",)))
@@ -179,14 +181,14 @@ def test_what_is_told_to_be_impossible_is_refused(w: World, harm: str) -> None:
 
 def _lose_image(w: World, version: str) -> None:
     w.use(stop, Version(version))
-    instance = w.ledger.find_instance(SHOP, w.release(version).number)
+    instance = w.ledger.find_instance(SHOP, InstanceId(w.release(version).number))
     assert instance is not None
     w.engine.ensure_removed(instance.container or "")
     w.engine.images.drop(w.release(version).digest)
 
 
 def test_a_container_that_was_removed_is_made_again_from_its_image(w: World) -> None:
-    instance = w.ledger.find_instance(SHOP, w.release("v1").number)
+    instance = w.ledger.find_instance(SHOP, InstanceId(w.release("v1").number))
     assert instance is not None
     w.engine.ensure_removed(instance.container or "")
     assert told(w)["v1"].how is How.BOOT
@@ -194,9 +196,9 @@ def test_a_container_that_was_removed_is_made_again_from_its_image(w: World) -> 
 
 
 def test_a_port_that_a_stranger_took_is_told(w: World) -> None:
-    instance = w.ledger.find_instance(SHOP, w.release("v1").number)
+    instance = w.ledger.find_instance(SHOP, InstanceId(w.release("v1").number))
     assert instance is not None
-    w.guard.taken.add(("127.0.0.1", instance.host_port))
+    w.guard.taken.add(("127.0.0.1", instance.host_port or 0))
     assert f"another program listens on its port 127.0.0.1:{instance.host_port}" in (told(w)["v1"].why or "")
 
 

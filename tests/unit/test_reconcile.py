@@ -10,6 +10,7 @@ import pytest
 
 from deployctl.domain.change.plan import PlanKind
 from deployctl.domain.change.planner import plan_start
+from deployctl.domain.images.component import InstanceId
 from deployctl.domain.images.release import Resources, Restart
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import EngineUnavailable, NotFound
@@ -34,7 +35,7 @@ def w(tmp_path: Path) -> Iterator[World]:
 
 
 def container(w: World, version: str) -> str:
-    instance = w.ledger.find_instance(SHOP, w.release(version).number)
+    instance = w.ledger.find_instance(SHOP, InstanceId(w.release(version).number))
     assert instance is not None
     assert instance.container is not None
     return instance.container
@@ -60,11 +61,11 @@ HARM: dict[str, Callable[[World], object]] = {
     "the active one is not restarted": lambda w: w.engine.meddle(container(w, "v2"), restart=Restart.NEVER),
     "the active one moves": lambda w: w.engine.meddle(container(w, "v2"), addresses={"other": "172.29.9.9"}),
     "the guard route goes": lambda w: w.guard.routes.clear(),
-    "the id is lost": lambda w: w.ledger.set_instance(SHOP, 2, container=None),
-    "the id is another": lambda w: w.ledger.set_instance(SHOP, 2, container="f" * 64),
+    "the id is lost": lambda w: w.ledger.set_instance(SHOP, InstanceId(2), container=None),
+    "the id is another": lambda w: w.ledger.set_instance(SHOP, InstanceId(2), container="f" * 64),
     "HAProxy dies": lambda w: w.traffic.die(),
     "a file of HAProxy is edited": lambda w: w.traffic.edit("haproxy.cfg differs from the ledger"),
-    "an image loses its tag": lambda w: w.engine.release_image(keep_tag(w.ledger.identity, SHOP, 1)),
+    "an image loses its tag": lambda w: w.engine.release_image(keep_tag(w.ledger.identity, SHOP, InstanceId(1))),
     "the route is lost": lambda w: w.traffic.flip(SHOP, None),
 }
 
@@ -189,7 +190,7 @@ def test_a_container_of_ours_that_the_ledger_does_not_know_goes_only_when_that_i
     w: World, app: str, release: int, *, goes: bool
 ) -> None:
     labels = {"deployctl.home": str(w.home), "deployctl.app": app, "deployctl.release": str(release),
-              "deployctl.seal": seal(w.ledger.identity, app, release)}
+              "deployctl.seal": seal(w.ledger.identity, app, InstanceId(release))}
     stray = w.engine.add_stranger("stray", image="sha256:" + "0" * 64, labels=labels)
     first = reconcile(w.s)
     assert [line.kind for line in first.lines] == ["unknown"]
@@ -206,7 +207,7 @@ def test_a_container_of_ours_that_the_ledger_does_not_know_goes_only_when_that_i
 def test_an_image_that_is_kept_for_nothing_is_given_back_and_one_of_an_unknown_release_stays(w: World) -> None:
     mark = next(iter(w.engine.containers())).name.rpartition("--")[2]
     w.use(stop, V1)
-    w.ledger.remove_instance(SHOP, 1)
+    w.ledger.remove_instance(SHOP, InstanceId(1))
     w.engine.lose(next(c.id for c in w.engine.containers() if c.labels["deployctl.version"] == "v1"))
     unknown, foreign = f"deployctl/shop:r7-{mark}", "deployctl/shop:r1-ffffff"
     for tag in (unknown, foreign):
@@ -231,7 +232,7 @@ def test_one_that_runs_beside_is_kept_running_and_comes_back(w: World) -> None:
     w.engine.lose(container(w, "v3"))
     assert reconcile(w.s).left == ()
     assert w.running() == {"v1", "v2", "v3"}
-    instance = w.ledger.find_instance(SHOP, 3)
+    instance = w.ledger.find_instance(SHOP, InstanceId(3))
     assert instance is not None
     assert instance.beside
 
@@ -354,7 +355,7 @@ def test_network_and_guard_route_of_an_app_without_containers_go(w: World) -> No
         w.use(stop, Version(version))
     for instance in w.ledger.instances(SHOP):
         w.engine.lose(container(w, w.version(instance.release)))
-        w.ledger.remove_instance(SHOP, instance.release)
+        w.ledger.remove_instance(SHOP, instance.id)
     assert [line.kind for line in reconcile(w.s).lines if line.done] == ["empty", "image", "image"]
     assert (w.engine.networks(), w.guard.routes) == ([], set())
     assert reconcile(w.s).lines == ()

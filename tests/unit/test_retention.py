@@ -113,7 +113,7 @@ def test_clean_up_never_takes_what_serves_what_is_warm_or_where_a_rollback_goes(
         past.hold(number)
     going = retire(past.facts, active=past.active, left=None)
     back = find_previous(past.facts)
-    runs = past.facts.running
+    runs = {one.release for one in past.facts.running}
     assert not {past.active, *going.warm, back and back.number} & set(going.prune)
     assert set(going.stop) <= runs
     assert set(going.warm) <= runs

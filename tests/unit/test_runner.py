@@ -12,6 +12,7 @@ import pytest
 
 from deployctl.domain.change.deployment import Phase
 from deployctl.domain.change.plan import Step, StepKind
+from deployctl.domain.images.component import InstanceId
 from deployctl.errors import (
     Aborted,
     AttentionNeeded,
@@ -232,7 +233,7 @@ def test_a_candidate_that_never_gets_healthy_is_kept_stopped_with_the_evidence(w
     assert w.containers() == {"v1": "running", "v2": "stopped"}
     ended = w.ledger.deployments(SHOP)[0]
     assert ended.evidence == tuple(raised.value.details)
-    failed = w.ledger.find_instance(SHOP, 2)
+    failed = w.ledger.find_instance(SHOP, InstanceId(2))
     assert failed is not None
     assert (failed.failed, failed.routed) == (True, False)
     assert not w.engine.restarts_always(failed.container or "")
@@ -253,10 +254,10 @@ def test_a_retry_gets_a_fresh_container_and_when_it_is_well_nothing_tells_of_the
     w.sick["v2"] = 503
     with pytest.raises(NotHealthy):
         w.upgrade("v2")
-    before = w.ledger.find_instance(SHOP, 2)
+    before = w.ledger.find_instance(SHOP, InstanceId(2))
     w.sick.clear()
     w.upgrade("v2")
-    after = w.ledger.find_instance(SHOP, 2)
+    after = w.ledger.find_instance(SHOP, InstanceId(2))
     assert before is not None
     assert after is not None
     assert before.container != after.container
@@ -311,7 +312,7 @@ def test_a_rollback_target_that_fails_stays_as_it_was_and_is_not_called_failed(w
     w.sick["v1"] = 503
     with pytest.raises(NotHealthy):
         w.rollback()
-    warm = w.ledger.find_instance(SHOP, 1)
+    warm = w.ledger.find_instance(SHOP, InstanceId(1))
     assert warm is not None
     assert (warm.failed, warm.routed, w.containers()["v1"], w.serving) == (False, True, "running", "v2")
     assert w.release("v1").proven_at

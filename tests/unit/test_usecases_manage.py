@@ -9,6 +9,7 @@ import pytest
 
 from deployctl.domain.change.plan import Plan, PlanKind
 from deployctl.domain.change.serving import find_previous
+from deployctl.domain.images.component import InstanceId
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import (
     AttentionNeeded,
@@ -41,7 +42,7 @@ def w(tmp_path: Path) -> Iterator[World]:
 def test_a_started_version_runs_proven_and_routed_without_traffic(w: World) -> None:
     w.upgraded("v1")
     done = w.use(start, V2)
-    instance = w.ledger.find_instance(SHOP, 2)
+    instance = w.ledger.find_instance(SHOP, InstanceId(2))
     assert instance is not None
     assert (instance.beside, instance.routed, w.containers(), w.serving) == (
         True, True, {"v1": "running", "v2": "running"}, "v1")
@@ -68,9 +69,9 @@ def test_starting_twice_is_fine(w: World) -> None:
 
 def test_a_start_of_a_stopped_version_starts_its_own_container(w: World) -> None:
     w.upgraded("v1", "v2", "v3")
-    before = w.ledger.find_instance(SHOP, 1)
+    before = w.ledger.find_instance(SHOP, InstanceId(1))
     assert w.use(start, V1).changed
-    after = w.ledger.find_instance(SHOP, 1)
+    after = w.ledger.find_instance(SHOP, InstanceId(1))
     assert before is not None
     assert after is not None
     assert (after.container, w.containers()["v1"], w.serving) == (before.container, "running", "v3")
@@ -80,7 +81,7 @@ def test_a_start_of_what_serves_and_lost_its_container_does_not_put_it_beside(w:
     w.upgraded("v1", "v2")
     w.engine.ensure_removed(w.ledger.instances(SHOP)[0].container or "")
     w.use(start, V2)
-    instance = w.ledger.find_instance(SHOP, 2)
+    instance = w.ledger.find_instance(SHOP, InstanceId(2))
     assert instance is not None
     assert (instance.beside, w.containers()["v2"]) == (False, "running")
 
@@ -160,7 +161,7 @@ def test_stopping_one_that_runs_beside_ends_being_beside(w: World) -> None:
     w.upgraded("v1")
     w.use(start, V2)
     w.use(stop, V2)
-    instance = w.ledger.find_instance(SHOP, 2)
+    instance = w.ledger.find_instance(SHOP, InstanceId(2))
     assert instance is not None
     assert (instance.beside, instance.routed) == (False, False)
 

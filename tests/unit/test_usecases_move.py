@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deployctl.cli.rendering.change import moved_text
+from deployctl.domain.images.component import InstanceId
 from deployctl.domain.images.healthcheck import HealthcheckTimes
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.domain.proxy.traffic import Counters
@@ -361,9 +362,9 @@ def test_an_upgrade_without_an_engine_changes_nothing_and_tells_who_serves(w: Wo
 def test_a_candidate_beside_becomes_active_without_booting_again(w: World) -> None:
     w.upgraded("v1")
     w.use(start, V2)
-    before = w.ledger.find_instance(SHOP, 2)
+    before = w.ledger.find_instance(SHOP, InstanceId(2))
     moved = w.upgrade("v2")
-    after = w.ledger.find_instance(SHOP, 2)
+    after = w.ledger.find_instance(SHOP, InstanceId(2))
     assert before is not None
     assert after is not None
     assert (before.container, after.beside) == (after.container, False)

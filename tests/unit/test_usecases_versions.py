@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from deployctl.domain.change.plan import Step, StepKind
+from deployctl.domain.images.component import InstanceId
 from deployctl.domain.images.release import Change
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import NotHealthy
@@ -74,10 +75,10 @@ def test_one_that_never_went_live_says_why_and_can_be_tried_again(w: World) -> N
 
 def test_a_removed_image_is_named_as_such(w: World) -> None:
     w.upgraded("v1", "v2", "v3")
-    instance = w.ledger.find_instance(SHOP, 1)
+    instance = w.ledger.find_instance(SHOP, InstanceId(1))
     assert instance is not None
     w.engine.ensure_removed(instance.container or "")
-    w.ledger.remove_instance(SHOP, 1)
+    w.ledger.remove_instance(SHOP, InstanceId(1))
     w.engine.images.drop(w.release("v1").digest)
     line = lines(w)["v1"]
     assert (line.state, line.way) == ("Image removed", Way.NONE)

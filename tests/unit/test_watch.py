@@ -15,6 +15,7 @@ import pytest
 from deployctl import __version__
 from deployctl.config.settings import Settings
 from deployctl.domain.change.planner import plan_start
+from deployctl.domain.images.component import InstanceId
 from deployctl.domain.images.release import Restart
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import DeployctlError, LedgerUnusable, ProxyUnavailable
@@ -58,7 +59,7 @@ def container(w: World, version: str) -> str:
 
 
 def container_of(w: World, app: AppName, release: int) -> str:
-    instance = w.ledger.find_instance(app, release)
+    instance = w.ledger.find_instance(app, InstanceId(release))
     assert instance is not None
     return str(instance.container)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from deployctl.domain.images.component import Component
 from deployctl.domain.images.release import Bundle, Change, Colour, Release
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.ports.metrics import Point
@@ -18,7 +19,7 @@ from deployctl_web.pages.parts.charts import CHART_SPANS, NO_DATA, Chart, Mark, 
 SHOP = AppName("shop")
 NOW = 1_800_000_000
 RELEASES = [
-    Release(n, SHOP, n, Version(f"v{n}"), Bundle(f"shop:v{n}", "sha256:1", 80), "", colour=colour)
+    Release(n, SHOP, n, Version(f"v{n}"), (Component(Bundle(f"shop:v{n}", "sha256:1", 80)),), "", colour=colour)
     for n, colour in ((1, Colour.GREEN), (2, Colour.BLUE), (3, None))
 ]
 

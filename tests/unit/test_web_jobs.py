@@ -16,6 +16,7 @@ import pytest
 from flask import g
 
 from deployctl.domain.host.access import ALL, Principal, Role
+from deployctl.domain.images.component import Component
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.effects.linux.system_clock import SystemClock
 from deployctl.errors import (
@@ -304,7 +305,7 @@ def test_refused_rollbacks_with_600_releases_in_the_ledger_leave_nothing_behind(
     """250 took 850 MB: each refusal kept the frames that it came through, and so every release of the ledger."""
     [newest, *_] = shop.w.ledger.releases(SHOP)
     for number in range(600):
-        shop.w.ledger.ensure_release(SHOP, Version(f"past-{number}"), newest.bundle, at=shop.w.clock.utc())
+        shop.w.ledger.ensure_release(SHOP, Version(f"past-{number}"), (Component(newest.bundle),), at=shop.w.clock.utc())
 
     def refusals(count: int) -> None:
         for _ in range(count):

@@ -20,6 +20,7 @@ import pytest
 
 from deployctl.domain.change.plan import Plan, PlanKind, Step, StepKind
 from deployctl.domain.host.access import Role
+from deployctl.domain.images.component import InstanceId
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.domain.proxy.traffic import Counters, Recent
 from deployctl.errors import DeployctlError, NotHealthy, ProxyUnavailable
@@ -620,9 +621,9 @@ def test_spans_of_the_log_page_leave_out_what_is_older_and_kept_logs_have_a_tab(
         told = mara.get(f"/apps/shop/logs?since={span}").text
         assert {text for text in ("minutes", "two hours") if f"<span>{text}</span>" in told} == there, span
     shop.w.kept_logs.keep(SHOP, 1, [LogLine("2026-01-01T00:00:00.000Z", "stderr", "kept")])
-    instance = shop.w.ledger.find_instance(SHOP, 1)
+    instance = shop.w.ledger.find_instance(SHOP, InstanceId(1))
     shop.w.engine.ensure_removed(instance.container or "" if instance else "")
-    shop.w.ledger.remove_instance(SHOP, 1)
+    shop.w.ledger.remove_instance(SHOP, InstanceId(1))
     shop.web_state.status_cache.forget(SHOP)
     told = mara.get("/apps/shop/logs?version=v1").text
     assert ">v1</a>" in told

@@ -37,7 +37,7 @@ from deployctl.usecases.steps.options import ChangeOptions
 SHOP = AppName("shop")
 V1, V2, V3, V4 = (Version(f"v{n}") for n in range(1, 5))
 YES = ChangeOptions(confirmed=True)
-_AT = """select coalesce(i.container, i.name), r.version from instances i
+_AT = """select coalesce(i.container, i.name), r.version, i.component from instances i
 join releases r on r.app = i.app and r.number = i.release where i.address = ?"""
 
 
@@ -78,7 +78,7 @@ class World:
         self.traffic = FakeTraffic(lambda: self.ledger.table(bridged=True))
         self.traffic.ensure_up()
         self.prober = FakeProber(self._answer)
-        self.sick: dict[str, Reply] = {}  # version → what its instances say instead of 200
+        self.sick: dict[str, Reply] = {}  # version, or version and component → what its instances say instead of 200
         self.files: dict[AppName, dict[str, Any]] = {}
         self.add_file(SHOP)
 
@@ -139,7 +139,11 @@ class World:
         """Answer as the container at that address; asked from many threads at once, so with a connection of its own."""
         with closing(sqlite3.connect(f"{(self.home / 'ledger.db').as_uri()}?mode=ro", uri=True)) as db:
             found = db.execute(_AT, [asked.address]).fetchone()
-        return "connection refused" if found is None else self._health(*found)
+        if found is None:
+            return "connection refused"
+        container, version, component = found
+        alone = f"{version} {component}"
+        return self._health(container, alone if alone in self.sick else version)
 
     def _health(self, container: str, version: str) -> Reply:
         seen = None if self.engine.away else self.engine.find_container(container)

@@ -8,7 +8,8 @@ from deployctl.cli.terminal import TerminalStyle
 from deployctl.domain.durations import took
 from deployctl.domain.images.image_source import ImageCode, ImageNews, image_sentence
 from deployctl.domain.proxy.traffic import Precision
-from deployctl.usecases.results import DiffLine, Done, Finding, Moved, Preview
+from deployctl.usecases.listings import Finding
+from deployctl.usecases.results import DiffLine, Done, Moved, Preview
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -181,7 +181,17 @@ def instances_table(app: AppView, look: TerminalStyle) -> TextTable:
         Column("INSIDE", wide=True), Column("DIGEST", wide=True), Column("CONTAINER", wide=True),
         Column("PROBE", wide=True, elastic=True),
     )  # fmt: skip
-    return TextTable(columns, tuple(_instance_row(one, _name(one, app), look) for one in app.instances))
+    rows = []
+    for one in app.instances:
+        rows.append(_instance_row(one, _name(one, app), look))
+        rows += [_sibling_row(other, look) for other in app.siblings if other.release == one.release]
+    return TextTable(columns, tuple(rows))
+
+
+def _sibling_row(one: InstanceView, look: TerminalStyle) -> tuple[str, ...]:
+    """Return the row of a component that clients do not reach, below the one that they do."""
+    cells = ("", f"  {one.component}", "", "", _health(one, look), *[""] * 8)
+    return (*cells, one.address, short_digest(one.digest), (one.container or "")[:12], one.probe_message)
 
 
 def _instance_row(one: InstanceView, name: str, look: TerminalStyle) -> tuple[str, ...]:

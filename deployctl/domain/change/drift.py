@@ -6,21 +6,19 @@ Which release is live is never decided here: HAProxy's routes stand, and only a 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from functools import cached_property
 
-from deployctl.dataclass import dataclass, replace
+from deployctl.dataclass import dataclass
 from deployctl.domain.change.drift_kinds import DriftKind as DriftKind
 from deployctl.domain.change.drift_kinds import Repair as Repair
-from deployctl.domain.change.retention import retire
+from deployctl.domain.images.component import InstanceId, instance_name
 from deployctl.domain.images.image_ref import is_made_of, short_digest
 from deployctl.domain.images.image_store import find_hidden, switched_text
 from deployctl.domain.images.release import OVERTAKEN, SET_ASIDE, Restart
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from deployctl.domain.change.deployment import AppFacts
-    from deployctl.domain.host.networks import AppNetwork
-    from deployctl.domain.images.release import Instance, Resources
+    from deployctl.domain.change.facts import ActualState, AppSnapshot, NetworkState
+    from deployctl.domain.images.release import Bundle, Instance, Resources
     from deployctl.domain.inputs.names import AppName
 
 
@@ -34,6 +32,7 @@ class Drift:
     app: AppName | None = None  # None: concerns the whole home
     release: int | None = None  # number
     container: str | None = None  # full id, network name, or image tag
+    instance: InstanceId | None = None  # None: not about one instance
 
     @property
     def sentence(self) -> str:
@@ -41,108 +40,22 @@ class Drift:
         return f"{self.app}: {self.message}" if self.app else self.message
 
 
-@dataclass(frozen=True, slots=True)
-class ActualState:
-    """One container of this home as the engine reports it. What only an inspection reveals is None when it was not
-    inspected."""
-
-    id: str
-    name: str
-    image: str
-    status: str  # created, running, paused, restarting, exited, dead
-    addresses: tuple[str, ...] = ()
-    release: int | None = None  # from its label
-    sealed: bool = True  # the label carries our signature, and does not come from an image
-    limits: Resources | None = None
-    restart: Restart | None = None
-    cap_drop: tuple[str, ...] | None = None  # capabilities it was created without
-    networks: frozenset[str] | None = None  # names of the unmanaged networks it is connected to
-
-    @property
-    def up(self) -> bool:
-        return self.status in {"running", "paused", "restarting"}
-
-
-@dataclass(frozen=True, slots=True)
-class NetworkState:
-    """One network of the app. None means not read, or not readable."""
-
-    network: AppNetwork
-    there: bool | None = None
-    guarded: bool | None = None
-    up: bool | None = None  # its bridge interface
-
-
-@dataclass(frozen=True)
-class AppSnapshot:
-    """One reading of an app's actual state. None means not read, or not readable."""
-
-    facts: AppFacts
-    seen: tuple[ActualState, ...] | None = None  # containers with the app's label
-    proxy: bool = False  # HAProxy's routes could be read
-    networks: frozenset[str] | None = None  # names of all networks on this server
-    app_networks: tuple[NetworkState, ...] = ()  # every network that the ledger records for the app
-    loose: frozenset[int] = frozenset()  # releases that HAProxy routes to whose address is not pinned to them
-    misled: frozenset[int] = frozenset()  # releases whose address is pinned to a MAC that is not theirs
-    tags: tuple[str, ...] = ()  # tags that keep an image no container needs
-    unkept: tuple[int, ...] = ()  # releases whose image has lost its tag
-    store: str | None = None  # the engine's image store
-
-    @cached_property
-    def actives(self) -> frozenset[int]:
-        """Return the live releases: the ledger's and HAProxy's."""
-        return frozenset(n for n in (self.facts.app.active, self.facts.serving) if n is not None)
-
-    @cached_property
-    def needed(self) -> frozenset[int]:
-        """Return what has to run: live releases, and those that HAProxy routes to."""
-        return self.actives | {n for n, i in self.facts.instances.items() if i.routed}
-
-    @cached_property
-    def expired(self) -> frozenset[int]:
-        """Return what HAProxy routes to although retention would stop it. Empty while ledger and HAProxy disagree."""
-        facts, routed = self.facts, frozenset(n for n, i in self.facts.instances.items() if i.routed)
-        if not self.proxy or facts.serving != facts.app.active:
-            return frozenset()
-        well = replace(facts, running=facts.running | routed)  # a container that has exited is no reason to keep another one
-        return (frozenset(retire(well, active=facts.app.active, left=None).stop) & routed) - self.actives
-
-    @cached_property
-    def used(self) -> frozenset[str]:
-        """Return the names of the networks that containers were created in."""
-        return frozenset(self.facts.app.network_of(i).name for i in self.facts.instances.values())
-
-    def lacks_network(self, number: int) -> bool:
-        """Return whether that release's container was created in a network that no longer exists."""
-        name = self.facts.app.network_of(self.facts.instances.get(number)).name
-        return any(one.network.name == name and one.there is False for one in self.app_networks)
-
-    def find(self, number: int) -> ActualState | None:
-        """Return the container of that release, whatever its image: the one with the recorded id, or else one of ours
-        with its name."""
-        instance = self.facts.instances.get(number)
-        if instance is None:
-            return None
-        by_id = next((c for c in self.seen or () if c.id == instance.container), None)
-        twins = (c for c in self.seen or () if c.sealed and c.release == number and c.name == instance.name)
-        return by_id or next(twins, None)
-
-
 def find_drift(snapshot: AppSnapshot) -> list[Drift]:
     """Return every contradiction of one app: live releases first, then the rest by number."""
     found = [*_around(snapshot), *_traffic(snapshot)]
     if snapshot.seen is not None:
         instances = snapshot.facts.instances
-        hidden = find_hidden(instances, {n for n in instances if snapshot.find(n)}, snapshot.store)
+        hidden = find_hidden(instances, {one for one in instances if snapshot.find(one)}, snapshot.store)
         found += _hidden(snapshot, hidden)
-        numbers = sorted((instances.keys() | snapshot.actives) - hidden, key=lambda n: (n not in snapshot.actives, n))
-        found += [drift for n in numbers for drift in _instance(snapshot, n)]
-        created = {drift.release for drift in found if drift.repair is Repair.CREATE}  # creating also tags the image
-        found += [*_strays(snapshot), *(drift for drift in _images(snapshot) if drift.release not in {*hidden, *created})]
+        wanted = {*instances, *(one for n in snapshot.actives for one in snapshot.facts.ids(n) or (InstanceId(n),))}
+        order = sorted(wanted - hidden, key=lambda one: (one.release not in snapshot.actives, one))
+        found += [drift for one in order for drift in _instance(snapshot, one)]
+        created = {drift.instance for drift in found if drift.repair is Repair.CREATE}  # creating also tags the image
+        found += [*_strays(snapshot), *(drift for drift in _images(snapshot) if drift.instance not in {*hidden, *created})]
     return found
 
 
-def _hidden(snapshot: AppSnapshot, hidden: frozenset[int]) -> Iterator[Drift]:
+def _hidden(snapshot: AppSnapshot, hidden: frozenset[InstanceId]) -> Iterator[Drift]:
     facts = snapshot.facts
     if hidden:
         before = facts.instances[min(hidden)].store or ""
@@ -172,7 +85,7 @@ def _network(snapshot: AppSnapshot, one: NetworkState) -> Iterator[Drift]:
     if one.guarded is False:
         yield Drift(DriftKind.GUARD, f"the guard route of {network.subnet} is gone", Repair.GUARD, app.name,
                     container=network.name)
-    serves = {app.network_of(snapshot.facts.instances.get(n)).name for n in snapshot.actives & snapshot.facts.running}
+    serves = {app.network_of(snapshot.facts.main(n)).name for n in snapshot.actives if snapshot.facts.is_up(n)}
     if one.there is False:
         yield Drift(DriftKind.NETWORK, f"its network {network.name} is gone", Repair.NETWORK, app.name,
                     container=network.name)
@@ -194,41 +107,45 @@ def _traffic(snapshot: AppSnapshot) -> Iterator[Drift]:
 
 
 # -- one container -------------------------------------------------------------------------------------------------
-def _instance(snapshot: AppSnapshot, n: int) -> Iterator[Drift]:
-    app, instance, seen = snapshot.facts.app.name, snapshot.facts.instances.get(n), snapshot.find(n)
-    who = f"the container of {_version(snapshot, n)}{', which is live,' if n in snapshot.actives else ''}"
+def _instance(snapshot: AppSnapshot, which: InstanceId) -> Iterator[Drift]:
+    app, instance, seen, n = snapshot.facts.app.name, snapshot.facts.instances.get(which), snapshot.find(which), which.release
+    who = f"the container of {_name(snapshot, which)}{', which is live,' if n in snapshot.actives else ''}"
 
     def drift(kind: DriftKind, message: str, repair: Repair | None) -> Drift:
-        return Drift(kind, f"{who} {message}", repair, app, n, seen.id if seen else None)
+        return Drift(kind, f"{who} {message}", repair, app, n, seen.id if seen else None, which)
 
     if instance is None or seen is None:
-        forgotten = instance is not None and instance.failed and n not in snapshot.needed
+        forgotten = instance is not None and instance.failed and not snapshot.needs(which)
         yield drift(DriftKind.REMOVED, "was removed by someone", Repair.FORGET if forgotten else Repair.CREATE)
         return
-    release = snapshot.facts.releases.get(n)
-    if release is not None and not is_made_of(seen.image, release.bundle):
+    bundle = _bundle(snapshot, which)
+    if bundle is not None and not is_made_of(seen.image, bundle):
         yield drift(DriftKind.OTHER_IMAGE, f"is made of another image than its release, {short_digest(seen.image)} instead of "
-                    f"{short_digest(release.digest)}: someone recreated it", Repair.REMAKE)
+                    f"{short_digest(bundle.digest)}: someone recreated it", Repair.REMAKE)
         return
     if seen.id != instance.container:
         yield drift(DriftKind.REPLACED, f"is another one than the ledger knows: {seen.id[:12]}", Repair.ADOPT)
     if seen.name != instance.name:
         yield drift(DriftKind.RENAMED, f"was renamed to {seen.name}", Repair.RENAME)
-    if (state := _state(snapshot, n, instance, seen)) is not None:
+    if (state := _state(snapshot, which, instance, seen)) is not None:
         yield drift(*state)
-    if n in snapshot.needed:
-        yield from (drift(*one) for one in _closer(snapshot, n, seen))
+    if snapshot.needs(which):
+        yield from (drift(*one) for one in _closer(snapshot, which, seen))
     if not instance.failed:
-        yield from (drift(*one) for one in _joined(snapshot, n, seen))
+        yield from (drift(*one) for one in _joined(snapshot, which, seen))
 
 
-def _state(snapshot: AppSnapshot, n: int, instance: Instance, seen: ActualState) -> tuple[DriftKind, str, Repair | None] | None:
+def _state(snapshot: AppSnapshot, which: InstanceId, instance: Instance,
+           seen: ActualState) -> tuple[DriftKind, str, Repair | None] | None:
+    n = which.release
     if n in snapshot.expired:
         return DriftKind.EXPIRED, f"runs beyond keep_warm = {snapshot.facts.app.policy.keep_warm}", Repair.STOP
-    if n not in snapshot.needed:
+    if not snapshot.needs(which):
         release = snapshot.facts.releases.get(n)
         if instance.failed and release is not None and release.failure_code == OVERTAKEN:
             return (DriftKind.RUNS, f"runs although {SET_ASIDE}", Repair.STOP) if seen.up else None
+        if n in snapshot.needed:
+            return (DriftKind.RUNS, "runs although its version is not live: it takes work", Repair.REST) if seen.up else None
         inspected = "runs although it failed: someone started it", None
         stopped = "runs although nothing needs it: someone started it", Repair.STOP
         return (DriftKind.RUNS, *(inspected if instance.failed else stopped)) if seen.up else None
@@ -239,7 +156,7 @@ def _state(snapshot: AppSnapshot, n: int, instance: Instance, seen: ActualState)
             return DriftKind.PAUSED, "is paused", Repair.START
         case "restarting":  # Docker is restarting it
             return None
-    lost = seen.status == "dead" or snapshot.lacks_network(n)  # it would start in a network that no longer exists
+    lost = seen.status == "dead" or snapshot.lacks_network(which)  # it would start in a network that no longer exists
     return DriftKind.STOPPED, f"does not run: Docker says {seen.status}", Repair.REMAKE if lost else Repair.START
 
 
@@ -250,18 +167,18 @@ def _place(instance: Instance, seen: ActualState) -> tuple[DriftKind, str, Repai
     return DriftKind.MOVED, f"{where} and not on its own {instance.address}: someone reconnected it", Repair.REMAKE
 
 
-def _closer(snapshot: AppSnapshot, n: int, seen: ActualState) -> Iterator[tuple[DriftKind, str, Repair | None]]:
-    release = snapshot.facts.releases.get(n)
-    if release and seen.limits is not None and seen.limits != release.bundle.resources:
-        differ = _limits(seen.limits, release.bundle.resources)
+def _closer(snapshot: AppSnapshot, which: InstanceId, seen: ActualState) -> Iterator[tuple[DriftKind, str, Repair | None]]:
+    n, release, bundle = which.release, snapshot.facts.releases.get(which.release), _bundle(snapshot, which)
+    if bundle and seen.limits is not None and seen.limits != bundle.resources:
+        differ = _limits(seen.limits, bundle.resources)
         yield DriftKind.LIMITS, f"has other limits than its release: {differ}", Repair.LIMIT
     if release and seen.cap_drop is not None and (more := _more(release.cap_drop, seen.cap_drop)):
         yield (DriftKind.CAPABILITIES, f"has {', '.join(more)}, which its release drops: someone recreated it",
                None if n in snapshot.actives else Repair.REMAKE)
-    if n in snapshot.loose:
+    if which in snapshot.loose:
         yield (DriftKind.PIN, "has an address that another one on its network could answer for: it is not pinned to it",
                Repair.PIN)
-    if n in snapshot.misled:
+    if which in snapshot.misled:
         yield DriftKind.PIN, "is not reached: its address is pinned to another MAC than it has", Repair.UNPIN
     if seen.restart is Restart.NEVER and seen.up:
         yield DriftKind.RESTARTS, "is not restarted by Docker after a crash", Repair.RESTART
@@ -274,12 +191,12 @@ def _more(wanted: Collection[str], dropped: Collection[str]) -> list[str]:
     return [] if "ALL" in dropped else [name for name in wanted if name not in dropped]
 
 
-def _joined(snapshot: AppSnapshot, n: int, seen: ActualState) -> Iterator[tuple[DriftKind, str, Repair | None]]:
+def _joined(snapshot: AppSnapshot, which: InstanceId, seen: ActualState) -> Iterator[tuple[DriftKind, str, Repair | None]]:
     """Compare the unmanaged networks it is connected to with those that its release joins."""
-    release, app = snapshot.facts.releases.get(n), snapshot.facts.app
-    if release is None or seen.networks is None:
+    bundle, app = _bundle(snapshot, which), snapshot.facts.app
+    if bundle is None or seen.networks is None:
         return
-    wanted = release.bundle.networks
+    wanted = bundle.networks
     for name in wanted:
         if snapshot.networks is not None and name not in snapshot.networks:
             yield DriftKind.DISCONNECTED, f"needs the network {name}, which is gone (docker network create {name})", None
@@ -304,7 +221,8 @@ def _strays(snapshot: AppSnapshot) -> Iterator[Drift]:
     mine = {found.id for n in snapshot.facts.instances if (found := snapshot.find(n))}
     for seen in snapshot.seen or ():
         if seen.id not in mine:
-            yield stray(app, seen, serves=seen.release == serving, doubled=snapshot.find(seen.release or 0) is not None)
+            doubled = seen.instance is not None and snapshot.find(seen.instance) is not None
+            yield stray(app, seen, serves=seen.release == serving, doubled=doubled)
 
 
 def stray(app: AppName, seen: ActualState, *, serves: bool, doubled: bool) -> Drift:
@@ -322,12 +240,22 @@ def stray(app: AppName, seen: ActualState, *, serves: bool, doubled: bool) -> Dr
 
 
 def _images(snapshot: AppSnapshot) -> Iterator[Drift]:
-    for number in snapshot.unkept:
-        yield Drift(DriftKind.IMAGE, f"the image of {_version(snapshot, number)} has lost the tag that "
-                    "keeps it", Repair.KEEP, snapshot.facts.app.name, number)
+    for one in snapshot.unkept:
+        yield Drift(DriftKind.IMAGE, f"the image of {_name(snapshot, one)} has lost the tag that "
+                    "keeps it", Repair.KEEP, snapshot.facts.app.name, one.release, instance=one)
     for tag in snapshot.tags:
         yield Drift(DriftKind.IMAGE, f"the image {tag} is kept for no container", Repair.UNTAG,
                     snapshot.facts.app.name, container=tag)
+
+
+def _bundle(snapshot: AppSnapshot, which: InstanceId) -> Bundle | None:
+    release = snapshot.facts.releases.get(which.release)
+    return release.component(which.component).bundle if release else None
+
+
+def _name(snapshot: AppSnapshot, which: InstanceId) -> str:
+    release = snapshot.facts.releases.get(which.release)
+    return instance_name(release, which) if release else f"release {which.release}"
 
 
 def _version(snapshot: AppSnapshot, n: int | None) -> str:

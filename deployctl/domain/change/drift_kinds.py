@@ -59,6 +59,7 @@ class Repair(StrEnum):
     SWITCH = "switch"
     CONNECT = "connect"
     STOP = "stop"
+    REST = "rest"
     FORGET = "forget"
     UNTAG = "untag"
     KEEP = "keep"
@@ -85,6 +86,7 @@ REPAIR_TEXT: Mapping[Repair, str] = {
     Repair.SWITCH: "route the traffic to it again",
     Repair.CONNECT: "reconnect it",
     Repair.STOP: "stop it",
+    Repair.REST: "stop it",
     Repair.FORGET: "remove it from the ledger",
     Repair.UNTAG: "remove the tag",
     Repair.KEEP: "tag its image again",

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from deployctl.dataclass import dataclass
-from deployctl.domain.inputs.names import AppName
+from deployctl.domain.images.component import WEB, InstanceId
+from deployctl.domain.inputs.names import AppName, ComponentName
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ class StepKind(StrEnum):
     SWITCH = "switch"  # the one atomic change
     WATCH = "watch"  # probes continue under traffic; a failure reverts
     PROMOTE = "promote"  # the ledger records it as active: the point of no return
+    WORK = "work"  # start the workers of what is live now
+    REST = "rest"  # stop the workers of what was live before
     DRAIN = "drain"
     STOP = "stop"
     PRUNE = "prune"  # remove a container that retention no longer keeps
@@ -40,6 +43,8 @@ class PlanKind(StrEnum):
     RECONCILE = "reconcile"
 
 
+# the others are about all instances of a release at once
+ABOUT_AN_INSTANCE = frozenset({StepKind.IMAGE, StepKind.CREATE, StepKind.START, StepKind.HEALTH})
 TRAFFIC_MOVES = frozenset({PlanKind.UPGRADE, PlanKind.ROLLBACK, PlanKind.UNDO, PlanKind.STOP})  # decide what is live
 
 
@@ -48,6 +53,22 @@ class Step:
     kind: StepKind
     release: int  # number
     sentence: str  # plain text; colours are added in cli/rendering/change.py
+    component: ComponentName | None = None  # of the instance that the step is about; None: about the whole release
+    replica: int = 1
+
+    @property
+    def instance(self) -> InstanceId:
+        """Return the instance that the step is about. Raises ValueError when it is about the whole release."""
+        if self.component is None:
+            raise ValueError(f"{self.kind} is about the whole release")
+        return InstanceId(self.release, self.component, self.replica)
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]) -> Self:
+        """Restore a step from the ledger. One that was written before there were components is about the only one."""
+        kind = StepKind(raw["kind"])
+        component = raw.get("component") or (WEB if kind in ABOUT_AN_INSTANCE else None)
+        return cls(kind, raw["release"], raw["sentence"], component, raw.get("replica") or 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +85,6 @@ class Plan:
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> Self:
         """Restore a plan from the ledger's journal."""
-        steps = tuple(Step(StepKind(r["kind"]), r["release"], r["sentence"]) for r in raw["steps"])
+        steps = tuple(Step.from_dict(step) for step in raw["steps"])
         return cls(AppName(raw["app"]), PlanKind(raw["kind"]), raw["source"], raw["target"], steps, raw["summary"],
                    raw["warm"], raw.get("deed", ""))

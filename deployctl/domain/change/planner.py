@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from deployctl.dataclass import replace
 from deployctl.domain.change.plan import Plan, PlanKind, Step, StepKind
 from deployctl.domain.change.retention import retire
 from deployctl.domain.change.serving import release_name
+from deployctl.domain.images.component import in_order, instance_name
 from deployctl.domain.images.image_ref import short_digest
 from deployctl.domain.images.release import ProbeKind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from deployctl.domain.change.deployment import AppFacts
+    from deployctl.domain.change.facts import AppFacts
     from deployctl.domain.change.retention import Retirement
+    from deployctl.domain.images.component import Component, InstanceId
     from deployctl.domain.images.release import Probe, Release
 
 
@@ -22,7 +24,7 @@ def plan_move(facts: AppFacts, kind: PlanKind, target: Release) -> Plan:
     """Return the plan that makes `target` live, whatever state its container is in."""
     source = facts.app.active
     warm = facts.is_warm(target.number)
-    steps = [*bring_up(facts, target, kind), *_switch(facts, kind, target)]
+    steps = [*bring_up(facts, target, kind), *_switch(facts, kind, target), *_hand_over_work(facts, target)]
     steps += _retire(facts, retire(facts, active=target.number, left=source))
     return Plan(facts.app.name, kind, source, target.number, tuple(steps), _summary(facts, kind, target), warm=warm,
                 deed=_deed(facts, kind, target))
@@ -30,21 +32,58 @@ def plan_move(facts: AppFacts, kind: PlanKind, target: Release) -> Plan:
 
 def bring_up(facts: AppFacts, target: Release, kind: PlanKind) -> list[Step]:
     """Return the steps that end with a health-checked instance that HAProxy knows and that gets no traffic yet."""
-    n, v, steps = target.number, target.version, []
-    left_over = n in facts.instances and facts.instances[n].failed  # kept for inspection; a retry gets a fresh one
-    if left_over or n not in facts.present:
-        steps += [
-            Step(StepKind.IMAGE, n, f"keep image {short_digest(target.digest)} of {v}"),
-            Step(StepKind.NETWORK, n, f"network {facts.app.network} ({facts.app.subnet})"),
-            Step(StepKind.CREATE, n, f"create the container of {v}"),
-        ]
-    if left_over or n not in facts.running:
-        steps.append(Step(StepKind.START, n, f"start {v}"))
-    steps.append(Step(StepKind.HEALTH, n, f"check the health of {v}: {spoken(target.bundle.probe)}"))
+    n, v = target.number, target.version
+    left_over = facts.is_failed(n)  # kept for inspection; a retry gets a fresh one
+    early = [one for one in in_order(target.components) if _starts_early(one, kind)]
+    ids = [one for part in early for one in target.instances if one.component == part.name]
+    steps = [step for one in ids for step in _image(facts, target, one, afresh=left_over)]
+    if steps:
+        steps.append(Step(StepKind.NETWORK, n, f"network {facts.app.network} ({facts.app.subnet})"))
+    steps += [step for one in ids for step in _bring_up(facts, target, one, afresh=left_over)]
     if kind in {PlanKind.UPGRADE, PlanKind.START} or not facts.is_warm(n):
         steps.append(Step(StepKind.ROUTE, n, f"add {v} to HAProxy"))
         steps.append(Step(StepKind.GATE, n, f"probe {v} through HAProxy, as clients reach it"))
     return steps
+
+
+def _starts_early(component: Component, kind: PlanKind) -> bool:
+    """Return whether it is started before the switch. Workers are for an upgrade only: a rollback need not wait for them,
+    and what is started without traffic takes no work. One that may not meet the former version's waits for its end."""
+    return not component.is_worker or kind is PlanKind.RECONCILE or (kind is PlanKind.UPGRADE and component.overlap)
+
+
+def _image(facts: AppFacts, target: Release, one: InstanceId, *, afresh: bool) -> Iterator[Step]:
+    if afresh or one not in facts.present:
+        digest = short_digest(target.component(one.component).bundle.digest)
+        yield _about(StepKind.IMAGE, one, f"keep image {digest} of {instance_name(target, one)}")
+
+
+def _bring_up(facts: AppFacts, target: Release, one: InstanceId, *, afresh: bool) -> Iterator[Step]:
+    """Yield the steps that end with one running instance that passed its health check."""
+    name = instance_name(target, one)
+    if afresh or one not in facts.present:
+        yield _about(StepKind.CREATE, one, f"create the container of {name}")
+    if afresh or one not in facts.running:
+        yield _about(StepKind.START, one, f"start {name}")
+    probe = target.component(one.component).bundle.probe
+    yield _about(StepKind.HEALTH, one, f"check the health of {name}: {spoken(probe)}")
+
+
+def _about(kind: StepKind, one: InstanceId, sentence: str) -> Step:
+    return Step(kind, one.release, sentence, one.component, one.replica)
+
+
+def _hand_over_work(facts: AppFacts, target: Release) -> list[Step]:
+    """Return the steps by which the target's workers take over: after the switch, and after the former ones have ended
+    where two must not meet."""
+    source = facts.releases.get(facts.app.active or 0)
+    steps = []
+    if target.workers:
+        steps.append(Step(StepKind.WORK, target.number, f"start the workers of {target.version}"))
+    if source and source.workers and source.number != target.number:
+        steps.append(Step(StepKind.REST, source.number, f"stop the workers of {source.version}"))
+    meet = all(one.overlap for release in (source, target) if release for one in release.components)
+    return steps if meet else steps[::-1]
 
 
 def _switch(facts: AppFacts, kind: PlanKind, target: Release) -> list[Step]:
@@ -73,7 +112,7 @@ def retiring(facts: AppFacts, *, stop: Sequence[int], prune: Sequence[int]) -> l
 
 def without_retiring(plan: Plan) -> Plan:
     """Return the plan without the steps that stop or remove anything."""
-    later = {StepKind.DRAIN, StepKind.STOP, StepKind.PRUNE}
+    later = {StepKind.REST, StepKind.DRAIN, StepKind.STOP, StepKind.PRUNE}
     return replace(plan, steps=tuple(step for step in plan.steps if step.kind not in later))
 
 
@@ -125,6 +164,8 @@ def spoken(probe: Probe) -> str:
             return "command " + " ".join(probe.command or ())
         case ProbeKind.DOCKER:
             return "the image's own HEALTHCHECK"
+        case ProbeKind.PROCESS:
+            return f"it runs for {probe.uptime:g} s"
 
 
 def _summary(facts: AppFacts, kind: PlanKind, target: Release) -> str:

@@ -10,21 +10,25 @@ from deployctl.domain.change.planner import bring_up, retiring
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from deployctl.domain.change.drift import AppSnapshot, Drift
+    from deployctl.domain.change.drift import Drift
+    from deployctl.domain.change.facts import AppSnapshot
 
-BY_PLAN = frozenset({Repair.CREATE, Repair.START, Repair.SWITCH, Repair.STOP, Repair.FORGET})  # the others: one act each
+# the others: one act each
+BY_PLAN = frozenset({Repair.CREATE, Repair.START, Repair.SWITCH, Repair.REST, Repair.STOP, Repair.FORGET})
 
 
 def plan_repair(snapshot: AppSnapshot, drifts: Sequence[Drift]) -> Plan:
     """Return the plan for those drifts that need one. It contains no health check: what is started passed one before,
     and waiting for it must not hold the app's lease."""
     facts = snapshot.facts
-    wanted = {repair: [d.release for d in drifts if d.repair is repair and d.release is not None] for repair in BY_PLAN}
+    wanted = {repair: [*dict.fromkeys(d.release for d in drifts if d.repair is repair and d.release is not None)]
+              for repair in BY_PLAN}
     steps: list[Step] = []
-    for n in [*wanted[Repair.CREATE], *wanted[Repair.START]]:
+    for n in dict.fromkeys([*wanted[Repair.CREATE], *wanted[Repair.START]]):
         steps += _bring_up(snapshot, n)
     steps += [Step(StepKind.SWITCH, n, f"route {facts.app.name} to {facts.version(n)} again")
               for n in wanted[Repair.SWITCH]]
+    steps += [Step(StepKind.REST, n, f"stop the workers of {facts.version(n)}, which is not live") for n in wanted[Repair.REST]]
     steps += retiring(facts, stop=wanted[Repair.STOP], prune=wanted[Repair.FORGET])
     active = facts.app.active
     return Plan(facts.app.name, PlanKind.RECONCILE, active, active, tuple(steps), f"{facts.app.name}: repair what drifted",
@@ -37,5 +41,7 @@ def _bring_up(snapshot: AppSnapshot, n: int) -> list[Step]:
     if release is None:
         return []
     run = n in snapshot.needed - snapshot.expired
-    left_out = {StepKind.HEALTH, StepKind.GATE} | (set() if run else {StepKind.START, StepKind.ROUTE})
-    return [step for step in bring_up(snapshot.facts, release, PlanKind.RECONCILE) if step.kind not in left_out]
+    idle = {one for one in release.instances if not (run and snapshot.needs(one))}
+    left_out = {StepKind.HEALTH, StepKind.GATE} | (set() if run else {StepKind.ROUTE})
+    return [step for step in bring_up(snapshot.facts, release, PlanKind.RECONCILE)
+            if step.kind not in left_out and not (step.kind is StepKind.START and step.instance in idle)]

@@ -9,7 +9,7 @@ from deployctl.errors import Invalid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from deployctl.domain.change.deployment import AppFacts
+    from deployctl.domain.change.facts import AppFacts
 
 MOST_KEPT = ADDRESSES - 3  # addresses for the live release, a candidate, and one that failed
 
@@ -34,15 +34,15 @@ class Retirement:
 def retire(facts: AppFacts, *, active: int | None, left: int | None, keep_failed: int = 1) -> Retirement:
     """Decide what retires once `active` is live and `left` has just been switched away from."""
     policy = facts.app.policy
-    beside = {n for n, i in facts.instances.items() if i.beside and n in facts.running}
+    beside = {n for n in facts.kept if facts.is_beside(n) and facts.is_partly_up(n)}
     past = {facts.serving} if active == facts.app.active else set()  # live, unknown to the ledger: not ours to stop now
-    order = sorted(facts.instances.keys() - beside - past - {active},
+    order = sorted(facts.kept - beside - past - {active},
                    key=lambda n: (n == left, facts.last_served(n), n), reverse=True)
-    failed = [n for n in order if facts.instances[n].failed]
+    failed = [n for n in order if facts.is_failed(n)]
     sound = [n for n in order if n not in failed]
     warm = [n for n in sound if facts.is_warm(n)][: policy.keep_warm]
     cold = [n for n in sound if n not in warm]
-    up = facts.running | {n for n in order if facts.instances[n].routed}  # one that is restarting is neither running nor gone
+    up = {n for n in order if facts.is_partly_up(n) or facts.is_routed(n)}  # one that restarts is neither running nor gone
     spent = [n for n in cold if _is_spent(facts, n)]
     good = [n for n in cold if n not in spent]
     stop = [n for n in order if n in up and n not in warm]

@@ -13,7 +13,7 @@ from deployctl.domain.inputs.names import ReleaseName
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from deployctl.domain.change.deployment import AppFacts
+    from deployctl.domain.change.facts import AppFacts
     from deployctl.domain.images.release import Change, Release
     from deployctl.domain.inputs.names import Version
 

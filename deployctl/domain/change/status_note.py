@@ -12,6 +12,7 @@ class NoteCode(StrEnum):
     NO_LIVE_VERSION = "no_live_version"  # no version is live: visitors get 503
     TRAFFIC_ELSEWHERE = "traffic_elsewhere"  # HAProxy routes to another release than the ledger says
     LIVE_NOT_PASSING = "live_not_passing"  # the live version does not pass its health check
+    COMPONENT_NOT_PASSING = "component_not_passing"  # a component of the live version is down or not healthy
     LIVE_FAILS_REQUESTS = "live_fails_requests"  # the live version fails many more requests than the one before it
     ON_HOLD = "on_hold"  # a version is on hold
     INTERRUPTED = "interrupted"  # a deployment was interrupted; the next change finishes or reverts it

@@ -11,7 +11,7 @@ from deployctl.domain.proxy.trust import ProxyTrust
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.host.networks import AppNetwork
-    from deployctl.domain.images.release import Bundle
+    from deployctl.domain.images.component import Component, InstanceId
     from deployctl.domain.inputs.names import AppName, Version
 
 
@@ -52,9 +52,9 @@ class Relic:
     """A container, with all that its labels and the engine reveal of its release."""
 
     app: AppName
-    number: int
+    instance: InstanceId
     version: Version
-    bundle: Bundle
+    components: tuple[Component, ...]  # of the release
     name: str
     container: str | None  # full id; None: the container with its name was created from another image
     network: str
@@ -62,6 +62,10 @@ class Relic:
     port: int
     operation: int  # deployment that created it
     cap_drop: tuple[str, ...] = ()
+
+    @property
+    def number(self) -> int:
+        return self.instance.release
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,15 @@ from collections.abc import Collection, Mapping
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from deployctl.domain.images.component import InstanceId
     from deployctl.domain.images.release import Instance
 
 SWITCHED = "image_store_switched"  # the code for programs
 
 
-def find_hidden(instances: Mapping[int, Instance], present: Collection[int], store: str | None) -> frozenset[int]:
-    """Return the releases whose containers were created in a store other than `store`, and are not visible.
+def find_hidden(instances: Mapping[InstanceId, Instance], present: Collection[InstanceId],
+                store: str | None) -> frozenset[InstanceId]:
+    """Return the instances whose containers were created in a store other than `store`, and are not visible.
 
     None and empty mean an unknown store: of a container created before stores were recorded, or not read.
     """

@@ -12,14 +12,16 @@ from enum import StrEnum
 from deployctl.dataclass import asdict, dataclass, field, replace
 from deployctl.digest import sha256
 from deployctl.domain.host.networks import AppNetwork
+from deployctl.domain.images.component import WEB, InstanceId, release_hash
 from deployctl.domain.proxy.trust import ProxyTrust
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Annotated, Any, Self
 
+    from deployctl.domain.images.component import Component
     from deployctl.domain.inputs.app_spec import AppFile
-    from deployctl.domain.inputs.names import AppName, Version
+    from deployctl.domain.inputs.names import AppName, ComponentName, Version
     from deployctl.domain.inputs.units import At, Ms
 
 
@@ -41,6 +43,7 @@ class ProbeKind(StrEnum):
     TCP = "tcp"
     EXEC = "exec"
     DOCKER = "docker"
+    PROCESS = "process"  # nothing is asked: it has run for `uptime` without a restart
 
 
 class Restart(StrEnum):
@@ -67,6 +70,7 @@ class Probe:
     fall: int = 3
     start_grace: float = 0.0
     deadline: float = 60.0
+    uptime: float = 0.0  # for process
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,7 @@ class LogCap:
 
 
 LATER_KEYS = frozenset({"networks", "cap_add"})  # of a bundle
+LATER_PROBE_KEYS = frozenset({"uptime"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +96,7 @@ class Bundle:
 
     image: str  # the reference that was requested
     digest: str  # the image id it resolved to: sha256:<64 hex>
-    port: int  # inside the container
+    port: int | None  # inside the container; None: it takes no requests
     entrypoint: tuple[str, ...] | None = None
     command: tuple[str, ...] | None = None
     user: str | None = None
@@ -114,6 +119,7 @@ class Bundle:
 
     def _fields(self) -> dict[str, Any]:
         fields = asdict(self)
+        fields["probe"] = {name: value for name, value in fields["probe"].items() if value or name not in LATER_PROBE_KEYS}
         return {name: value for name, value in fields.items() if value or name not in LATER_KEYS}
 
     def hash(self) -> str:
@@ -171,7 +177,7 @@ class Release:
     app: AppName
     number: int  # counts per app from 1
     version: Version
-    bundle: Bundle
+    components: tuple[Component, ...]  # the first one is the one that clients reach
     created_at: At
     proven_at: At | None = None  # when it first passed its health check
     colour: Colour | None = None  # None until promoted
@@ -182,29 +188,63 @@ class Release:
     cap_drop: Annotated[tuple[str, ...], "Linux capabilities that its containers run without."] = ()
 
     @property
+    def bundle(self) -> Bundle:
+        """Return the spec of the component that clients reach."""
+        return self.components[0].bundle
+
+    @property
     def digest(self) -> str:
         return self.bundle.digest
 
     @property
     def bundle_hash(self) -> str:
-        return self.bundle.hash()
+        """Return what two releases share only if they would run alike."""
+        return release_hash(self.components)
+
+    @property
+    def main(self) -> InstanceId:
+        """Return the instance that clients reach."""
+        return InstanceId(self.number, self.components[0].name)
+
+    @property
+    def instances(self) -> tuple[InstanceId, ...]:
+        """Return every instance that runs while this release serves, the one that clients reach first."""
+        return tuple(InstanceId(self.number, one.name) for one in self.components)
+
+    @property
+    def workers(self) -> tuple[InstanceId, ...]:
+        """Return those of its instances that take no requests: they run only while it is live."""
+        return tuple(InstanceId(self.number, one.name) for one in self.components if one.is_worker)
+
+    def component(self, name: ComponentName) -> Component:
+        """Return its component of that name. Raises KeyError."""
+        for one in self.components:
+            if one.name == name:
+                return one
+        raise KeyError(name)
 
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """The container of a release, as the ledger records it."""
+    """One container of a release, as the ledger records it."""
 
     app: AppName
     release: int  # number
     name: str
     address: str  # on the app's bridge, leased until the container is removed
-    host_port: int  # on 127.0.0.1, leased likewise
+    host_port: int | None  # on 127.0.0.1, leased likewise; None: it publishes no port
     container: str | None = None  # full id; None: requested, response not seen yet
     routed: bool = False  # HAProxy routes to it
     beside: bool = False  # started by `start`, not counted in keep_warm
     failed: bool = False  # kept for inspection
     store: str | None = None  # of the engine it was created in; None: created before that was recorded
     network: AppNetwork | None = None  # that it was created in; None: the app's own
+    component: ComponentName = WEB
+    replica: int = 1
+
+    @property
+    def id(self) -> InstanceId:
+        return InstanceId(self.release, self.component, self.replica)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,15 @@ from __future__ import annotations
 
 import json
 
-from deployctl.dataclass import asdict, dataclass, field, replace
+from deployctl.dataclass import asdict, dataclass, field
+from deployctl.domain.images.component import WEB, Component, components_text, read_components
 from deployctl.domain.images.image_source import PullPolicy
 from deployctl.domain.images.release import Bundle, Policy
 from deployctl.domain.proxy.trust import ProxyTrust
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Self
+    from typing import Any, Self
 
     from deployctl.domain.inputs.names import Version
 
@@ -25,7 +26,7 @@ class AppFile:
     listen: tuple[str, int] | None
     hosts: tuple[str, ...]
     policy: Policy
-    template: Bundle
+    templates: tuple[Component, ...]  # components before their images are known; the first one is the one clients reach
     warnings: tuple[str, ...] = field(default=())
     pull: PullPolicy = PullPolicy.NEWER
     trust: ProxyTrust = field(default_factory=ProxyTrust)
@@ -36,36 +37,48 @@ class AppFile:
         """Return the images that this app may run, without tags, its main one first."""
         return (self.image, *self.others)
 
+    @property
+    def template(self) -> Bundle:
+        """Return the spec of the component that clients reach."""
+        return self.templates[0].bundle
+
     def reference(self, version: Version) -> str:
         """Return the image that `upgrade APP VERSION` means unless another is named."""
         return f"{self.image}:{version}"
-
-    def bundle(self, image: str, digest: str, repo_digest: str | None = None) -> Bundle:
-        """Return everything a container of this release is created from."""
-        return replace(self.template, image=image, digest=digest, repo_digest=repo_digest)
 
     @property
     def file(self) -> str:
         """Return the settings of the app and its release spec, as the ledger records them at deployment."""
         return json.dumps({"image": self.image, "listen": self.listen, "hosts": self.hosts, "policy": asdict(self.policy),
-                           "template": self.template.canonical(), "trust": self.trust.to_json()}, sort_keys=True)
+                           "template": self.template.canonical(), "trust": self.trust.to_json(),
+                           **self._further()}, sort_keys=True)
+
+    def _further(self) -> dict[str, str]:
+        """Return the components of an app that has several: the text of one that has not stays as it was before there were."""
+        return {"components": components_text(self.templates)} if self.templates[1:] or self.templates[0].name != WEB else {}
 
     @classmethod
     def from_deployed(cls, text: str) -> Self:
         raw = json.loads(text)
         return cls(raw["image"], tuple(raw["listen"]) if raw["listen"] else None, tuple(raw["hosts"]),
-                   Policy(**raw["policy"]), Bundle.from_canonical(raw["template"]),
+                   Policy(**raw["policy"]), _templates(raw),
                    trust=ProxyTrust.from_json(raw["trust"]))
 
     def to_json(self) -> str:
-        return json.dumps({**asdict(self), "template": self.template.canonical(), "trust": self.trust.to_json()})
+        told = {name: value for name, value in asdict(self).items() if name != "templates"}
+        return json.dumps({**told, "template": self.template.canonical(), "trust": self.trust.to_json(), **self._further()})
 
     @classmethod
     def from_json(cls, text: str) -> Self:
         raw = json.loads(text)
         return cls(
             image=raw["image"], listen=tuple(raw["listen"]) if raw["listen"] else None, hosts=tuple(raw["hosts"]),
-            policy=Policy(**raw["policy"]), template=Bundle.from_canonical(raw["template"]),
+            policy=Policy(**raw["policy"]), templates=_templates(raw),
             warnings=tuple(raw["warnings"]), pull=PullPolicy(raw["pull"]),
             trust=ProxyTrust.from_json(raw["trust"]), others=tuple(raw["others"]),
         )
+
+
+def _templates(raw: dict[str, Any]) -> tuple[Component, ...]:
+    first = Bundle.from_canonical(raw["template"])
+    return read_components(raw["components"], first) if "components" in raw else (Component(first),)

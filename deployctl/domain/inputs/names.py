@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from typing import NewType
 
     AppName = NewType("AppName", str)
+    ComponentName = NewType("ComponentName", str)  # same grammar as app names
     Version = NewType("Version", str)
 else:
-    AppName = Version = str
+    AppName = ComponentName = Version = str
 
 TEXT_LIMIT = 131_071  # bytes; Linux starts no program with a longer argument or variable
 
@@ -34,6 +35,11 @@ APP = Grammar(
     "an app name",
     r"(?!.*--)[a-z][a-z0-9-]{0,30}[a-z0-9]",
     "An app name has 2 to 32 characters: a-z, 0-9 and single hyphens inside; it starts with a letter.",
+)
+_COMPONENT = Grammar(
+    "a component's name",
+    APP.pattern,
+    "A component's name has 2 to 32 characters: a-z, 0-9 and single hyphens inside; it starts with a letter.",
 )
 VERSION = Grammar(
     "a version",
@@ -80,6 +86,11 @@ def parse_app(text: object, *, field: str = "app name") -> AppName:
     if name in {"server", "example"}:
         raise refused(field, name, f"is reserved: config/{name}.toml has another meaning", APP.sentence)
     return AppName(name)
+
+
+def parse_component(text: object, *, field: str = "component") -> ComponentName:
+    """Return the name of a component. It is also a host name in the app's network, so it follows the grammar of apps."""
+    return ComponentName(match(text, _COMPONENT, field, guess=_app_guess)[0])
 
 
 def _app_guess(text: str) -> str:

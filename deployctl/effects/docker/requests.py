@@ -38,7 +38,7 @@ def container_request(spec: ContainerSpec, labels: Mapping[str, str]) -> dict[st
         "Env": [f"{name}={value}" for name, value in bundle.env],
         "StopSignal": bundle.stop_signal,
         "StopTimeout": math.ceil(bundle.stop_grace),
-        "ExposedPorts": {f"{bundle.port}/tcp": {}},
+        "ExposedPorts": {f"{bundle.port}/tcp": {}} if bundle.port else None,
         "Labels": {**labels, ADDRESS: spec.address},
         "Healthcheck": None if bundle.probe.kind is ProbeKind.DOCKER else {"Test": ["NONE"]},
         "MacAddress": mac_of(spec.address),  # before API 1.44; since then the endpoint's applies
@@ -52,14 +52,17 @@ def _endpoint(spec: ContainerSpec) -> dict[str, Any]:
     """Return how it joins its own network. Among several, Docker 28 uses the one with the highest priority as default
     route and for the published port; earlier engines ignore the field, and sort by the networks' names."""
     first = {"GwPriority": 1} if spec.bundle.networks else {}
-    return {"IPAMConfig": {"IPv4Address": spec.address}, "MacAddress": mac_of(spec.address), **first}
+    names: dict[str, Any] = {"Aliases": list(spec.aliases)} if spec.aliases else {}
+    if spec.links:  # Docker's own DNS keeps these for each container: the same name means another one in each release
+        names["Links"] = [f"{alias}:{name}" for name, alias in spec.links]
+    return {"IPAMConfig": {"IPv4Address": spec.address}, "MacAddress": mac_of(spec.address), **names, **first}
 
 
 def _host_config(spec: ContainerSpec) -> dict[str, Any]:
     bundle = spec.bundle
     return {
         "NetworkMode": spec.network,
-        "PortBindings": {f"{bundle.port}/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(spec.publish)}]},
+        **_published(spec),
         "RestartPolicy": restart_policy(Restart.NEVER),
         "Init": bundle.init,
         "SecurityOpt": ["no-new-privileges"],
@@ -69,8 +72,16 @@ def _host_config(spec: ContainerSpec) -> dict[str, Any]:
             "Type": "json-file",
             "Config": {"max-size": str(bundle.log.max_size), "max-file": str(bundle.log.max_file)},
         },
+        **({"ExtraHosts": [f"{name}:{address}" for name, address in spec.hosts]} if spec.hosts else {}),
         **limits_request(bundle.resources),
     }
+
+
+def _published(spec: ContainerSpec) -> dict[str, Any]:
+    """Return on which port of this host it can be reached; each one costs a process of the engine."""
+    if spec.publish is None:
+        return {}
+    return {"PortBindings": {f"{spec.bundle.port}/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(spec.publish)}]}}
 
 
 def limits_request(limits: Resources) -> dict[str, int]:

@@ -50,33 +50,19 @@ CREATE TABLE "releases" (
    "hold_at" TEXT,
    "hold_actor" TEXT,
    "hold_reason" TEXT
-, hold_revision integer, cap_drop text not null default '[]', failure_code text);
+, hold_revision integer, cap_drop text not null default '[]', failure_code text, components text not null default '[{"name":"web"}]');
 CREATE UNIQUE INDEX "idx_releases_app_number"
     ON "releases" ("app", "number");
-CREATE TABLE "instances" (
-   "app" TEXT,
-   "release" INTEGER,
-   "name" TEXT NOT NULL,
-   "container" TEXT,
-   "address" TEXT NOT NULL,
-   "host_port" INTEGER NOT NULL,
-   "routed" INTEGER DEFAULT 0,
-   "beside" INTEGER DEFAULT 0,
-   "failed" INTEGER DEFAULT 0, store text, network text,
-   PRIMARY KEY ("app", "release")
-);
-CREATE UNIQUE INDEX "idx_instances_container"
-    ON "instances" ("container");
 CREATE TABLE "port_leases" (
    "port" INTEGER PRIMARY KEY,
    "app" TEXT,
    "release" INTEGER
-);
+, component text not null default 'web', replica integer not null default 1);
 CREATE TABLE "address_leases" (
    "address" TEXT PRIMARY KEY,
    "app" TEXT,
    "release" INTEGER
-);
+, component text not null default 'web', replica integer not null default 1);
 CREATE TABLE "changes" (
    "id" INTEGER PRIMARY KEY,
    "app" TEXT NOT NULL,
@@ -144,7 +130,7 @@ CREATE TABLE "steps" (
    "ok" INTEGER,
    "ms" REAL,
    "text" TEXT
-);
+, component text, replica integer);
 CREATE UNIQUE INDEX "idx_steps_deployment_seq"
     ON "steps" ("deployment", "seq");
 CREATE TABLE "leases" (
@@ -262,6 +248,24 @@ CREATE INDEX living_sign_ins on sign_ins(user) where ended_at is null;
 CREATE INDEX pull_sources on pulls(substr(repo_digest, instr(repo_digest, '@') + 1));
 CREATE TRIGGER events_no_delete before delete on events when old.kind not in ('refused', 'sign_in_refused', 'signed_in', 'signed_out', 'session_ended', 'user_password', 'held', 'released', 'remark') begin select raise(abort, 'events is only ever added to'); end;
 CREATE INDEX sign_ins_of on sign_ins(user, id);
+CREATE TABLE "instances" (
+   "app" TEXT,
+   "release" INTEGER,
+   "component" TEXT NOT NULL,
+   "replica" INTEGER NOT NULL,
+   "name" TEXT NOT NULL,
+   "container" TEXT,
+   "address" TEXT NOT NULL,
+   "host_port" INTEGER,
+   "routed" INTEGER DEFAULT 0,
+   "beside" INTEGER DEFAULT 0,
+   "failed" INTEGER DEFAULT 0,
+   "store" TEXT,
+   "network" TEXT,
+   PRIMARY KEY ("app", "release", "component", "replica")
+);
+CREATE UNIQUE INDEX "idx_instances_container"
+    ON "instances" ("container");
 insert into _sqlite_migrations(migration_set, name, applied_at) values ('deployctl', 'm001_first', '');
 insert into _sqlite_migrations(migration_set, name, applied_at) values ('deployctl', 'm002_chain', '');
 insert into _sqlite_migrations(migration_set, name, applied_at) values ('deployctl', 'm003_hold_revision', '');
@@ -281,4 +285,5 @@ insert into _sqlite_migrations(migration_set, name, applied_at) values ('deployc
 insert into _sqlite_migrations(migration_set, name, applied_at) values ('deployctl', 'm017_link_maker', '');
 insert into _sqlite_migrations(migration_set, name, applied_at) values ('deployctl', 'm018_repeated', '');
 insert into _sqlite_migrations(migration_set, name, applied_at) values ('deployctl', 'm019_codes', '');
-pragma user_version = 19;
+insert into _sqlite_migrations(migration_set, name, applied_at) values ('deployctl', 'm020_components', '');
+pragma user_version = 20;

@@ -16,7 +16,7 @@ from deployctl.domain.host.actor import Actor
 from deployctl.domain.images.image_source import is_doubtful
 from deployctl.ledger.chain import PROMOTED, links, promotion
 
-SCHEMA_VERSION = 19
+SCHEMA_VERSION = 20
 schema = Migrations("deployctl")
 
 
@@ -307,3 +307,22 @@ def m019_codes(db: Database) -> None:
         db.execute(f"alter table deployments add column {column} text")
     db.execute("alter table releases add column failure_code text")
     db.execute("update releases set failure_code = 'overtaken' where failure = 'its upgrade was overtaken by a rollback'")
+
+
+@schema()
+def m020_components(db: Database) -> None:
+    """Let a release have several components, and an instance say of which it is. What ran before is the one of `web`."""
+    db.execute("alter table releases add column components text not null default '[{\"name\":\"web\"}]'")
+    for table in ("port_leases", "address_leases", "steps"):
+        db.execute(f"alter table {table} add column component text" + ("" if table == "steps" else " not null default 'web'"))
+        db.execute(f"alter table {table} add column replica integer" + ("" if table == "steps" else " not null default 1"))
+    db.execute("alter table instances rename to former")
+    db.table("instances").create(
+        {"app": str, "release": int, "component": str, "replica": int, "name": str, "container": str, "address": str,
+         "host_port": int, "routed": int, "beside": int, "failed": int, "store": str, "network": str},
+        pk=("app", "release", "component", "replica"), not_null={"component", "replica", "name", "address"},
+        defaults={"routed": 0, "beside": 0, "failed": 0})
+    same = "app, release, name, container, address, host_port, routed, beside, failed, store, network"
+    db.execute(f"insert into instances({same}, component, replica) select {same}, 'web', 1 from former")  # noqa: S608  ours
+    db.execute("drop table former")
+    db.table("instances").create_index(["container"], unique=True)

@@ -29,7 +29,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from deployctl.domain.change.drift import AppSnapshot, Drift
+    from deployctl.domain.change.drift import Drift
+    from deployctl.domain.change.facts import AppSnapshot
     from deployctl.domain.change.plan import Plan
     from deployctl.ports import Services
     from deployctl.usecases.drift import DriftReading
@@ -300,6 +301,7 @@ def _proven(lines: Sequence[RepairDone], s: Services) -> Iterator[RepairDone]:
 
 def _wait_for(line: RepairDone, s: Services) -> None:
     app, number = AppName(line.app or ""), line.release or 0
-    release, instance = s.ledger.find_release(app, number), s.ledger.find_instance(app, number)
+    release = s.ledger.find_release(app, number)
+    instance = s.ledger.find_instance(app, release.main) if release else None
     if release is not None and instance is not None and instance.routed:
         HealthGate(release, instance, s, lambda: None).until_ready()

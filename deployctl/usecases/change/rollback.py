@@ -22,7 +22,7 @@ from deployctl.usecases.steps.recover import rebuilt, recover
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from deployctl.domain.change.deployment import AppFacts
+    from deployctl.domain.change.facts import AppFacts
     from deployctl.domain.change.plan import Step
     from deployctl.domain.images.release import Release
     from deployctl.domain.inputs.names import AppName, Version
@@ -72,7 +72,7 @@ def _decide(found: Overtaken, version: Version | None, release: int | None, opti
 
 
 def _serves(facts: AppFacts, target: Release) -> bool:
-    return target.number == facts.app.active == facts.serving and target.number in facts.running
+    return target.number == facts.app.active == facts.serving and facts.is_up(target.number)
 
 
 def _same_version_before(facts: AppFacts, version: Version | None, release: int | None) -> tuple[str, ...]:
@@ -107,8 +107,8 @@ def preview_rollback(app: AppName, s: Services, *, version: Version | None = Non
 
 def _cold_question(facts: AppFacts, target: Release) -> str:
     name = release_name(target, facts.releases.values())
-    what = "is not running" if target.number in facts.present else "was removed and has to be created again from its image"
-    if target.number in facts.other_image:
+    what = "is not running" if facts.is_whole(target.number) else "was removed and has to be created again from its image"
+    if facts.has_other_image(target.number):
         what = "has a container that someone recreated from a different image, and has to be created again from its own"
     active = facts.releases.get(facts.app.active or 0)
     keeps = f"{release_name(active, facts.releases.values())} stays live until {name} is healthy. " if active else ""
@@ -192,8 +192,8 @@ def _set_aside(walk: Walk, facts: AppFacts) -> None:
     s, candidate = walk.services, facts.releases.get(walk.plan.target or 0)
     if candidate is None or any(change.target == candidate.number for change in facts.changes):
         return
-    if candidate.number in facts.instances:
-        s.ledger.set_instance(candidate.app, candidate.number, failed=True)
+    if candidate.number in facts.kept:
+        s.ledger.set_instances(candidate.app, candidate.number, failed=True)
         s.ledger.mark_failed(candidate.app, candidate.number, why=SET_ASIDE, code=OVERTAKEN)
     if not s.ledger.has_served(candidate.app, candidate.version, candidate.digest):
         s.ledger.set_hold(candidate.app, candidate.version, candidate.digest,

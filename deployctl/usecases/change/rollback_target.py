@@ -8,7 +8,7 @@ from deployctl.usecases.read_facts import no_such_version, require_numbered
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from deployctl.domain.change.deployment import AppFacts
+    from deployctl.domain.change.facts import AppFacts
     from deployctl.domain.images.release import Release
     from deployctl.domain.inputs.names import Version
 

@@ -20,7 +20,7 @@ from deployctl.usecases.steps.recover import recover
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.images.image_source import ImageNews, PullPolicy
-    from deployctl.domain.images.release import Release
+    from deployctl.domain.images.release import Instance, Release
     from deployctl.domain.inputs.names import AppName, Version
     from deployctl.ports import Services
 
@@ -44,14 +44,18 @@ def start(app: AppName, version: Version, s: Services, *, release: int | None = 
         require_revision(facts, options)
         target = written_release(facts, number)
         if facts.is_warm(number):
-            return _done(app, target.version, facts.instances[number].host_port, news, changed=False)
+            return _done(app, target.version, _port(facts.main(number)), news, changed=False)
         require_reachable(facts, target)
         plan = plan_start(facts, target)
         walk_plan(plan, facts, s, token=token, options=options)  # only an upgrade changes the app's address
         if number not in {facts.app.active, facts.serving}:
-            s.ledger.set_instance(app, number, beside=True, failed=False)
-        instance = s.ledger.find_instance(app, number)
-        return _done(app, target.version, instance.host_port if instance else 0, news, changed=True)
+            s.ledger.set_instances(app, number, beside=True, failed=False)
+        instance = s.ledger.find_instance(app, target.main)
+        return _done(app, target.version, _port(instance), news, changed=True)
+
+
+def _port(instance: Instance | None) -> int:
+    return (instance.host_port if instance else None) or 0
 
 
 def preview_start(app: AppName, version: Version, s: Services, *, release: int | None = None,

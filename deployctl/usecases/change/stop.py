@@ -14,7 +14,7 @@ from deployctl.usecases.steps.recover import recover
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from deployctl.domain.change.deployment import AppFacts
+    from deployctl.domain.change.facts import AppFacts
     from deployctl.domain.images.release import Release
     from deployctl.domain.inputs.names import AppName, Version
     from deployctl.ports import Services
@@ -66,7 +66,7 @@ def preview_stop(app: AppName, version: Version, s: Services, *, release: int | 
 def _running(facts: AppFacts, version: Version, number: int | None) -> Release:
     """Return a running release of that version, preferring one without traffic; else what it means. With `number`
     exactly that one."""
-    up = [n for n in facts.instances if _is_up(facts, n) and facts.version(n) == version]
+    up = [n for n in facts.kept if _is_up(facts, n) and facts.version(n) == version]
     named = sorted(up, key=lambda n: (n == facts.app.active, -n))
     release = facts.releases[named[0]] if named and number is None else require_release(facts, version, number)
     _require_agreement(facts, release)
@@ -75,4 +75,4 @@ def _running(facts: AppFacts, version: Version, number: int | None) -> Release:
 
 def _is_up(facts: AppFacts, number: int) -> bool:
     """Return whether it runs, or is restarting: HAProxy still routes to it then."""
-    return number in facts.running or (number in facts.instances and facts.instances[number].routed)
+    return facts.is_partly_up(number) or facts.is_routed(number)

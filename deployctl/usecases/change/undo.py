@@ -14,7 +14,7 @@ from deployctl.usecases.steps.recover import recover
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from deployctl.domain.change.deployment import AppFacts
+    from deployctl.domain.change.facts import AppFacts
     from deployctl.domain.images.release import Release
     from deployctl.domain.inputs.names import AppName
     from deployctl.ports import Services

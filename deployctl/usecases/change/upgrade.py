@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
 from deployctl.dataclass import replace
-from deployctl.domain.change.deployment import AppFacts
+from deployctl.domain.change.facts import AppFacts
 from deployctl.domain.change.plan import PlanKind, Step, StepKind
 from deployctl.domain.change.planner import plan_move, plan_nothing
 from deployctl.domain.inputs.names import AppName
@@ -120,7 +120,8 @@ def _facts(app: AppName, s: Services, candidate: PreparedCandidate) -> AppFacts:
 
 def _serves(facts: AppFacts, release: Release) -> bool:
     """Return whether it is live already: exactly that release, with the same release spec."""
-    return release.number == facts.app.active == facts.serving and facts.is_warm(release.number)
+    return (release.number == facts.app.active == facts.serving and facts.is_warm(release.number)
+            and facts.is_working(release.number))
 
 
 def _plan(facts: AppFacts, candidate: PreparedCandidate) -> Plan:

@@ -12,11 +12,12 @@ from ipaddress import ip_network
 from deployctl.dataclass import asdict, replace
 from deployctl.domain.host.leftovers import AppBack, Ground, Rebuilt, Relic
 from deployctl.domain.host.networks import AppNetwork
+from deployctl.domain.images.component import Component
 from deployctl.domain.images.image_ref import is_made_of, short_digest
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import DeployctlError, Invalid, NotFound, Refused
 from deployctl.execution.bundle_label import is_exact, read_bundle, read_cap_drop
-from deployctl.execution.labels import is_sealed, kept_name
+from deployctl.execution.labels import instance_id, is_sealed, kept_name
 from deployctl.ledger.file.copies import copies
 from deployctl.ledger.file.copy_sum import SENTENCES, CopyCheck
 from deployctl.ledger.salvage import Salvage
@@ -110,7 +111,7 @@ def rebuild(candidate: CopyCandidate, remains: Remains, s: Services, *, sealed: 
         files = s.judge_files() if grounds.keys() - known else {}
         for app in (ground.app for ground in grounds.values() if ground.app not in known):
             _take_policy(app, files.get(app), s, salvage.lost)
-        for relic in sorted(relics, key=lambda relic: (relic.app, relic.number)):
+        for relic in sorted(relics, key=lambda relic: (relic.app, relic.instance)):
             if ledger.find_app(relic.app) and salvage.put_release(relic):
                 salvage.put_instance(relic)
         back = [_serve(app.name, routes, relics, salvage) for app in ledger.apps()]
@@ -159,8 +160,8 @@ def _relic(one: ContainerFacts, grounds: dict[AppName, Ground], s: Services, los
     labels, ground = one.labels, grounds.get(AppName(one.labels.get("deployctl.app", "")))
     network = ground.find({*one.asked, *one.addresses}) if ground else None
     address = network and (one.asked.get(network.name) or one.addresses.get(network.name))
-    number, operation = labels.get("deployctl.release", ""), labels.get("deployctl.operation", "")
-    if ground is None or network is None or not address or one.published is None or not number.isdecimal():
+    which, operation = instance_id(labels), labels.get("deployctl.operation", "")
+    if ground is None or network is None or not address or one.published is None or which is None:
         lost.append(f"{one.name}: it has no network of ours, no address or no port; it was skipped")
         return None
     try:
@@ -175,7 +176,8 @@ def _relic(one: ContainerFacts, grounds: dict[AppName, Ground], s: Services, los
     if not own:
         lost.append(f"{one.name}: it was created from a different image ({short_digest(one.image)}) than its release "
                     f"({short_digest(bundle.digest)}) and was skipped; deployctl reconcile {ground.app} creates it again")
-    return Relic(ground.app, int(number), Version(labels.get("deployctl.version", "")), bundle, one.name,
+    components = (Component(bundle, which.component),)
+    return Relic(ground.app, which, Version(labels.get("deployctl.version", "")), components, one.name,
                  one.id if own else None, network.name, address,
                  one.published, int(operation) if operation.isdecimal() else 0, read_cap_drop(labels))
 

@@ -13,7 +13,7 @@ from deployctl.domain.host.networks import cut
 from deployctl.errors import DeployctlError
 from deployctl.paths import Path
 from deployctl.ports import Services
-from deployctl.usecases.results import Finding
+from deployctl.usecases.listings import Finding
 from deployctl.usecases.setup.doctor_containers import containers
 from deployctl.usecases.setup.doctor_dashboard import dashboard
 from deployctl.usecases.setup.doctor_engine import LITTLE_SPACE, engine

@@ -9,7 +9,7 @@ from deployctl.domain.images.image_store import SWITCHED, find_hidden, switched_
 from deployctl.domain.images.release import Restart
 from deployctl.execution.pins import find_astray, read_believed
 from deployctl.usecases.drift import store_now
-from deployctl.usecases.results import Finding
+from deployctl.usecases.listings import Finding
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def _hidden(listed: Sequence[ContainerFacts], s: Services) -> Iterator[Finding]:
     """Yield the apps whose containers are in an image store other than the engine's current one."""
     store = store_now(s, listed)
     for app in s.ledger.apps() if store else ():
-        instances = {i.release: i for i in s.ledger.instances(app.name)}
+        instances = {i.id: i for i in s.ledger.instances(app.name)}
         seen = {n for n, i in instances.items() if i.container in {c.id for c in listed}}
         if hidden := find_hidden(instances, seen, store):
             active = s.ledger.find_release(app.name, app.active) if app.active else None
@@ -46,7 +46,7 @@ def _former(s: Services) -> Iterator[Finding]:
                               f"{', '.join(crash)}")
     apps = {app.name: app for app in s.ledger.apps()}
     believed = read_believed(s)
-    if loose := [c.name for i, c in found if any(find_astray(s, apps[i.app], {i.release: i}, [c], believed))]:
+    if loose := [c.name for i, c in found if any(find_astray(s, apps[i.app], {i.id: i}, [c], believed))]:
         yield Finding("addresses", ok=False, fatal=False, code="not_pinned", fix="deployctl reconcile",
                       message="are not pinned to their containers, so another container could respond there: "
                               f"{', '.join(loose)}")

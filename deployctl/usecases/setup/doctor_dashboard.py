@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
 from deployctl.domain.inputs.addresses import write_address
-from deployctl.usecases.results import Finding
+from deployctl.usecases.listings import Finding
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

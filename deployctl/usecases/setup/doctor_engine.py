@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from deployctl.errors import DeployctlError
 from deployctl.paths import Path
 from deployctl.ports import Lack
-from deployctl.usecases.results import Finding
+from deployctl.usecases.listings import Finding
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -68,7 +68,7 @@ def take_over_flips(s: Services) -> None:
 def _give_back(app: AppName, active: int, s: Services) -> str | None:
     """Switch the traffic to the active release again: a stop took it away, and the rollback that overtook that stop has
     failed."""
-    instance = s.ledger.find_instance(app, active)
+    instance = _main(app, active, s)
     if instance is None or not instance.routed or _has_other_image(instance, s):  # then reconcile has more to repair
         return None
     try:
@@ -82,15 +82,21 @@ def _give_back(app: AppName, active: int, s: Services) -> str | None:
     return sentence
 
 
+def _main(app: AppName, number: int, s: Services) -> Instance | None:
+    """Return the instance of that release which clients reach."""
+    release = s.ledger.find_release(app, number)
+    return s.ledger.find_instance(app, release.main) if release else None
+
+
 def _has_other_image(instance: Instance, s: Services) -> bool:
     release = s.ledger.find_release(instance.app, instance.release)
-    there, _ = look_at_containers({instance.release: instance}, {release.number: release} if release else {}, s)
-    return instance.release in there.other_image
+    there, _ = look_at_containers({instance.id: instance}, {release.number: release} if release else {}, s)
+    return instance.id in there.other_image
 
 
 def _adopt(row: App, serving: int, notes: Sequence[FlipNote], s: Services, token: int) -> str | None:
     s = fenced_by(row.name, token, s)
-    app, release, instance = row.name, s.ledger.find_release(row.name, serving), s.ledger.find_instance(row.name, serving)
+    app, release, instance = row.name, s.ledger.find_release(row.name, serving), _main(row.name, serving, s)
     if release is None or instance is None:
         s.report.warn(f"HAProxy routes {app} to release {serving}, of which the ledger has no container. "
                       f"Nothing was changed: deployctl status {app}, deployctl doctor")
@@ -99,7 +105,7 @@ def _adopt(row: App, serving: int, notes: Sequence[FlipNote], s: Services, token
     if note is None and _is_ours(app, serving, s):
         return None
     if not instance.routed:  # HAProxy has a server for it, whatever the ledger recorded: a rollback away must find it
-        s.ledger.set_instance(app, serving, routed=True)
+        s.ledger.set_instance(app, instance.id, routed=True)
     change = s.ledger.promote(_change(row, serving, note, s), deployment=None, token=token)
     agree_files(s)  # after the ledger: if it fails, the next command finds files that differ and writes them
     return _tell(row, release, change, s)

@@ -15,7 +15,7 @@ from deployctl.usecases.results import Moved, StepDone
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from deployctl.domain.change.deployment import AppFacts
+    from deployctl.domain.change.facts import AppFacts
     from deployctl.domain.change.plan import Plan
     from deployctl.domain.images.release import App
     from deployctl.domain.proxy.request_counts import RequestCounts
@@ -82,7 +82,8 @@ def move(plan: Plan, facts: AppFacts, s: Services, *, token: int, options: Chang
         steps=(*before, *(StepDone(step.kind, step.sentence, round(ms, 3), text) for step, ms, text in walk.done)),
         colour=now.colour, warnings=(*remarks, *walk.warnings),
         held=_versions(facts, walk.held), released=_versions(facts, walk.lifted),
-        standby=source if plan.source in facts.running and not _stops(plan) else None, image_checked=checked,
+        standby=source if plan.source is not None and facts.is_partly_up(plan.source) and not _stops(plan) else None,
+        image_checked=checked,
     )
 
 

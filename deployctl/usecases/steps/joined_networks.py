@@ -9,7 +9,7 @@ from deployctl.execution.labels import app_of_network
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from deployctl.domain.images.release import App, Bundle
+    from deployctl.domain.images.release import App, Release
     from deployctl.domain.inputs.names import AppName
     from deployctl.ports import ContainerFacts, NetworkFacts, Services
 
@@ -46,15 +46,15 @@ def other_way_out(joined: Sequence[NetworkFacts], app: App, s: Services) -> list
             f"not its own network {app.network}. Incoming traffic still uses its own." for name in leading(joined, app, s)[:1]]
 
 
-def dropped(names: Sequence[str], row: App | None, active: Bundle | None, containers: Sequence[ContainerFacts],
+def dropped(names: Sequence[str], row: App | None, active: Release | None, containers: Sequence[ContainerFacts],
             s: Services) -> list[str]:
     """Return a warning if someone connected the active release to networks that the file does not name."""
-    instance = s.ledger.find_instance(row.name, row.active) if row and row.active is not None else None
+    instance = s.ledger.find_instance(row.name, active.main) if row and active else None
     seen = next((c for c in containers if instance and c.id == instance.container), None)
     if seen is None or row is None or active is None:
         return []
     mine = {name for name in seen.networks if app_of_network(s.ledger.identity, name)}
-    more = sorted({*seen.networks} - {*mine, *active.networks, *names})
+    more = sorted({*seen.networks} - {*mine, *active.bundle.networks, *names})
     line = ", ".join(f'"{name}"' for name in (*names, *more))
     return [f"The live version was connected to {', '.join(more)} manually; this one is not. To keep it, add "
             f"networks = [{line}] to config/{row.name}.toml"] if more else []

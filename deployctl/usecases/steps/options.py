@@ -10,7 +10,7 @@ from deployctl.errors import StateChanged
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from deployctl.domain.change.deployment import AppFacts
+    from deployctl.domain.change.facts import AppFacts
     from deployctl.ports import Services
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from deployctl.dataclass import dataclass, replace
 from deployctl.domain.images.argv import Argv, complete, gains_command, runs_nothing
 from deployctl.domain.images.capabilities import to_drop
+from deployctl.domain.images.component import Component
 from deployctl.domain.images.healthcheck import HealthcheckTimes
 from deployctl.domain.images.image_ref import (
     parse_image,
@@ -31,7 +32,8 @@ from deployctl.usecases.steps.joined_networks import dropped, leading, other_way
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from deployctl.domain.change.deployment import AppFacts
+    from deployctl.domain.change.facts import AppFacts
+    from deployctl.domain.images.image_ref import ImageRef
     from deployctl.domain.images.image_source import ImageNews, PullPolicy
     from deployctl.domain.images.release import Bundle, Probe
     from deployctl.domain.inputs.app_spec import AppFile
@@ -60,7 +62,7 @@ class PreparedCandidate:
         app = s.ledger.find_app(self.app.name) or _add(self.app, s)
         if s.ledger.engine is None and self.engine:  # the first container decides which engine is the home's
             s.ledger.set_engine(self.engine)
-        release = s.ledger.ensure_release(app.name, self.release.version, self.release.bundle, at=s.clock.utc())
+        release = s.ledger.ensure_release(app.name, self.release.version, self.release.components, at=s.clock.utc())
         return replace(self, release=release)
 
 
@@ -75,29 +77,65 @@ def prepare(app: AppName, version: Version, s: Services, *, image: str | None = 
     reference = parse_image(image or file.reference(version))
     if not any_image:
         require_own_repository(reference, file.images, app)
-    require_allowed_registry(reference, file.images, s.spec.registries)
+    parts = [_Part(one, _reference(one, reference, version)) for one in file.templates]
+    named = [*file.images, *(one.bundle.image for one in file.templates if one.bundle.image)]
+    for part in parts:
+        require_allowed_registry(part.reference, named, s.spec.registries)
     row = s.ledger.find_app(app)
-    joined = require_networks(file.template.networks, app, s)
+    joined = require_networks(list(dict.fromkeys(name for one in file.templates for name in one.bundle.networks)), app, s)
     wanted = (row or _new_app(app, s, joined)).wishing(file)
     _require_free_listen(row, wanted, s)
     containers = s.engine.containers()  # raises AnotherEngine: a release there would be separate from all others
     engine = s.engine.info()
-    require_able(engine, file.template.probe.kind)
-    started = s.clock.now()
-    found = find_image(ImageQuestion(reference, pull or file.pull, s.ledger.sources, dry_run), s)
-    ms = (s.clock.now() - started) * 1000
-    if found.image is not None:
-        _require_runnable(found.image, str(reference), app, file, engine)
-    bundle = _bundle(file, str(reference), found, env or {})
-    release = s.ledger.find_built(app, version, bundle) or Release(
-        0, app, s.ledger.next_number(app), version, bundle, s.clock.utc(), cap_drop=to_drop(bundle.cap_add))
-    sentence = f"{'pull' if found.pulled else 'find'} {reference}"
+    for kind in {part.template.bundle.probe.kind for part in parts}:
+        require_able(engine, kind)
+    images, steps = _find_images(parts, file, s, pull=pull, dry_run=dry_run)
+    for part in parts:
+        if (there := images[part.reference].image) is not None:
+            _require_runnable(there, str(part.reference), part.template.bundle, app, engine)
+    components = tuple(part.filled(images[part.reference], env or {}) for part in parts)
+    release = s.ledger.find_built(app, version, components) or Release(
+        0, app, s.ledger.next_number(app), version, components, s.clock.utc(), cap_drop=to_drop(components[0].bundle.cap_add))
+    found = images[reference]
     serves = s.ledger.find_release(app, row.active) if row and row.active is not None else None
     active = serves.bundle if serves else None
-    remarks = (*other_way_out(joined, wanted, s), *dropped(file.template.networks, row, active, containers, s),
+    remarks = (*other_way_out(joined, wanted, s), *dropped(file.template.networks, row, serves, containers, s),
                *_remarks(found.image, file, row, wanted), *_command_remarks(found.image, file, active))
-    return PreparedCandidate(wanted, release, (StepDone("image", sentence, round(ms, 3), short_digest(found.digest)),), remarks,
-                     found.news, engine.id)
+    return PreparedCandidate(wanted, release, steps, remarks, found.news, engine.id)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One component of the file, and the image that it is to run."""
+
+    template: Component
+    reference: ImageRef
+
+    def filled(self, found: FoundImage, env: Mapping[str, str]) -> Component:
+        """Return the component with its image, and the variables given on the command line on top."""
+        return replace(self.template, bundle=_bundle(self.template.bundle, str(self.reference), found, env))
+
+
+def _reference(one: Component, of_app: ImageRef, version: Version) -> ImageRef:
+    """Return what a component runs: the app's image unless it has its own, whose tag is the version unless it has one."""
+    if not one.bundle.image:
+        return of_app
+    own = parse_image(one.bundle.image)
+    return own if own.tag or own.digest else parse_image(f"{one.bundle.image}:{version}")
+
+
+def _find_images(parts: Sequence[_Part], file: AppFile, s: Services, *, pull: PullPolicy | None,
+                 dry_run: bool) -> tuple[dict[ImageRef, FoundImage], tuple[StepDone, ...]]:
+    """Return each image that a component runs, found or pulled once."""
+    found: dict[ImageRef, FoundImage] = {}
+    steps = []
+    for reference in dict.fromkeys(part.reference for part in parts):
+        started = s.clock.now()
+        one = found[reference] = find_image(ImageQuestion(reference, pull or file.pull, s.ledger.sources, dry_run), s)
+        ms = (s.clock.now() - started) * 1000
+        sentence = f"{'pull' if one.pulled else 'find'} {reference}"
+        steps.append(StepDone("image", sentence, round(ms, 3), short_digest(one.digest)))
+    return found, tuple(steps)
 
 
 def written_release(facts: AppFacts, number: int) -> Release:
@@ -120,11 +158,11 @@ def _file(app: AppName, s: Services) -> AppFile:
                        remedy=["restore the file", f"deployctl init {app} --image IMAGE:TAG"]) from e
 
 
-def _bundle(file: AppFile, reference: str, found: FoundImage, env: Mapping[str, str]) -> Bundle:
+def _bundle(template: Bundle, reference: str, found: FoundImage, env: Mapping[str, str]) -> Bundle:
     """Return the file's release spec, with the variables given on the command line on top."""
-    bundle = file.bundle(reference, found.digest, found.repo_digest)
+    bundle = replace(template, image=reference, digest=found.digest, repo_digest=found.repo_digest)
     if image := found.image or found.like:
-        argv = complete(_argv(file.template), _argv(image))
+        argv = complete(_argv(template), _argv(image))
         bundle = replace(bundle, entrypoint=argv.entrypoint, command=argv.command)
     given = {parse_env_name(name): parse_env_value(value) for name, value in env.items()}
     return replace(bundle, env=tuple(sorted({**dict(bundle.env), **given}.items())))
@@ -134,20 +172,20 @@ def _argv(source: Bundle | Image) -> Argv:
     return Argv(source.entrypoint, source.command)
 
 
-def _require_runnable(image: Image, reference: str, app: AppName, file: AppFile, engine: EngineInfo) -> None:
+def _require_runnable(image: Image, reference: str, template: Bundle, app: AppName, engine: EngineInfo) -> None:
     """Raises if this image can never run here as requested: reported before anything is started."""
     architecture = engine.architecture
     if image.architecture and architecture and image.architecture != architecture:
         raise DeployctlError(f"the image {reference} is for {image.architecture}, but this server is {architecture}. "
                              "Nothing was changed.", remedy=[f"build {reference} for {architecture}"])
-    if runs_nothing(_argv(file.template), _argv(image)):
+    if runs_nothing(_argv(template), _argv(image)):
         raise Invalid(f"the image {reference} has no command that config/{app}.toml lets it use, and the file has none",
                       remedy=['add command = ["/path/to/program"] to the app file'])
-    if file.template.probe.kind is ProbeKind.DOCKER and not image.healthcheck:
+    if template.probe.kind is ProbeKind.DOCKER and not image.healthcheck:
         raise Invalid(f'config/{app}.toml: health.kind = "docker", but the image {reference} has no HEALTHCHECK',
                       remedy=['use health.kind = "http" with a path, or "tcp"'])
-    if file.template.probe.kind is ProbeKind.DOCKER:
-        _require_in_time(image.healthcheck_times or HealthcheckTimes(), file.template.probe, reference, app, engine)
+    if template.probe.kind is ProbeKind.DOCKER:
+        _require_in_time(image.healthcheck_times or HealthcheckTimes(), template.probe, reference, app, engine)
 
 
 def _require_in_time(times: HealthcheckTimes, probe: Probe, reference: str, app: AppName, engine: EngineInfo) -> None:

@@ -19,7 +19,8 @@ from deployctl.usecases.steps.lease import fenced_by
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from deployctl.domain.change.deployment import AppFacts, Deployment
+    from deployctl.domain.change.deployment import Deployment
+    from deployctl.domain.change.facts import AppFacts
     from deployctl.domain.inputs.names import AppName
     from deployctl.ports import Services
 
@@ -101,7 +102,7 @@ def rebuilt(opened: Deployment, facts: AppFacts, s: Services, token: int) -> Wal
     rows = s.ledger.steps(opened.id)
     # Each step is recorded before it is taken, so the rows are what may have happened: a revert undoes them all, and
     # every revert copes with having nothing to undo.
-    begun = [Step(StepKind(row["kind"]), row["release"], row["sentence"]) for row in rows]
+    begun = [Step.from_dict(row) for row in rows]
     if facts.serving not in {None, plan.source, plan.target}:  # someone switched it since: that is not reverted
         begun = [step for step in begun if step.kind is not StepKind.SWITCH]
     by_hand = facts.serving == plan.target != plan.source  # an emergency switch got there first
@@ -158,7 +159,7 @@ def _can_go_back(walk: Walk) -> bool:
 
 def _answers(walk: Walk, number: int | None) -> bool:
     """Return whether that release passes its probe now."""
-    release, instance = walk.facts.releases.get(number or 0), walk.facts.instances.get(number or 0)
+    release, instance = walk.facts.releases.get(number or 0), walk.facts.main(number)
     if release is None or instance is None:
         return False
     try:

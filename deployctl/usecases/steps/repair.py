@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from deployctl.dataclass import replace
-from deployctl.domain.change.drift import AppSnapshot, Drift, Repair
+from deployctl.domain.change.drift import Drift, Repair
+from deployctl.domain.change.facts import AppSnapshot
 from deployctl.errors import NetworkTaken, NotFound, RegistryUnavailable
 from deployctl.execution import networks, pins
 from deployctl.execution.containers import ensure_image, keep_log
@@ -15,6 +16,8 @@ from deployctl.ports import Services
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.host.networks import AppNetwork
+    from deployctl.domain.images.component import InstanceId
+    from deployctl.domain.images.release import Bundle
 
 RepairAct = Callable[[Drift, AppSnapshot, Services], None]
 
@@ -29,21 +32,21 @@ def ensure_network(drift: Drift, snapshot: AppSnapshot, s: Services) -> None:
     try:
         networks.make(s, app.name, network)
     except NetworkTaken:
-        for number, instance in snapshot.facts.instances.items():
-            if app.network_of(instance) == network and (seen := snapshot.find(number)):
-                make_room(replace(drift, release=number, container=seen.id), snapshot, s)
+        for one, instance in snapshot.facts.instances.items():
+            if app.network_of(instance) == network and (seen := snapshot.find(one)):
+                make_room(replace(drift, release=one.release, container=seen.id, instance=one), snapshot, s)
 
 
 def adopt(drift: Drift, snapshot: AppSnapshot, s: Services) -> None:
-    s.ledger.set_instance(snapshot.facts.app.name, _number(drift), container=_container(drift))
+    s.ledger.set_instance(snapshot.facts.app.name, _instance(drift), container=_container(drift))
 
 
 def rename(drift: Drift, snapshot: AppSnapshot, s: Services) -> None:
-    s.engine.ensure_named(_container(drift), snapshot.facts.instances[_number(drift)].name)
+    s.engine.ensure_named(_container(drift), snapshot.facts.instances[_instance(drift)].name)
 
 
 def give_limits_back(drift: Drift, snapshot: AppSnapshot, s: Services) -> None:
-    s.engine.set_limits(_container(drift), snapshot.facts.releases[_number(drift)].bundle.resources)
+    s.engine.set_limits(_container(drift), _bundle(drift, snapshot).resources)
 
 
 def let_restart(drift: Drift, snapshot: AppSnapshot, s: Services) -> None:
@@ -52,9 +55,9 @@ def let_restart(drift: Drift, snapshot: AppSnapshot, s: Services) -> None:
 
 def connect(drift: Drift, snapshot: AppSnapshot, s: Services) -> None:
     """Connect it again to the networks that its release names and it has lost."""
-    seen = snapshot.find(_number(drift))
+    seen = snapshot.find(_instance(drift))
     there = (seen and seen.networks) or frozenset()
-    for name in snapshot.facts.releases[_number(drift)].bundle.networks:
+    for name in _bundle(drift, snapshot).networks:
         if name not in there:
             s.engine.ensure_connected(_container(drift), name)
 
@@ -63,17 +66,17 @@ def pin(drift: Drift, snapshot: AppSnapshot, s: Services) -> None:
     """Pin its address exactly if it has the MAC it was created with."""
     seen = s.engine.find_container(_container(drift))
     if seen is not None:
-        pins.settle(s, snapshot.facts.app, snapshot.facts.instances[_number(drift)], seen)
+        pins.settle(s, snapshot.facts.app, snapshot.facts.instances[_instance(drift)], seen)
 
 
 def make_room(drift: Drift, snapshot: AppSnapshot, s: Services) -> None:
     """Remove what is to be recreated, once the image for it is present."""
     try:
-        ensure_image(snapshot.facts.releases[_number(drift)], s)
+        ensure_image(snapshot.facts.releases[_instance(drift).release], _bundle(drift, snapshot), s)
     except (NotFound, RegistryUnavailable) as e:
         e.message = f"{e.message}. The container was left unchanged"
         raise
-    if (instance := snapshot.facts.instances.get(_number(drift))) is not None:
+    if (instance := snapshot.facts.instances.get(_instance(drift))) is not None:
         keep_log(instance, _container(drift), s)
     remove(drift, snapshot, s)
 
@@ -87,8 +90,8 @@ def untag(drift: Drift, snapshot: AppSnapshot, s: Services) -> None:
 
 
 def keep(drift: Drift, snapshot: AppSnapshot, s: Services) -> None:
-    number, facts = _number(drift), snapshot.facts
-    s.engine.keep_image(facts.releases[number].bundle.digest, keep_tag(s.ledger.identity, facts.app.name, number))
+    tag = keep_tag(s.ledger.identity, snapshot.facts.app.name, _instance(drift))
+    s.engine.keep_image(_bundle(drift, snapshot).digest, tag)
 
 
 def clear(drift: Drift, snapshot: AppSnapshot, s: Services) -> None:
@@ -121,10 +124,16 @@ ACTS: Mapping[Repair, RepairAct] = {  # in the order of execution
 }
 
 
-def _number(drift: Drift) -> int:
-    if drift.release is None:
-        raise NotFound(f"no release in this drift: {drift.sentence}")
-    return drift.release
+def _instance(drift: Drift) -> InstanceId:
+    if drift.instance is None:
+        raise NotFound(f"no instance in this drift: {drift.sentence}")
+    return drift.instance
+
+
+def _bundle(drift: Drift, snapshot: AppSnapshot) -> Bundle:
+    """Return the spec that its container is to be made from."""
+    which = _instance(drift)
+    return snapshot.facts.releases[which.release].component(which.component).bundle
 
 
 def _network(drift: Drift, snapshot: AppSnapshot) -> AppNetwork:

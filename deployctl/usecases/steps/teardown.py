@@ -25,7 +25,7 @@ def tear_down(row: App, opened: Deployment, s: Services) -> None:
     app = row.name
     s.traffic.switch(app, None)
     for instance in s.ledger.instances(app):
-        s.ledger.set_instance(app, instance.release, routed=False)
+        s.ledger.set_instance(app, instance.id, routed=False)
         try_to_unpin(s, row, instance)
     s.traffic.sync()
     for seen in s.engine.containers():

@@ -4,7 +4,8 @@ thread."""
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from threading import Thread
 
 from deployctl.domain.change.probes import AnswerCode
 from deployctl.domain.images.release import ProbeKind
@@ -22,6 +23,7 @@ from deployctl.stdlib import datetime
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from deployctl.domain.images.component import InstanceId
     from deployctl.domain.images.release import App, Change, Instance, Release
     from deployctl.domain.inputs.names import AppName
     from deployctl.domain.proxy.quality import (
@@ -31,18 +33,26 @@ if TYPE_CHECKING:
     from deployctl.ports import ContainerFacts, Services
 
 
-def may_ask(release: Release, container: ContainerFacts | None, *, engine: bool) -> bool:
+    Job = tuple[Release, Instance, App, ContainerFacts | None]  # what to ask, and the container that should be there
+
+PROBERS = 8  # threads; more would only wait for each other
+
+
+def may_ask(release: Release, instance: Instance, container: ContainerFacts | None, *, engine: bool) -> bool:
     """Return whether a probe makes sense: the container runs, or the engine is not responding and the probe does not
     need it."""
+    kind = release.component(instance.component).bundle.probe.kind
     if engine:
         return container is not None and container.running
-    return release.bundle.probe.kind in {ProbeKind.HTTP, ProbeKind.TCP}
+    return kind in {ProbeKind.HTTP, ProbeKind.TCP}
 
 
 def ask_once(release: Release, instance: Instance, app: App, container: ContainerFacts | None, s: Services) -> ProbeAnswer:
     from deployctl.execution.health_gate import ask_from_outside
 
-    kind = release.bundle.probe.kind
+    kind = release.component(instance.component).bundle.probe.kind
+    if kind is ProbeKind.PROCESS:
+        return ProbeAnswer(ok=True, sentence="is running")
     if kind is ProbeKind.DOCKER:
         health = container.health if container else None
         return ProbeAnswer(health == "healthy", f"HEALTHCHECK says {health or 'nothing'}",
@@ -53,13 +63,39 @@ def ask_once(release: Release, instance: Instance, app: App, container: Containe
 
 
 def _execute(release: Release, instance: Instance, s: Services) -> ProbeAnswer:
-    probe = release.bundle.probe
+    probe = release.component(instance.component).bundle.probe
     try:
         done = s.engine.execute(instance.container or instance.name, probe.command or (), timeout=probe.timeout)
     except DeployctlError as e:
         return ProbeAnswer(ok=False, sentence=e.message, code=AnswerCode.NOT_ASKED)
     return ProbeAnswer(done.exit_code == 0, f"command ended with {done.exit_code}",
                   code=AnswerCode.COMMAND_FAILED if done.exit_code else None)
+
+
+def ask_together(jobs: Mapping[tuple[AppName, InstanceId], Job], s: Services) -> dict[tuple[AppName, InstanceId], ProbeAnswer]:
+    """Probe them all, in parallel. Raises DeployctlError where one cannot be probed at all."""
+    found: dict[tuple[AppName, InstanceId], ProbeAnswer] = {}
+    failed: list[DeployctlError] = []
+    todo = iter(jobs.items())
+
+    def ask_on() -> None:  # a pool of `concurrent.futures` would load 15 modules for these few threads
+        try:
+            for key, job in todo:
+                found[key] = ask_once(*job, s)
+        except DeployctlError as e:  # raised where the result is awaited
+            failed.append(e)
+
+    threads = [Thread(target=ask_on, name="probes", daemon=True) for _ in range(min(PROBERS, len(jobs)) - 1)]
+    for thread in threads:
+        thread.start()
+    ask_on()
+    for thread in threads:
+        thread.join()
+    if failed:
+        raise failed[0]
+    if len(found) < len(jobs):  # a bug ended a thread, and Python has printed where
+        raise RuntimeError("an instance was not asked")
+    return found
 
 
 # -- its requests --------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from deployctl.usecases.read_facts import no_such_version, observe, require_engi
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from deployctl.domain.change.deployment import AppFacts
+    from deployctl.domain.change.facts import AppFacts
     from deployctl.domain.images.release import Release
     from deployctl.domain.inputs.names import AppName, Version
     from deployctl.ports import LogLine, Services
@@ -48,7 +48,7 @@ def logs(app: AppName, version: Version | None, s: Services, *, release: int | N
     if not wanted:
         raise NotFound(f"{app} {version or ''}".strip() + " has no container, and no kept log",
                        remedy=[f"deployctl history {app}"])
-    if any(one.number in facts.instances for one in wanted):
+    if any(one.number in facts.kept for one in wanted):
         require_engine(facts)
     begun = s.clock.utc()
     start = None if since is None else later(begun, -since)
@@ -63,9 +63,8 @@ def logs(app: AppName, version: Version | None, s: Services, *, release: int | N
 
 def _of_the_app(facts: AppFacts, *, follow: bool) -> list[Release]:
     """Return what has a container; to follow the app, running ones are enough if there are any."""
-    active = {facts.app.active} & facts.instances.keys() if facts.app.active is not None else set()
-    running = (facts.running & facts.instances.keys()) | active
-    return [facts.releases[n] for n in sorted(running if follow and running else facts.instances) if n in facts.releases]
+    running = {n for n in facts.kept if n == facts.app.active or facts.is_partly_up(n)}
+    return [facts.releases[n] for n in sorted(running if follow and running else facts.kept) if n in facts.releases]
 
 
 def _named(facts: AppFacts, version: Version | None, number: int | None, s: Services) -> list[Release]:
@@ -77,7 +76,7 @@ def _named(facts: AppFacts, version: Version | None, number: int | None, s: Serv
         same = [r for r in facts.releases.values() if r.version == version]
         if not same:
             raise no_such_version(app, str(version), [r.version for r in facts.releases.values()])
-    kept = {*s.kept_logs.releases(app), *facts.instances}
+    kept = {*s.kept_logs.releases(app), *facts.kept}
     return [r for r in same if r.number in kept]
 
 
@@ -93,8 +92,8 @@ def _lines(facts: AppFacts, number: int, s: Services, *, tail: int | None, start
            left: Callable[[], bool]) -> Iterator[LogLine]:
     """Yield the last `tail` lines of a release since `start`: of its container, and of its earlier ones."""
     def of_container() -> Iterator[LogLine]:
-        instance = facts.instances.get(number)
-        if instance is None or number not in facts.present:
+        instance = facts.main(number)
+        if instance is None or instance.id not in facts.present:
             return iter(())
         since = None if start is None else unix(start)
         return s.engine.logs(instance.container or instance.name, tail=tail, since=since, left=left)

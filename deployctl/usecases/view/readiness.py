@@ -21,7 +21,7 @@ from deployctl.usecases.view.health_now import ask_once, may_ask
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from deployctl.domain.change.deployment import AppFacts
+    from deployctl.domain.change.facts import AppFacts
     from deployctl.domain.change.readiness import Readiness
     from deployctl.domain.images.release import App, Instance, Release
     from deployctl.domain.inputs.names import AppName
@@ -125,13 +125,13 @@ def find_readiness(app: AppName, s: Services, *, but: Iterable[int] = (), among:
     row, around = require_app(app, s), around or look_around(app, s)
     named = [] if among is None else [*among]
     facts = remembered(row, s, *named)
-    instances, releases = facts.instances, facts.releases
+    releases = facts.releases
     routes = around.routes if around.routes is not None else _routes(s)
     serving = row.active if routes is None else routes.get(app)
     wanted = set(_kept(facts) if among is None else named) - {*but, serving}
     found = []
     for number in sorted(wanted & releases.keys(), reverse=True):
-        release, instance = releases[number], instances.get(number)
+        release, instance = releases[number], facts.main(number)
         answer = _ask(release, instance, row, around, s, times=times)
         found.append(judge_release(release, instance, answer, row, around, s))
     return found
@@ -182,7 +182,7 @@ def _last_recorded(app: AppName, s: Services) -> dict[int, bool]:
 def _kept(facts: AppFacts) -> set[int]:
     """Return the releases that have a container, and the one that `rollback` would choose."""
     back = find_previous(facts)
-    return {*facts.instances, *({back.number} if back else ())}
+    return {*facts.kept, *({back.number} if back else ())}
 
 
 def _routes(s: Services) -> Mapping[AppName, int] | None:
@@ -196,7 +196,7 @@ def _ask(release: Release, instance: Instance | None, app: App, around: Around, 
          times: int) -> ProbeAnswer | None:
     """Probe what should take traffic immediately; None if there is nothing to probe."""
     seen = around.find(instance, release)
-    if instance is None or not instance.routed or not may_ask(release, seen, engine=around.containers is not None):
+    if instance is None or not instance.routed or not may_ask(release, instance, seen, engine=around.containers is not None):
         return None
     answer = ask_once(release, instance, app, seen, s)
     for _ in range(times - 1):
@@ -217,7 +217,8 @@ def _is_off(seen: ContainerFacts | None) -> bool:
 
 
 def _port_taken(instance: Instance | None, s: Services) -> bool:
-    return instance is not None and s.guard.port_taken("127.0.0.1", instance.host_port)
+    port = instance.host_port if instance else None
+    return port is not None and s.guard.port_taken("127.0.0.1", port)
 
 
 def _boots(app: AppName, s: Services) -> dict[int, float]:

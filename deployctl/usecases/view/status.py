@@ -4,7 +4,6 @@ beside."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from threading import Thread
 
 from deployctl.dataclass import dataclass, field, replace
 from deployctl.domain.change.probes import HealthReason
@@ -19,20 +18,19 @@ from deployctl.usecases.drift import Outside, closer_drift, listed_drift, store_
 from deployctl.usecases.read_facts import Containers, at_home, require_app
 from deployctl.usecases.results import AppView, InstanceView, OpenDeployment, StatusView
 from deployctl.usecases.view.config_state import config_state
-from deployctl.usecases.view.health_now import ask_once, find_trouble, may_ask
+from deployctl.usecases.view.health_now import ask_together, find_trouble, may_ask
 from deployctl.usecases.view.readiness import Around, judge_release, look_closely
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.change.drift import Drift
     from deployctl.domain.host.home import HomeFacts, HomeIdentity
+    from deployctl.domain.images.component import InstanceId
     from deployctl.domain.images.release import App, Change, Instance, Release
     from deployctl.domain.inputs.names import AppName
     from deployctl.domain.proxy.quality import Trouble
     from deployctl.ports import ContainerFacts, ProbeAnswer, Services
-
-PROBERS = 8  # threads; more would only wait for each other
-
+    from deployctl.usecases.view.health_now import Job
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
@@ -107,11 +105,11 @@ def other_homes(s: Services) -> tuple[HomeFacts, ...]:
 
 
 def _with_readiness(view: AppView, app: App, instances: Sequence[Instance],
-                    releases: Mapping[tuple[AppName, int], Release | None], answers: Mapping[tuple[AppName, int], ProbeAnswer],
-                    around: Around, s: Services) -> AppView:
+                    releases: Mapping[tuple[AppName, int], Release | None],
+                    answers: Mapping[tuple[AppName, InstanceId], ProbeAnswer], around: Around, s: Services) -> AppView:
     """Return the view with what a rollback would find, for each release that is neither live nor being checked."""
-    found = {i.release: judge_release(r, i, answers.get((app.name, i.release)), app, around, s)
-             for i in instances if (r := releases[i.app, i.release])}
+    found = {i.release: judge_release(r, i, answers.get((app.name, i.id)), app, around, s)
+             for i in instances if (r := releases[i.app, i.release]) and i.id == r.main}
     busy = {v.release for v in view.instances if v.role in {ReleaseRole.ACTIVE, ReleaseRole.CANDIDATE}}
     ready = {v.release: replace(v, readiness=None if v.release in busy else found.get(v.release)) for v in view.instances}
     return replace(view, instances=tuple(ready.values()), standby=ready[view.standby.release] if view.standby else None)
@@ -138,42 +136,23 @@ def _look(s: Services) -> _Seen:
 
 
 def _ask_all(instances: Sequence[Instance], releases: Mapping[tuple[AppName, int], Release | None], seen: _Seen,
-             s: Services) -> dict[tuple[AppName, int], ProbeAnswer]:
+             s: Services) -> dict[tuple[AppName, InstanceId], ProbeAnswer]:
     """Probe every instance that should run, in parallel. Ledger rows are read before: a connection belongs to one
     thread."""
-    jobs: dict[tuple[AppName, int], tuple[Release, Instance, App, ContainerFacts | None]] = {}
+    jobs: dict[tuple[AppName, InstanceId], Job] = {}
     apps = {a.name: a for a in s.ledger.apps()}
+    routed = {(i.app, i.release) for i in instances if i.routed}
     for instance in instances:
         release = releases[instance.app, instance.release]
         container = seen.find(instance, release) if release else None
-        if release and instance.routed and may_ask(release, container, engine=seen.containers is not None):
-            jobs[instance.app, instance.release] = (release, instance, apps[instance.app], container)
-    found: dict[tuple[AppName, int], ProbeAnswer] = {}
-    failed: list[DeployctlError] = []
-    todo = iter(jobs.items())
-
-    def ask_on() -> None:  # a pool of `concurrent.futures` would load 15 modules for these few threads
-        try:
-            for key, job in todo:
-                found[key] = ask_once(*job, s)
-        except DeployctlError as e:  # raised where the result is awaited
-            failed.append(e)
-
-    threads = [Thread(target=ask_on, name="probes", daemon=True) for _ in range(min(PROBERS, len(jobs)) - 1)]
-    for thread in threads:
-        thread.start()
-    ask_on()
-    for thread in threads:
-        thread.join()
-    if failed:
-        raise failed[0]
-    if len(found) < len(jobs):  # a bug ended a thread, and Python has printed where
-        raise RuntimeError("an instance was not asked")
-    return found
+        needed = release and (instance.app, instance.release) in routed
+        if release and needed and may_ask(release, instance, container, engine=seen.containers is not None):
+            jobs[instance.app, instance.id] = (release, instance, apps[instance.app], container)
+    return ask_together(jobs, s)
 
 
 def _view(app: App, instances: Sequence[Instance], releases: Mapping[tuple[AppName, int], Release | None], seen: _Seen,
-          answers: Mapping[tuple[AppName, int], ProbeAnswer], home: HomeIdentity, s: Services) -> AppView:
+          answers: Mapping[tuple[AppName, InstanceId], ProbeAnswer], home: HomeIdentity, s: Services) -> AppView:
     changes = s.ledger.telling_changes(app.name)
     opened = s.ledger.find_open(app.name)
     lease = s.ledger.find_lease(app.name) if opened else None
@@ -181,14 +160,17 @@ def _view(app: App, instances: Sequence[Instance], releases: Mapping[tuple[AppNa
     served = {c.target for c in changes} | {c.source for c in changes}
     since = {c.target: c.at for c in reversed(changes)}
     candidate = opened.target if opened and lease else None
-    views = []
-    for instance in instances:
-        release = releases[instance.app, instance.release]
-        if release is None:
-            continue
+    views: list[InstanceView] = []
+    siblings: list[InstanceView] = []
+    known = [(i, r) for i in instances if (r := releases[i.app, i.release]) is not None]
+    for instance, release in sorted(known, key=_place):  # the first of each release first: its role is that of all
         container = seen.find(instance, release)
-        role = _role(instance, release, container, serving, candidate, served, engine=seen.containers is not None)
-        views.append(_instance_view(instance, release, role, container, seen, answers, serving, since))
+        if instance.id == release.main:
+            role = _role(instance, release, container, serving, candidate, served, engine=seen.containers is not None)
+        else:
+            role = ReleaseRole(next((v.role for v in views if v.release == release.number), ReleaseRole.IDLE))
+        made = views if instance.id == release.main else siblings
+        made.append(_instance_view(instance, release, role, container, seen, answers, serving, since))
     active = next((v for v in views if v.release == serving), None)
     deployment = None
     outside = Outside(seen.routes, seen.containers, store=seen.store)
@@ -199,14 +181,22 @@ def _view(app: App, instances: Sequence[Instance], releases: Mapping[tuple[AppNa
                                     interrupted=lease is None, to_version=to.version if to else None)
     state = _state(active, serving, changes=bool(changes), deploying=bool(lease and opened), seen=seen)
     quality = find_trouble(app.name, active.release, active.version, changes, s) if active and state == "healthy" else None
-    notes = [*_trouble_notes(app, active, quality), *_notes(app, serving, views, opened is not None and lease is None)]
+    ill = [one for one in siblings if one.release == serving and one.health != "passing"]
+    notes = [*_trouble_notes(app, active, quality), *_component_notes(app, ill),
+             *_notes(app, serving, views, opened is not None and lease is None)]
     return AppView(
         app=app.name, address=app.address, hosts=app.hosts, revision=app.revision,
-        state="degraded" if quality else state, quality=quality.sentence if quality else None, active=active,
+        state="degraded" if quality or (ill and state == "healthy") else state, siblings=tuple(siblings),
+        quality=quality.sentence if quality else None, active=active,
         standby=_standby(views, changes, serving), instances=tuple(views), deployment=deployment,
         notes=tuple(notes),
         since=changes[0].at if changes else None, drifts=drift,
     )
+
+
+def _place(known: tuple[Instance, Release]) -> int:
+    instance, release = known
+    return release.instances.index(instance.id) if instance.id in release.instances else len(release.instances)
 
 
 def _role(instance: Instance, release: Release, container: ContainerFacts | None, serving: int | None,
@@ -222,18 +212,19 @@ def _role(instance: Instance, release: Release, container: ContainerFacts | None
 
 
 def _instance_view(instance: Instance, release: Release, role: ReleaseRole, container: ContainerFacts | None, seen: _Seen,
-                   answers: Mapping[tuple[AppName, int], ProbeAnswer], serving: int | None,
+                   answers: Mapping[tuple[AppName, InstanceId], ProbeAnswer], serving: int | None,
                    since: Mapping[int | None, str]) -> InstanceView:
-    counted = seen.counters.get((instance.app, instance.release), Counters())
-    answer = answers.get((instance.app, instance.release))
+    main, component = instance.id == release.main, release.component(instance.component)
+    counted = seen.counters.get((instance.app, instance.release), Counters()) if main else Counters()
+    answer = answers.get((instance.app, instance.id))
     reason = _reason(answer, instance, release, container, seen)
     if reason is None and answers_nobody(counted.recent):
         reason = HealthReason.NONE_ANSWERED
-    health = _health(reason, answer, instance)
+    health = _health(reason, answer, needed=instance.routed if main else role is ReleaseRole.ACTIVE)
     return InstanceView(
-        version=release.version, release=release.number, role=role, port=instance.host_port, address=instance.address,
-        health=health, weight=100 if release.number == serving else 0, container=instance.container,
-        colour=release.colour, digest=release.digest, held=release.hold is not None,
+        version=release.version, release=release.number, role=role, port=instance.host_port or 0, address=instance.address,
+        health=health, weight=100 if main and release.number == serving else 0, container=instance.container,
+        colour=release.colour, digest=component.bundle.digest, held=release.hold is not None,
         warm=role is ReleaseRole.STANDBY and health == "passing", health_reason=reason,
         probe_message=_probe_message(answer, counted, reason, _other_mac(instance, container, seen))
         or _in_its_place(instance, release, seen),
@@ -241,6 +232,7 @@ def _instance_view(instance: Instance, release: Release, role: ReleaseRole, cont
         requests=counted.requests, in_flight=counted.in_flight, failed_requests=counted.failed,
         failed_precision=counted.precision, closed_connections=counted.closed,
         answers_5xx=counted.answers_5xx, response_ms=counted.response_ms, since=since.get(release.number),
+        component=component.name, kind=component.kind, replica=instance.replica,
     )
 
 
@@ -273,9 +265,9 @@ def _other_mac(instance: Instance, container: ContainerFacts | None, seen: _Seen
     return believed if own and believed and own != believed else None
 
 
-def _health(reason: HealthReason | None, answer: ProbeAnswer | None, instance: Instance) -> str:
+def _health(reason: HealthReason | None, answer: ProbeAnswer | None, *, needed: bool) -> str:
     if reason in {HealthReason.NOT_RUNNING, HealthReason.OTHER_IMAGE}:
-        return "failing" if instance.routed else "stopped"
+        return "failing" if needed else "stopped"
     if reason is not None:
         return "failing"
     return "unknown" if answer is None else "passing"
@@ -325,6 +317,13 @@ def _trouble_notes(app: App, active: InstanceView | None, quality: Trouble | Non
     if active and active.health != "passing":
         message = trouble_text(active.version, active.health_reason, active.probe_message)
         yield StatusNote(NoteCode.LIVE_NOT_PASSING, app.name, message, active.version, active.release)
+
+
+def _component_notes(app: App, ill: Sequence[InstanceView]) -> Iterator[StatusNote]:
+    """Yield the components of the live version that are not healthy."""
+    for one in ill:
+        message = trouble_text(f"{one.component} of {one.version}", one.health_reason, one.probe_message)
+        yield StatusNote(NoteCode.COMPONENT_NOT_PASSING, app.name, message, one.version, one.release)
 
 
 def _notes(app: App, serving: int | None, views: Sequence[InstanceView], interrupted: bool) -> Iterator[StatusNote]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 
 from deployctl.dataclass import dataclass, field, replace
-from deployctl.domain.change.deployment import AppFacts
+from deployctl.domain.change.facts import AppFacts
 from deployctl.domain.change.plan import PlanKind
 from deployctl.domain.change.readiness import Code, How, Standing, judge
 from deployctl.domain.change.serving import find_meant, release_name

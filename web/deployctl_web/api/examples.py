@@ -62,7 +62,7 @@ EXAMPLES: dict[str, Json] = {object_of(type(one)).name: as_json(one) for one in 
     Operation("9f2c1a7be0d34c55", "shop", "upgrade", "ci-shop (token)", AT, 7, done=False,
               step="wait until shop v3 is healthy", detail="1 of 3 probes passed", ended_at=None, result=None, error=None),
     ServerChecks(
-        lists.Findings((results.Finding("engine", ok=True, message="Docker 27.3, API 1.47, amd64"),)),
+        lists.Findings((lists.Finding("engine", ok=True, message="Docker 27.3, API 1.47, amd64"),)),
         DashboardFacts(
             "0.2.0", 4711, "/srv/deploy", "http://127.0.0.1:8900", "127.0.0.1:8900", 3, "172.30.0.0/16", (20000, 27999),
             "address", Connections({"signed_in": 2, "others": 1}, {"no_room": 0, "ambiguous_request": 1}, 0),

@@ -8,7 +8,7 @@ from flask import Blueprint, g, render_template
 
 from deployctl.domain.host.access import Role
 from deployctl.errors import DeployctlError
-from deployctl.usecases.results import Finding
+from deployctl.usecases.listings import Finding
 from deployctl.usecases.setup.doctor import findings
 from deployctl_web.http.admission import AdmissionRefusal
 from deployctl_web.pages.parts.bounded_call import call_within

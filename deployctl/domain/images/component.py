@@ -1,0 +1,116 @@
+"""What a release consists of: components, each with the spec of its containers and its relation to the others."""
+
+from __future__ import annotations
+
+import json
+from collections import namedtuple
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+
+from deployctl.dataclass import dataclass
+from deployctl.digest import sha256
+from deployctl.domain.inputs.names import ComponentName
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NamedTuple
+
+    from deployctl.domain.images.release import Bundle, Release
+
+WEB = ComponentName("web")  # what the component that clients reach is called unless the app's file says otherwise
+
+
+class ComponentKind(StrEnum):
+    """How two versions of a component may meet."""
+
+    SIDE_BY_SIDE = "side-by-side"  # both run at the same time
+
+
+class Condition(StrEnum):
+    """What another component must be before one that needs it is started."""
+
+    STARTED = "started"
+    HEALTHY = "healthy"
+
+
+if TYPE_CHECKING:
+    class InstanceId(NamedTuple):
+        """Which instance of an app: one container of a component of a release."""
+
+        release: int  # number
+        component: ComponentName = WEB
+        replica: int = 1  # counts from 1
+else:  # without `typing`, which every command would have to load
+    InstanceId = namedtuple("InstanceId", "release component replica", defaults=(WEB, 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """One component of a release. The first one of a release is the one that clients reach."""
+
+    bundle: Bundle
+    name: ComponentName = WEB
+    kind: ComponentKind = ComponentKind.SIDE_BY_SIDE
+    needs: tuple[tuple[ComponentName, Condition], ...] = ()  # sorted by name
+    overlap: bool = True  # False: the former version's ends before this one starts; of a worker only
+
+    @property
+    def is_worker(self) -> bool:
+        """Return whether it works without being asked. A standby's workers are stopped: its version takes no work."""
+        return self.bundle.port is None
+
+    def relations(self) -> dict[str, Any]:
+        """Return everything but the bundle; what is not set is left out, so that texts stay the same when keys are added."""
+        told: dict[str, Any] = {"name": self.name, "needs": dict(self.needs),
+                                "kind": "" if self.kind is ComponentKind.SIDE_BY_SIDE else self.kind,
+                                "alone": not self.overlap}
+        return {name: value for name, value in told.items() if value}
+
+    @classmethod
+    def from_relations(cls, raw: Mapping[str, Any], bundle: Bundle) -> Component:
+        needs = tuple((ComponentName(name), Condition(condition)) for name, condition in sorted(raw.get("needs", {}).items()))
+        return cls(bundle, ComponentName(raw["name"]), ComponentKind(raw.get("kind") or ComponentKind.SIDE_BY_SIDE), needs,
+                   overlap=not raw.get("alone"))
+
+
+def in_order(components: Sequence[Component]) -> tuple[Component, ...]:
+    """Return them so that each comes after those it needs, else as they were given. Raises ValueError for a ring."""
+    done: dict[ComponentName, Component] = {}
+    while len(done) < len(components):
+        free = [one for one in components if one.name not in done and all(name in done for name, _ in one.needs)]
+        if not free:
+            raise ValueError("components that need each other")
+        done |= {free[0].name: free[0]}
+    return tuple(done.values())
+
+
+def instance_name(release: Release, one: InstanceId) -> str:
+    """Return what people call an instance: its version, and its component where the release has several."""
+    return f"{one.component} of {release.version}" if release.components[1:] else release.version
+
+
+def release_hash(components: Sequence[Component]) -> str:
+    """Return 64 hex characters that two releases share only if they would run alike.
+
+    A release of one component has the hash of its bundle, as all had before there were components. Its name counts only
+    where others can call it by that name.
+    """
+    if len(components) == 1 and components[0].kind is ComponentKind.SIDE_BY_SIDE:
+        return components[0].bundle.hash()
+    told = [{**one.relations(), "bundle": one.bundle.hash()} for one in components]
+    return sha256(json.dumps(told, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def components_text(components: Sequence[Component]) -> str:
+    """Return the components as the ledger keeps them beside the first one's bundle, which stands in a column of its own."""
+    rest = [{**one.relations(), "bundle": one.bundle.canonical()} for one in components[1:]]
+    return json.dumps([components[0].relations(), *rest], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def read_components(text: str, first: Bundle) -> tuple[Component, ...]:
+    """Return what `components_text` wrote."""
+    return tuple(Component.from_relations(raw, _bundle_of(raw, first)) for raw in json.loads(text))
+
+
+def _bundle_of(raw: Mapping[str, Any], first: Bundle) -> Bundle:
+    return type(first).from_canonical(raw["bundle"]) if "bundle" in raw else first
