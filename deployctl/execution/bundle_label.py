@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+from deployctl.domain.images.component import Component
 from deployctl.domain.images.release import Bundle
 from deployctl.errors import Invalid
 
@@ -18,17 +19,35 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.images.component import InstanceId
     from deployctl.domain.images.release import Release
-    from deployctl.domain.inputs.names import AppName
+    from deployctl.domain.inputs.names import AppName, ComponentName
 
 BUNDLE = "deployctl.bundle"
 MARK_LABEL = "deployctl.bundle-mark"
+RELATIONS = "deployctl.relations"  # of an app with several components: its place among them, and what it needs
 CAP_DROP = "deployctl.cap-drop"  # comma-separated names
 
 
 def bundle_labels(secret: bytes, release: Release, one: InstanceId) -> dict[str, str]:
     drop = {CAP_DROP: ",".join(release.cap_drop)} if release.cap_drop else {}
-    bundle = release.component(one.component).bundle
-    return {BUNDLE: _packed(bundle), MARK_LABEL: _mark(secret, release.app, bundle, release.cap_drop), **drop}
+    component, relations = release.component(one.component), {}
+    if release.components[1:]:
+        place = [release.components.index(component), len(release.components)]
+        told = {**component.relations(), "place": place}
+        relations[RELATIONS] = json.dumps(told, sort_keys=True, separators=(",", ":"))
+    mark = _mark(secret, release.app, component.bundle, release.cap_drop, relations.get(RELATIONS, ""))
+    return {BUNDLE: _packed(component.bundle), MARK_LABEL: mark, **drop, **relations}
+
+
+def read_component(labels: Mapping[str, str], name: ComponentName, bundle: Bundle) -> tuple[Component, int, int]:
+    """Return the component that a container is of, its place in the release, and how many the release has. Raises Invalid."""
+    if RELATIONS not in labels:
+        return Component(bundle, name), 0, 1
+    try:
+        raw = json.loads(labels[RELATIONS])
+        place, count = raw["place"]
+        return Component.from_relations(raw, bundle), int(place), int(count)
+    except (KeyError, ValueError, TypeError) as e:
+        raise Invalid(f"its label {RELATIONS} is unreadable ({type(e).__name__})") from e
 
 
 def read_cap_drop(labels: Mapping[str, str]) -> tuple[str, ...]:
@@ -55,7 +74,8 @@ def is_exact(secret: bytes, app: AppName, labels: Mapping[str, str], bundle: Bun
     dropped."""
     import hmac
 
-    return hmac.compare_digest(labels.get(MARK_LABEL, ""), _mark(secret, app, bundle, read_cap_drop(labels)))
+    mark = _mark(secret, app, bundle, read_cap_drop(labels), labels.get(RELATIONS, ""))
+    return hmac.compare_digest(labels.get(MARK_LABEL, ""), mark)
 
 
 def _packed(bundle: Bundle) -> str:
@@ -67,8 +87,8 @@ def _packed(bundle: Bundle) -> str:
     return b64encode(zlib.compress(json.dumps(raw, sort_keys=True, separators=(",", ":")).encode())).decode()
 
 
-def _mark(secret: bytes, app: AppName, bundle: Bundle, cap_drop: tuple[str, ...]) -> str:
+def _mark(secret: bytes, app: AppName, bundle: Bundle, cap_drop: tuple[str, ...], relations: str) -> str:
     import hmac
 
-    payload = "\0".join([app, bundle.canonical(), *cap_drop])
+    payload = "\0".join([app, bundle.canonical(), *cap_drop, *filter(None, [relations])])
     return hmac.new(secret, payload.encode(), "sha256").hexdigest()

@@ -247,7 +247,7 @@ def keep_log(instance: Instance, container: str, s: Services) -> None:
     """Keep the end of its log: people ask why a version was bad when its container is long gone. A log that cannot be
     read does not keep the container."""
     with suppress(DeployctlError):
-        s.kept_logs.keep(instance.app, instance.release, s.engine.logs(container, tail=KEPT_LINES))
+        s.kept_logs.keep(instance.app, instance.id, s.engine.logs(container, tail=KEPT_LINES))
 
 
 def remove_empty_network(walk: Walk, step: Step) -> None:

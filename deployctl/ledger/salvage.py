@@ -80,8 +80,10 @@ class Salvage:
         self.ledger.remove_instance(relic.app, relic.instance)
         db, which = self.ledger.db, {"app": relic.app, **relic.instance._asdict()}
         db.insert("instances", {**which, "name": relic.name, "container": relic.container, "address": relic.address,
-                                "host_port": relic.port, "network": relic.network, "routed": self._is_routed(relic)})
-        db.insert("port_leases", {"port": relic.port, **which})
+                                "host_port": relic.port, "network": relic.network,
+                                "routed": relic.place == 0 and self._is_routed(relic)})
+        if relic.port is not None:
+            db.insert("port_leases", {"port": relic.port, **which})
         db.insert("address_leases", {"address": relic.address, **which})
 
     def tell_serving(self, app: AppName, serving: int | None, *, operation: int) -> Change:

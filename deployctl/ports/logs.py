@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 from deployctl.dataclass import dataclass
 
 if TYPE_CHECKING:
+    from deployctl.domain.images.component import InstanceId
     from deployctl.domain.inputs.names import AppName
 
 
@@ -19,14 +20,14 @@ class LogLine:
 
 
 class KeptLogs(Protocol):
-    """The end of the log of each release whose container was removed: the newest few of an app, each bounded in size.
+    """The end of the log of each removed container: of the newest few releases of an app, each bounded in size.
 
     It is a convenience: what cannot be written or read counts as never kept. Nothing here raises.
     """
 
-    def keep(self, app: AppName, release: int, lines: Iterable[LogLine]) -> None:
-        """Append these lines, oldest first, to what is kept of that release (its number)."""
-    def find(self, app: AppName, release: int) -> Sequence[LogLine]: ...
+    def keep(self, app: AppName, one: InstanceId, lines: Iterable[LogLine]) -> None:
+        """Append these lines, oldest first, to what is kept of that instance."""
+    def find(self, app: AppName, one: InstanceId) -> Sequence[LogLine]: ...
     def releases(self, app: AppName) -> Sequence[int]:
         """Return the numbers of those with a kept log."""
     def forget(self, app: AppName) -> None: ...

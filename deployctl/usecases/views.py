@@ -54,7 +54,7 @@ _OBJECTS: Mapping[str, tuple[str, str]] = {
                            "hold bundle bundle_hash cap_drop"),
     "DiffView": ("Diff", f"{_WHOLE}Diff app from=before to=after differences=lines"),
     "LogLines": ("Logs", f"{_WHOLE}Logs app lines"),
-    "Printed": ("Line", "version release at=line.at stream=line.stream message=line.text"),
+    "Printed": ("Line", "version release component at=line.at stream=line.stream message=line.text"),
     "RejectionList": ("Refusals", f"{_WHOLE}Refusals app lines"),
     "Rejection": ("Refusal", "at app release status cause client method host path detail gate message=sentence"),
     "DeploymentList": ("Deployments", f"{_WHOLE}Deployments app deployments"),

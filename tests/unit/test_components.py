@@ -24,9 +24,12 @@ from deployctl.domain.images.component import (
 from deployctl.domain.images.release import Bundle, ProbeKind
 from deployctl.domain.inputs.names import ComponentName
 from deployctl.errors import Invalid, NotHealthy
+from deployctl.ports import LogLine
 from deployctl.usecases.change.reconcile import reconcile
 from deployctl.usecases.change.start import start
 from deployctl.usecases.steps.options import ChangeOptions
+from deployctl.usecases.view.diff import compare_releases
+from deployctl.usecases.view.logs import logs
 from deployctl.usecases.view.status import status
 from deployctl.usecases.views import as_json
 from tests.unit.world import SHOP, V2, YES, World, runnable, world
@@ -295,3 +298,35 @@ def test_the_same_upgrade_again_starts_a_worker_that_died_and_moves_nothing_once
     w.upgrade("v1")
     assert states(w)["v1 worker"] == "running"
     assert not w.upgrade("v1").changed
+
+
+# -- logs -------------------------------------------------------------------------------------------------------------------
+def write(w: World, which: InstanceId, text: str) -> None:
+    w.engine._require(container(w, which)).log.append(LogLine(w.clock.utc(), "stdout", text))
+
+
+def test_logs_are_those_of_all_components_and_say_which_one_wrote(w: World) -> None:
+    w.upgraded("v1", "v2")
+    for which in (InstanceId(1), InstanceId(2), InstanceId(2, API), InstanceId(2, WORKER)):
+        write(w, which, f"line of {which.component} {which.release}")
+    assert {(one.name, one.line.text) for one in logs(SHOP, V2, w.s)} == {
+        ("v2 web", "line of web 2"), ("v2 api", "line of api 2"), ("v2 worker", "line of worker 2")}
+    assert ("v1 web", "line of web 1") in {(one.name, one.line.text) for one in logs(SHOP, None, w.s)}
+
+
+def test_the_log_of_each_removed_container_is_kept(w: World) -> None:
+    w.edit(keep_warm=0, keep_stopped=0)
+    w.upgraded("v1")
+    for which in (InstanceId(1), InstanceId(1, WORKER)):
+        write(w, which, f"last words of {which.component}")
+    w.upgraded("v2", "v3")
+    assert {one.line.text for one in logs(SHOP, None, w.s, release=1)} == {"last words of web", "last words of worker"}
+
+
+def test_a_diff_names_the_component_that_differs(w: World) -> None:
+    w.upgraded("v1")
+    w.edit(components={"api": {**COMPONENTS["api"], "env": {"A": "1"}}, "cron": {"command": ["tick"]}})
+    w.upgrade("v1")
+    lines = compare_releases(*(w.ledger.find_release(SHOP, number) for number in (1, 2)))  # type: ignore[arg-type]
+    assert {(line.group, line.sign, line.name) for line in lines} == {
+        ("api env", "+", "A"), ("components", "-", "worker"), ("components", "+", "cron")}

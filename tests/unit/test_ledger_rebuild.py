@@ -149,7 +149,7 @@ def ledger_of(w: World) -> Iterator[SqliteLedger]:
 def rows(w: World) -> object:
     with ledger_of(w) as ledger:
         apps = [replace(app, revision=0, file=None) for app in ledger.apps()]
-        return apps, [(r.number, r.bundle) for r in ledger.releases(SHOP)], ledger.instances(SHOP)
+        return apps, [(r.number, r.components) for r in ledger.releases(SHOP)], ledger.instances(SHOP)
 
 
 def revision(w: World) -> int:
@@ -259,6 +259,44 @@ def test_a_container_that_is_gone_and_an_app_that_is_gone_are_told(w: World) -> 
     assert [a["app"] for a in said["apps"]] == ["shop"]
     assert any(sentence.startswith("blog: it is in the backup") for sentence in said["lost"])
     assert any("shop release 1: its container" in sentence for sentence in said["lost"])
+
+
+@contextmanager
+def several(tmp_path: Path) -> Iterator[World]:
+    """shop of three components: v2 serves, v1 stands by."""
+    with shop(tmp_path) as w:
+        with w.settings.app_file(SHOP).open("a") as file:
+            file.write('[components.worker]\ncommand = ["work"]\nneeds = { api = "healthy" }\noverlap = false\n'
+                       '[components.api]\ncommand = ["api"]\nport = 81\n')
+        for version in ("v1", "v2"):
+            assert w.deployctl("upgrade", "shop", version).code == 0
+        yield w
+
+
+def test_a_release_of_several_components_comes_back_whole(tmp_path: Path) -> None:
+    with several(tmp_path) as w:
+        with_haproxys_files(w)
+        before = rows(w)
+        lose(w, "backups")
+        said = w.deployctl("ledger", "rebuild", "-o", "json")
+        assert said.code == 0, said
+        assert rows(w) == before
+        with ledger_of(w) as ledger:
+            assert [one.name for one in ledger.releases(SHOP)[0].components] == ["web", "worker", "api"]
+            assert {(i.release, i.component) for i in ledger.instances(SHOP) if i.routed} == {(1, "web"), (2, "web")}
+        assert w.deployctl("rollback", "shop").code == 0
+
+
+def test_a_release_of_which_a_component_is_gone_is_left_out_and_named(tmp_path: Path) -> None:
+    with several(tmp_path) as w:
+        with ledger_of(w) as ledger:
+            name = next(i.name for i in ledger.instances(SHOP) if (i.release, i.component) == (1, "api"))
+        w.engine.lose(name)
+        lose(w, "backups")
+        said = w.deployctl("ledger", "rebuild", "-o", "json").json
+        assert any("shop release 1: only web, worker of its 3 components are left" in sentence for sentence in said["lost"])
+        with ledger_of(w) as ledger:
+            assert [release.number for release in ledger.releases(SHOP)] == [2]
 
 
 def test_an_engine_that_is_away_changes_nothing(w: World) -> None:

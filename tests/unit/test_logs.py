@@ -97,7 +97,7 @@ def test_the_log_of_a_version_on_hold_outlives_its_container(w: World) -> None:
 
 
 def test_a_kept_log_is_told_while_the_engine_is_away(w: World) -> None:
-    w.kept_logs.keep(SHOP, 1, [LogLine("2026-01-01T00:00:00.000Z", "stderr", "fatal")])
+    w.kept_logs.keep(SHOP, InstanceId(1), [LogLine("2026-01-01T00:00:00.000Z", "stderr", "fatal")])
     w.upgraded("v1", "v2")
     w.ledger.remove_instance(SHOP, InstanceId(1))
     w.engine.away = "connection refused"
@@ -202,7 +202,7 @@ def test_following_ends_when_nobody_reads_any_more(w: World) -> None:
 ])
 def test_the_tail_of_a_release_counts_what_was_kept_of_it(w: World, tail: int | None, texts: list[str]) -> None:
     w.upgraded("v1")
-    w.kept_logs.keep(SHOP, 1, [LogLine(f"2020-01-01T00:00:0{n}.000Z", "stdout", str(n)) for n in (1, 2, 3)])
+    w.kept_logs.keep(SHOP, InstanceId(1), [LogLine(f"2020-01-01T00:00:0{n}.000Z", "stdout", str(n)) for n in (1, 2, 3)])
     assert [one.line.text for one in logs(SHOP, None, w.s, tail=tail)] == texts
 
 
@@ -229,29 +229,29 @@ def line(number: int, text: str = "x") -> LogLine:
 def test_what_is_kept_comes_back_and_is_its_owners_only(tmp_path: Path) -> None:
     files = LogFiles(tmp_path / "logs")
     some = [line(1, "a  b "), LogLine("2026-01-01T00:00:01.000Z", "stderr", "")]
-    files.keep(SHOP, 3, some)
-    files.keep(SHOP, 3, [line(2)])
-    assert files.find(SHOP, 3) == [*some, line(2)]
+    files.keep(SHOP, InstanceId(3), some)
+    files.keep(SHOP, InstanceId(3), [line(2)])
+    assert files.find(SHOP, InstanceId(3)) == [*some, line(2)]
     assert files.releases(SHOP) == [3]
     path = tmp_path / "logs" / "shop" / "3.log"
     assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
     files.forget(SHOP)
-    assert (files.find(SHOP, 3), files.releases(SHOP)) == ([], [])
+    assert (files.find(SHOP, InstanceId(3)), files.releases(SHOP)) == ([], [])
 
 
 def test_kept_logs_are_bounded_in_size_and_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kept_logs, "MAX_LOG_CHARACTERS", 200)
     monkeypatch.setattr(kept_logs, "MAX_KEPT_LOGS", 2)
     files = LogFiles(tmp_path / "logs")
-    files.keep(SHOP, 1, [line(n, "y" * 50) for n in range(5)])
-    assert files.find(SHOP, 1) == [line(3, "y" * 50), line(4, "y" * 50)]
+    files.keep(SHOP, InstanceId(1), [line(n, "y" * 50) for n in range(5)])
+    assert files.find(SHOP, InstanceId(1)) == [line(3, "y" * 50), line(4, "y" * 50)]
     for number in (2, 3):
-        files.keep(SHOP, number, [line(number)])
+        files.keep(SHOP, InstanceId(number), [line(number)])
     assert files.releases(SHOP) == [2, 3]
 
 
 def test_a_folder_that_cannot_be_written_hinders_nothing(tmp_path: Path) -> None:
     (tmp_path / "logs").write_text("in the way")
     files = LogFiles(tmp_path / "logs")
-    files.keep(SHOP, 1, [line(1)])
-    assert files.find(SHOP, 1) == []
+    files.keep(SHOP, InstanceId(1), [line(1)])
+    assert files.find(SHOP, InstanceId(1)) == []

@@ -620,7 +620,7 @@ def test_spans_of_the_log_page_leave_out_what_is_older_and_kept_logs_have_a_tab(
     for span, there in (("10m", {"minutes"}), ("1h", {"minutes"}), ("24h", {"minutes", "two hours"})):
         told = mara.get(f"/apps/shop/logs?since={span}").text
         assert {text for text in ("minutes", "two hours") if f"<span>{text}</span>" in told} == there, span
-    shop.w.kept_logs.keep(SHOP, 1, [LogLine("2026-01-01T00:00:00.000Z", "stderr", "kept")])
+    shop.w.kept_logs.keep(SHOP, InstanceId(1), [LogLine("2026-01-01T00:00:00.000Z", "stderr", "kept")])
     instance = shop.w.ledger.find_instance(SHOP, InstanceId(1))
     shop.w.engine.ensure_removed(instance.container or "" if instance else "")
     shop.w.ledger.remove_instance(SHOP, InstanceId(1))

@@ -54,14 +54,16 @@ class Relic:
     app: AppName
     instance: InstanceId
     version: Version
-    components: tuple[Component, ...]  # of the release
+    components: tuple[Component, ...]  # of the release: at first what this container alone reveals
     name: str
     container: str | None  # full id; None: the container with its name was created from another image
     network: str
     address: str
-    port: int
+    port: int | None  # None: it publishes none
     operation: int  # deployment that created it
     cap_drop: tuple[str, ...] = ()
+    place: int = 0  # of its component in the release, the one that clients reach first
+    count: int = 1  # components of the release
 
     @property
     def number(self) -> int:

@@ -12,11 +12,10 @@ from ipaddress import ip_network
 from deployctl.dataclass import asdict, replace
 from deployctl.domain.host.leftovers import AppBack, Ground, Rebuilt, Relic
 from deployctl.domain.host.networks import AppNetwork
-from deployctl.domain.images.component import Component
 from deployctl.domain.images.image_ref import is_made_of, short_digest
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.errors import DeployctlError, Invalid, NotFound, Refused
-from deployctl.execution.bundle_label import is_exact, read_bundle, read_cap_drop
+from deployctl.execution.bundle_label import is_exact, read_bundle, read_cap_drop, read_component
 from deployctl.execution.labels import instance_id, is_sealed, kept_name
 from deployctl.ledger.file.copies import copies
 from deployctl.ledger.file.copy_sum import SENTENCES, CopyCheck
@@ -101,7 +100,7 @@ def rebuild(candidate: CopyCandidate, remains: Remains, s: Services, *, sealed: 
     ledger = candidate.ledger
     lost: list[str] = []
     grounds, containers, routes = _grounds(s), _containers(s, lost, sealed=sealed), _routes(s, remains, lost)
-    relics = [relic for one in containers if (relic := _relic(one, grounds, s, lost, sealed=sealed))]
+    relics = _assembled([relic for one in containers if (relic := _relic(one, grounds, s, lost, sealed=sealed))], lost)
     salvage = Salvage(ledger, replace(remains, routes=routes), at=s.clock.utc(), actor=s.actor, lost=lost)
     with ledger.transaction():
         salvage.drop_gone({*grounds, *(relic.app for relic in relics), *routes}, {relic.name for relic in relics})
@@ -161,25 +160,44 @@ def _relic(one: ContainerFacts, grounds: dict[AppName, Ground], s: Services, los
     network = ground.find({*one.asked, *one.addresses}) if ground else None
     address = network and (one.asked.get(network.name) or one.addresses.get(network.name))
     which, operation = instance_id(labels), labels.get("deployctl.operation", "")
-    if ground is None or network is None or not address or one.published is None or which is None:
+    if ground is None or network is None or not address or which is None:
         lost.append(f"{one.name}: it has no network of ours, no address or no port; it was skipped")
         return None
     try:
         bundle = read_bundle(labels, one.env)
+        component, place, count = read_component(labels, which.component, bundle)
     except Invalid as e:
         lost.append(f"{one.name}: {e.message}; it was skipped")
         return None
     if sealed and not is_exact(s.ledger.identity.secret, ground.app, labels, bundle):
         lost.append(f"{one.name}: its release spec is not the one it was created from; it was skipped")
         return None
+    if one.published is None and place == 0:
+        lost.append(f"{one.name}: it has no port; it was skipped")
+        return None
     own = is_made_of(one.image, bundle)
     if not own:
         lost.append(f"{one.name}: it was created from a different image ({short_digest(one.image)}) than its release "
                     f"({short_digest(bundle.digest)}) and was skipped; deployctl reconcile {ground.app} creates it again")
-    components = (Component(bundle, which.component),)
-    return Relic(ground.app, which, Version(labels.get("deployctl.version", "")), components, one.name,
+    return Relic(ground.app, which, Version(labels.get("deployctl.version", "")), (component,), one.name,
                  one.id if own else None, network.name, address,
-                 one.published, int(operation) if operation.isdecimal() else 0, read_cap_drop(labels))
+                 one.published, int(operation) if operation.isdecimal() else 0, read_cap_drop(labels), place, count)
+
+
+def _assembled(relics: Sequence[Relic], lost: list[str]) -> list[Relic]:
+    """Return them with all components of their releases; those of a release of which a container is missing are left out."""
+    found: dict[tuple[AppName, int], list[Relic]] = {}
+    for relic in sorted(relics, key=lambda relic: relic.place):
+        found.setdefault((relic.app, relic.number), []).append(relic)
+    whole = []
+    for (app, number), some in found.items():
+        if len(some) < some[0].count:
+            lost.append(f"{app} release {number}: only {', '.join(one.instance.component for one in some)} of its "
+                        f"{some[0].count} components are left; it was skipped")
+            continue
+        components = tuple(one.components[0] for one in some)
+        whole += [replace(one, components=components) for one in some]
+    return whole
 
 
 def _routes(s: Services, remains: Remains, lost: list[str]) -> dict[AppName, int]:

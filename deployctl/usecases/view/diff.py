@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
-from deployctl.dataclass import asdict
+from deployctl.dataclass import asdict, replace
 from deployctl.domain.images.capabilities import to_drop
 from deployctl.domain.images.image_ref import short_digest
 from deployctl.errors import NotFound
@@ -54,7 +54,23 @@ def compare(before: Bundle, after: Bundle) -> list[DiffLine]:
 def compare_releases(before: Release, after: Release) -> list[DiffLine]:
     """Return the differences of what their containers are created from: the release specs, and capabilities not
     dropped."""
-    return [*compare(before.bundle, after.bundle), *tables("capabilities", _unasked(before), _unasked(after))]
+    main = [*compare(before.bundle, after.bundle), *tables("capabilities", _unasked(before), _unasked(after))]
+    return [*main, *_compare_siblings(before, after)]
+
+
+def _compare_siblings(before: Release, after: Release) -> Iterator[DiffLine]:
+    """Yield the differences of the components that clients do not reach, with their names in front of the groups."""
+    old, new = ({one.name: one for one in release.components[1:]} for release in (before, after))
+    for name in dict.fromkeys([*old, *new]):
+        if name not in new:
+            yield DiffLine("components", "-", name, old[name].bundle.image, None)
+        elif name not in old:
+            yield DiffLine("components", "+", name, None, new[name].bundle.image)
+        else:
+            for line in compare(old[name].bundle, new[name].bundle):
+                yield replace(line, group=f"{name} {line.group}")
+            needed = [{other: str(condition) for other, condition in one[name].needs} for one in (old, new)]
+            yield from tables(f"{name} needs", *needed)
 
 
 def _unasked(release: Release) -> dict[str, object]:

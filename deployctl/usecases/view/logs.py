@@ -8,6 +8,7 @@ from heapq import merge
 
 from deployctl.dataclass import dataclass
 from deployctl.domain.change.serving import release_name
+from deployctl.domain.images.component import WEB
 from deployctl.errors import Invalid, NotFound
 from deployctl.usecases.clock_math import later, unix
 from deployctl.usecases.read_facts import no_such_version, observe, require_engine, require_numbered
@@ -15,6 +16,7 @@ from deployctl.usecases.read_facts import no_such_version, observe, require_engi
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.change.facts import AppFacts
+    from deployctl.domain.images.component import InstanceId
     from deployctl.domain.images.release import Release
     from deployctl.domain.inputs.names import AppName, Version
     from deployctl.ports import LogLine, Services
@@ -26,8 +28,9 @@ class Printed:
 
     release: int
     version: str
-    name: str  # the version, or VERSION@RELEASE where it has several releases
+    name: str  # the version, or VERSION@RELEASE where it has several releases; and the component where the app has several
     line: LogLine
+    component: str = WEB
 
 
 def logs(app: AppName, version: Version | None, s: Services, *, release: int | None = None, tail: int | None = 100,
@@ -36,7 +39,7 @@ def logs(app: AppName, version: Version | None, s: Services, *, release: int | N
     """Yield lines in order of time: of one version, or of all that have a container, running or not. They are read as
     they are consumed, and no longer once their reader has `left`.
 
-    `tail` is how many of each release (None: all), `since` how many seconds back. With `follow` it continues with new
+    `tail` is how many of each container (None: all), `since` how many seconds back. With `follow` it continues with new
     lines; if no version is named it follows the app across every switch. Raises NotFound if there is no log,
     EngineUnavailable.
     """
@@ -82,23 +85,30 @@ def _named(facts: AppFacts, version: Version | None, number: int | None, s: Serv
 
 def _written(facts: AppFacts, release: Release, s: Services, *, tail: int | None, start: str | None,
              left: Callable[[], bool]) -> Iterator[Printed]:
-    """Yield the lines of a release so far."""
+    """Yield the lines of a release so far, of all its components."""
     name = release_name(release, facts.releases.values())
-    for line in _lines(facts, release.number, s, tail=tail, start=start, left=left):
-        yield Printed(release.number, release.version, name, line)
+    each = [_of_instance(facts, release, one, name, s, tail=tail, start=start, left=left) for one in release.instances]
+    return each[0] if len(each) == 1 else merge(*each, key=lambda printed: printed.line.at)
 
 
-def _lines(facts: AppFacts, number: int, s: Services, *, tail: int | None, start: str | None,
+def _of_instance(facts: AppFacts, release: Release, one: InstanceId, name: str, s: Services, *, tail: int | None,
+                 start: str | None, left: Callable[[], bool]) -> Iterator[Printed]:
+    called = f"{name} {one.component}" if release.components[1:] else name
+    for line in _lines(facts, one, s, tail=tail, start=start, left=left):
+        yield Printed(release.number, release.version, called, line, one.component)
+
+
+def _lines(facts: AppFacts, one: InstanceId, s: Services, *, tail: int | None, start: str | None,
            left: Callable[[], bool]) -> Iterator[LogLine]:
-    """Yield the last `tail` lines of a release since `start`: of its container, and of its earlier ones."""
+    """Yield the last `tail` lines of an instance since `start`: of its container, and of its earlier ones."""
     def of_container() -> Iterator[LogLine]:
-        instance = facts.main(number)
-        if instance is None or instance.id not in facts.present:
+        instance = facts.instances.get(one)
+        if instance is None or one not in facts.present:
             return iter(())
         since = None if start is None else unix(start)
         return s.engine.logs(instance.container or instance.name, tail=tail, since=since, left=left)
 
-    kept = [line for line in s.kept_logs.find(facts.app.name, number) if start is None or line.at >= start]
+    kept = [line for line in s.kept_logs.find(facts.app.name, one) if start is None or line.at >= start]
     if kept and tail is not None:  # counted first, because a log may be too long for memory
         kept = kept[len(kept) - max(0, min(len(kept), tail - sum(1 for _ in of_container()))):]
     yield from kept

@@ -13,7 +13,10 @@ from contextlib import suppress
 
 from deployctl.dataclass import dataclass, field
 from deployctl.domain.change.serving import release_name
+from deployctl.domain.images.component import InstanceId
+from deployctl.domain.inputs.names import ComponentName
 from deployctl.errors import DeployctlError
+from deployctl.execution.labels import instance_id
 from deployctl.usecases.clock_math import unix
 from deployctl.usecases.view.logs import Printed
 from deployctl.usecases.view.thread_handover import Handover, Left
@@ -44,13 +47,13 @@ class Following:
     _open: set[_Key] = field(default_factory=set)
     _known: set[_Key] = field(default_factory=set)
     _before: dict[_Key, str] = field(default_factory=dict)  # time of the last line that had been yielded when it was joined
-    _last: dict[int, str] = field(default_factory=dict)  # release → time of its last line that was yielded
-    _names: dict[int, str] = field(default_factory=dict)
+    _last: dict[InstanceId, str] = field(default_factory=dict)  # time of its last line that was yielded
+    _names: dict[InstanceId, str] = field(default_factory=dict)
 
     def after(self, before: Iterable[Printed]) -> Iterator[Printed]:
         """Yield the lines `before`, then those that follow; until nothing has run for a while."""
         for one in before:
-            self._last[one.release] = one.line.at
+            self._last[InstanceId(one.release, ComponentName(one.component))] = one.line.at
             yield one
         try:
             yield from self._those_that_come()
@@ -78,7 +81,7 @@ class Following:
                     self._open.discard(key)
                     del self._before[key]
                 elif line.at > self._before[key]:
-                    self._last[_number(seen)] = line.at
+                    self._last[_instance(seen)] = line.at
                     yield self._printed(seen, line)
                 if self.s.clock.now() >= end or (not self._open and self._lines.empty):
                     return
@@ -86,7 +89,8 @@ class Following:
             return
 
     def _printed(self, seen: ContainerFacts, line: LogLine) -> Printed:
-        return Printed(_number(seen), seen.labels.get("deployctl.version", ""), self._names[_number(seen)], line)
+        one = _instance(seen)
+        return Printed(one.release, seen.labels.get("deployctl.version", ""), self._names[one], line, one.component)
 
     # -- which containers -----------------------------------------------------------------------------------------------
     def _join(self) -> None:
@@ -103,8 +107,9 @@ class Following:
 
     def _meant(self, seen: ContainerFacts) -> bool:
         labels = seen.labels
-        return (labels.get("deployctl.app") == self.app and labels.get("deployctl.release", "").isdecimal()
-                and self.named in {None, labels.get("deployctl.version")} and self.release in {None, _number(seen)})
+        return (labels.get("deployctl.app") == self.app and instance_id(labels) is not None
+                and self.named in {None, labels.get("deployctl.version")}
+                and self.release in {None, _instance(seen).release})
 
     def _read_along(self, seen: ContainerFacts) -> None:
         whole = self.s.engine.find_container(seen.id)
@@ -113,16 +118,17 @@ class Following:
             return
         self._known.add(key)
         self._open.add(key)
-        self._name(_number(seen))
-        self._before[key] = last = self._last.get(_number(seen), "")
+        self._name(_instance(seen))
+        self._before[key] = last = self._last.get(_instance(seen), "")
         since = last or (self.begun if whole.started_at < self.begun else None)
         threading.Thread(target=self._read, args=(key, seen, since), daemon=True, name=f"logs {seen.name}").start()
 
-    def _name(self, number: int) -> None:
-        if number not in self._names:
-            known = {r.number: r for r in self.s.ledger.releases_within_reach(self.app, [number])}
-            one = known.get(number)
-            self._names[number] = release_name(one, known.values()) if one else f"release {number}"
+    def _name(self, one: InstanceId) -> None:
+        if one not in self._names:
+            known = {r.number: r for r in self.s.ledger.releases_within_reach(self.app, [one.release])}
+            release = known.get(one.release)
+            name = release_name(release, known.values()) if release else f"release {one.release}"
+            self._names[one] = f"{name} {one.component}" if release and release.components[1:] else name
 
     def _read(self, key: _Key, seen: ContainerFacts, since: str | None) -> None:
         """Put its lines into the queue until it ends, in a thread of its own."""
@@ -134,5 +140,6 @@ class Following:
             self._lines.put((key, seen, None))
 
 
-def _number(seen: ContainerFacts) -> int:
-    return int(seen.labels["deployctl.release"])
+def _instance(seen: ContainerFacts) -> InstanceId:
+    """Return which instance a container is whose labels were looked at before."""
+    return instance_id(seen.labels) or InstanceId(0)
