@@ -69,7 +69,8 @@ def _compare_siblings(before: Release, after: Release) -> Iterator[DiffLine]:
         else:
             for line in compare(old[name].bundle, new[name].bundle):
                 yield replace(line, group=f"{name} {line.group}")
-            needed = [{other: str(condition) for other, condition in one[name].needs} for one in (old, new)]
+            needed: list[dict[str, object]] = [{other: str(condition) for other, condition in one[name].needs}
+                                               for one in (old, new)]
             yield from tables(f"{name} needs", *needed)
 
 
