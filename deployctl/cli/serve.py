@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from sys import setswitchinterval
 from threading import Event, Lock, Thread
 
 from deployctl.cli.daily_check import DailyCheck, verify_command
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from deployctl_web.state import WebState
 
 PORT_RETRY_SECONDS = 10.0  # seconds before a port that was taken is tried again
+# Seconds that one of Python's threads may keep the others waiting: a rollback is some hundred short waits for SQLite and HAProxy,
+# and after each it would wait up to 5 ms, Python's usual interval, while pages are rendered.
+SWITCH_INTERVAL = 0.0005
 WEB_STOP_WAIT_SECONDS = 5.0  # seconds that the end waits for the thread
 
 
@@ -58,6 +62,7 @@ def beside(wiring: Wiring) -> Iterator[None]:
 
 @contextmanager
 def _dashboard(wiring: Wiring, web: WebSpec, meter: MetricsSampler) -> Iterator[None]:
+    setswitchinterval(SWITCH_INTERVAL)
     running = Dashboard(wiring, web, meter)
     running.start()
     try:
