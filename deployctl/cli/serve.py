@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from deployctl_web.state import WebState
 
 PORT_RETRY_SECONDS = 10.0  # seconds before a port that was taken is tried again
-# Seconds that one of Python's threads may keep the others waiting: a rollback is some hundred short waits for SQLite and HAProxy,
-# and after each it would wait up to 5 ms, Python's usual interval, while pages are rendered.
+# Seconds that one of Python's threads may keep the others waiting: a rollback is some hundred short waits for SQLite and
+# HAProxy, and after each it would wait up to 5 ms, Python's usual interval, while pages are rendered.
 SWITCH_INTERVAL = 0.0005
 WEB_STOP_WAIT_SECONDS = 5.0  # seconds that the end waits for the thread
 

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 20  # equals schema.VERSION; a test compares them
 BUSY_SECONDS = 5.0
-CACHE_KIB = 512  # KiB of pages that a connection keeps for itself, a quarter of SQLite's usual: `serve` has several, and the kernel
-# keeps the file's pages anyway
+# KiB of pages that a connection keeps for itself, a quarter of SQLite's usual: `serve` has several, and the kernel keeps the
+# file's pages anyway
+CACHE_KIB = 512
 FULL = "disk_full"
 _PRIMARY = 0xFF  # of an extended result code of SQLite
 TRAFFIC_GOES_ON = "Running apps are not affected; HAProxy does not need the ledger."

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from deployctl.domain.change.facts import AppFacts
     from deployctl.domain.images.component import InstanceId
     from deployctl.domain.images.release import Release
-    from deployctl.domain.inputs.names import AppName, Version
+    from deployctl.domain.inputs.names import AppName, ComponentName, Version
     from deployctl.ports import LogLine, Services
 
 
@@ -30,7 +30,7 @@ class Printed:
     version: str
     name: str  # the version, or VERSION@RELEASE where it has several releases; and the component where the app has several
     line: LogLine
-    component: str = WEB
+    component: ComponentName = WEB
 
 
 def logs(app: AppName, version: Version | None, s: Services, *, release: int | None = None, tail: int | None = 100,

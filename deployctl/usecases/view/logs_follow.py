@@ -14,7 +14,6 @@ from contextlib import suppress
 from deployctl.dataclass import dataclass, field
 from deployctl.domain.change.serving import release_name
 from deployctl.domain.images.component import InstanceId
-from deployctl.domain.inputs.names import ComponentName
 from deployctl.errors import DeployctlError
 from deployctl.execution.labels import instance_id
 from deployctl.usecases.clock_math import unix
@@ -53,7 +52,7 @@ class Following:
     def after(self, before: Iterable[Printed]) -> Iterator[Printed]:
         """Yield the lines `before`, then those that follow; until nothing has run for a while."""
         for one in before:
-            self._last[InstanceId(one.release, ComponentName(one.component))] = one.line.at
+            self._last[InstanceId(one.release, one.component)] = one.line.at
             yield one
         try:
             yield from self._those_that_come()
