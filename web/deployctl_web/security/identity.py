@@ -25,7 +25,7 @@ def identify() -> None:
     """Store the principal of this request in `g.who`, None for nobody, and its right in `g.right`. A token that was
     sent is never ignored."""
     g.who, g.via, g.over, g.right = None, "web", None, None
-    if request.endpoint in {"static", "health.healthz"}:  # which need no user, and no ledger
+    if request.endpoint in {"static", "monitoring.healthz"}:  # which need no user, and no ledger
         return
     if "Authorization" in request.headers:
         g.via = "token"
