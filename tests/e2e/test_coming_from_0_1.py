@@ -16,7 +16,8 @@ from deployctl.effects.haproxy.drift import OTHER_BUILD
 from tests import support
 from tests.e2e.cli import Cli, home_of_a_person, wait_until
 
-LABELS_ANEW = {"deployctl.operation", "deployctl.seal", "deployctl.home-id", "deployctl.address"}
+LABELS_ANEW = {"deployctl.component", "deployctl.kind", "deployctl.replica", "deployctl.operation", "deployctl.seal",
+               "deployctl.home-id", "deployctl.address"}
 MADE_ANEW = {"Hostname", "MacAddress"}  # of Config: unique for each container since 0.2.0, set since 0.3.0
 
 

@@ -95,8 +95,8 @@ def guard_away(town: Cli) -> None:
 HARM: dict[str, tuple[Callable[[Cli], Any], str]] = {
     "ended": (lambda town: town.api.kill(container(town, "v2")), "does not run"),
     "stopped standby": (lambda town: town.api.stop(container(town, "v1"), timeout=2), "does not run"),
-    "removed": (lambda town: remove(town, "v2"), "is gone"),
-    "removed standby": (lambda town: remove(town, "v1"), "is gone"),
+    "removed": (lambda town: remove(town, "v2"), "was removed"),
+    "removed standby": (lambda town: remove(town, "v1"), "was removed"),
     "renamed": (lambda town: town.api.rename(container(town, "v2"), f"mine-{town.home.name}"), "was renamed"),
     "limited": (lambda town: town.api.update_container(container(town, "v2"), mem_limit="64m", memswap_limit="64m"),
                 "other limits"),

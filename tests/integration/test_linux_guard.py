@@ -101,7 +101,7 @@ def test_without_the_program_ip_nothing_is_guarded_and_that_is_said(
 def test_without_root_nothing_is_guarded_and_that_is_said(subnet: str) -> None:
     program = f"""
 import os
-import json, shutil, subprocess  # while the interpreter's own folder may still be read
+import ipaddress, json, shutil, subprocess  # while the interpreter's own folder may still be read
 import deployctl.effects.linux.neighbours
 from deployctl.effects.linux.guard import LinuxGuard
 from deployctl.errors import NotPermitted
