@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 20  # equals schema.VERSION; a test compares them
 BUSY_SECONDS = 5.0
-# KiB of pages that a connection keeps for itself, a quarter of SQLite's usual: `serve` has several, and the kernel keeps the
-# file's pages anyway
-CACHE_KIB = 512
 FULL = "disk_full"
 _PRIMARY = 0xFF  # of an extended result code of SQLite
 TRAFFIC_GOES_ON = "Running apps are not affected; HAProxy does not need the ledger."
@@ -64,7 +61,6 @@ class LedgerConnection:
                                        isolation_level=None, check_same_thread=False)
             self.raw.row_factory = sqlite3.Row
             self.raw.execute("pragma foreign_keys = on")
-            self.raw.execute(f"pragma cache_size = -{CACHE_KIB}")
             self.raw.execute("pragma trusted_schema = off")  # nothing in the file may call code that could do harm
         self.serial = next(_serials)
         self._durable: bool | None = None  # the connection's present setting
