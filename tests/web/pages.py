@@ -6,7 +6,7 @@ import re
 
 from playwright.sync_api import FloatRect, Locator, Page, expect
 
-SOON = 10_000.0  # milliseconds
+SOON = 20_000.0  # milliseconds
 
 
 def live_version(page: Page) -> Locator:

@@ -55,12 +55,16 @@ class AppFacts:
 
     def main(self, number: int | None) -> Instance | None:
         """Return the instance of that release which clients reach."""
+        release = self.releases.get(number or 0)
+        if release is not None:
+            return self.instances.get(release.main)
         ids = () if number is None else self.ids(number)
         return self.instances.get(ids[0]) if ids else None
 
     def is_up(self, number: int) -> bool:
         """Return whether all of its instances that take requests run."""
-        ids = {*self.ids(number)} - {*self.workers(number)}
+        release = self.releases.get(number)
+        ids = release.serving if release else self.ids(number)
         return bool(ids) and self.running.issuperset(ids)
 
     def workers(self, number: int | None) -> tuple[InstanceId, ...]:

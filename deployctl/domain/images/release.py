@@ -209,12 +209,17 @@ class Release:
     @property
     def instances(self) -> tuple[InstanceId, ...]:
         """Return every instance that runs while this release serves, the one that clients reach first."""
-        return tuple(InstanceId(self.number, one.name) for one in self.components)
+        return tuple([InstanceId(self.number, one.name) for one in self.components])
+
+    @property
+    def serving(self) -> tuple[InstanceId, ...]:
+        """Return those of its instances that take requests, the one that clients reach first."""
+        return tuple([InstanceId(self.number, one.name) for one in self.components if one.bundle.port is not None])
 
     @property
     def workers(self) -> tuple[InstanceId, ...]:
         """Return those of its instances that take no requests: they run only while it is live."""
-        return tuple(InstanceId(self.number, one.name) for one in self.components if one.is_worker)
+        return tuple([InstanceId(self.number, one.name) for one in self.components if one.bundle.port is None])
 
     def component(self, name: ComponentName) -> Component:
         """Return its component of that name. Raises KeyError."""
