@@ -65,8 +65,9 @@ def let_proxy_know(walk: Walk, step: Step) -> str:
     """Have HAProxy route to the instance, on the app's public address, still without traffic."""
     s, app, release = walk.services, walk.plan.app, release_of(walk, step)
     main = main_of(walk, step)
-    for one in [one for one in release.instances if one in walk.facts.running or walk.has_started(one)]:
-        s.engine.set_restart(container_of(recorded(walk, one)), always=True)
+    for one in release.instances:
+        if one in walk.facts.running or walk.has_started(one):
+            s.engine.set_restart(container_of(recorded(walk, one)), always=True)
     if walk.wishes is not None:
         s.ledger.set_wishes(walk.wishes)
     s.ledger.set_instance(app, main.id, routed=True)

@@ -214,12 +214,12 @@ class Release:
     @property
     def serving(self) -> tuple[InstanceId, ...]:
         """Return those of its instances that take requests, the one that clients reach first."""
-        return tuple([InstanceId(self.number, one.name) for one in self.components if one.bundle.port is not None])
+        return tuple([InstanceId(self.number, one.name) for one in self.components if not one.is_worker])
 
     @property
     def workers(self) -> tuple[InstanceId, ...]:
         """Return those of its instances that take no requests: they run only while it is live."""
-        return tuple([InstanceId(self.number, one.name) for one in self.components if one.bundle.port is None])
+        return tuple([InstanceId(self.number, one.name) for one in self.components if one.is_worker])
 
     def component(self, name: ComponentName) -> Component:
         """Return its component of that name. Raises KeyError."""
