@@ -197,7 +197,7 @@ class HealthGate:
         if self.active and found.cause is FailureCause.LOST_ENV:
             error.remedy.append(f"deployctl diff {app} {self.active.version} {version}")
         if evidence.logs:
-            error.details += [f"Last lines of {version}:", *(f"  {line}" for line in evidence.logs[-10:])]
+            error.details += [f"Last lines of {self.name}:", *(f"  {line}" for line in evidence.logs[-10:])]
         error.details += ["Probes:", *(f"  {line}" for line in self.transcript.lines()[-10:])] if self.transcript.total else []
         return error
 
