@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     )
 
 HOUR = DAY_SECONDS / 24
+JOB_TIMEOUT = 10 * 60.0  # seconds
 UPTIME = 5.0  # seconds that a process must have run where nothing can be asked
 PROBE, LIMITS, LOG, POLICY = Probe(), Resources(), LogCap(), Policy()  # where every default is defined
 
@@ -155,12 +156,17 @@ class ComponentSpec(RunSpec):
     port: Annotated[int | None, by(parse_port)] = None
     kind: Annotated[str, one_of(*ComponentKind)] = ComponentKind.SIDE_BY_SIDE
     overlap: Annotated[bool, by(parse_flag)] = True
+    timeout: Annotated[float, by(parse_duration, low=1.0)] = JOB_TIMEOUT
 
     def component(self, name: ComponentName, main: RunSpec) -> Component:
         """Return it as plain data. Without an image of its own it runs the app's, and as that runs unless it says otherwise."""
         own = self if self.image else self._like(main)
         bundle = own.container(image=self.image or "", port=self.port)
-        return Component(replace(bundle, probe=self._probe()), name, ComponentKind(self.kind), self.needed(), self.overlap)
+        kind = ComponentKind(self.kind)
+        if kind is ComponentKind.JOB:
+            bundle = replace(bundle, probe=PROBE, init=self.init if "init" in self.model_fields_set else True)
+            return Component(bundle, name, kind, self.needed(), timeout=self.timeout)
+        return Component(replace(bundle, probe=self._probe()), name, kind, self.needed(), self.overlap)
 
     def _like(self, main: RunSpec) -> RunSpec:
         inherited = {"networks": main.networks, "user": main.user}

@@ -4,11 +4,11 @@ only."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from deployctl.config.fields import Wrong
 from deployctl.domain.images.capabilities import GIVES_UP
-from deployctl.domain.images.component import WEB
+from deployctl.domain.images.component import WEB, ComponentKind, Condition
 from deployctl.domain.inputs.grammar import Grammar, match, refused, shown
 from deployctl.domain.inputs.names import parse_image
 
@@ -23,6 +23,7 @@ _NETWORK = Grammar(
     "A network has letters, digits, _, . and -, as `docker network ls` shows it.",
 )
 _NOT_JOINED = frozenset({"host", "none", "bridge", "default"})  # they would break the isolation, or are Docker's own
+_NOT_OF_A_JOB = frozenset({"port", "health", "overlap", "restart", "replicas"})
 _ONLY_HTTP = ("path", "host", "status", "body")
 
 
@@ -157,10 +158,19 @@ def _component_contradictions(raw: Mapping[str, Any]) -> Iterator[tuple[str, str
     needs = {main: raw.get("needs", {}), **{name: table.get("needs", {}) for name, table in found.items()}}
     for name, table in found.items():
         yield from _one_component(f"components.{name}", table)
-    yield from _needs(main, {name: wanted for name, wanted in needs.items() if isinstance(wanted, Mapping)})
+    jobs = {name for name, table in found.items() if table.get("kind") == ComponentKind.JOB}
+    wanted = {name: of_one for name, of_one in needs.items() if isinstance(of_one, Mapping)}
+    yield from _needs(main, wanted)
+    yield from _conditions(main, wanted, jobs)
 
 
 def _one_component(key: str, table: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    if table.get("kind") == ComponentKind.JOB:
+        for other in _NOT_OF_A_JOB & table.keys():
+            yield f"{key}.{other}", "is not for a job, which runs once and ends.", f"Remove {key}.{other}."
+        return
+    if "timeout" in table:
+        yield f"{key}.timeout", 'is for a job: how long it may run.', f'Remove it, or write kind = "job" in [{key}].'
     if "port" not in table:
         usual = "process"
         kind = table["health"].get("kind", usual) if isinstance(table.get("health"), Mapping) else usual
@@ -174,19 +184,32 @@ def _one_component(key: str, table: Mapping[str, Any]) -> Iterator[tuple[str, st
     yield from _health_contradictions(table, f"{key}.health", usual)
 
 
+def _conditions(main: str, needs: Mapping[str, Mapping[str, Any]], jobs: Collection[str]) -> Iterator[tuple[str, str, str]]:
+    """Yield the needs that can never be met: a job ends, and nothing else does."""
+    for name, wanted in needs.items():
+        for other, condition in wanted.items():
+            if other in needs and (condition == Condition.COMPLETED) != (other in jobs):
+                right = '"completed"' if other in jobs else '"healthy" or "started"'
+                what = "a job: it runs once and ends" if other in jobs else "not a job: it does not end"
+                yield (f"{_needs_key(name, main)}.{other}", f"= {shown(condition)}, but {other} is {what}.",
+                       f"Write {other} = {right}.")
+
+
+def _needs_key(name: str, main: str) -> str:
+    return "needs" if name == main else f"components.{name}.needs"
+
+
 def _needs(main: str, needs: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str, str]]:
     """Yield what is needed and is not there, and the components that need each other in a ring."""
-    def key(name: str) -> str:
-        return "needs" if name == main else f"components.{name}.needs"
-
     for name, wanted in needs.items():
         for other in wanted:
             if other not in needs:
-                yield key(name), f"names {shown(other)}, which is no component of this app.", (
+                yield _needs_key(name, main), f"names {shown(other)}, which is no component of this app.", (
                     f"Components: {', '.join(sorted(needs))}.")
     left = {name: {other for other in wanted if other in needs} for name, wanted in needs.items()}
     while free := [name for name, wanted in left.items() if not wanted]:
         left = {name: wanted - {*free} for name, wanted in left.items() if name not in free}
     if left:
         ring = ", ".join(sorted(left))
-        yield key(min(left)), f"makes {ring} need each other: none of them could start first.", "Remove one of these needs."
+        yield (_needs_key(min(left), main), f"makes {ring} need each other: none of them could start first.",
+               "Remove one of these needs.")

@@ -26,6 +26,7 @@ from deployctl.execution.containers import (
 )
 from deployctl.execution.health_gate import HealthGate
 from deployctl.execution.interrupts import shielded
+from deployctl.execution.jobs import run_job
 from deployctl.execution.pins import try_to_pin, try_to_settle, try_to_unpin
 
 TYPE_CHECKING = False
@@ -250,6 +251,7 @@ STEP_ACTIONS: Mapping[StepKind, StepAct] = {
     StepKind.CREATE: create_container,
     StepKind.START: start_container,
     StepKind.HEALTH: prove_healthy,
+    StepKind.JOB: run_job,
     StepKind.ROUTE: let_proxy_know,
     StepKind.GATE: pass_gate,
     StepKind.SWITCH: switch_traffic,

@@ -110,7 +110,7 @@ def _lease_all(release: Release, s: Services) -> dict[InstanceId, Instance]:
     with s.ledger.transaction():
         return {one: s.ledger.add_instance(
             release.app, one, container_name(s.ledger.identity, release, one), ports=published if one == release.main else None,
-            taken=lambda port: s.guard.port_taken("127.0.0.1", port)) for one in release.instances}
+            taken=lambda port: s.guard.port_taken("127.0.0.1", port)) for one in release.containers}
 
 
 def _placed(walk: Walk, release: Release) -> list[Instance]:
@@ -129,8 +129,9 @@ def _names(walk: Walk, release: Release, instance: Instance) -> dict[str, tuple[
         return {}
     placed = {one.component: one for one in _placed(walk, release)}
     return {"aliases": (network_alias(release, instance.component),),
-            "links": tuple((one.name, network_alias(release, one.name)) for one in release.components),
-            "hosts": tuple((one.name, placed[one.name].address) for one in release.components if one.name in placed)}
+            "links": tuple((one.name, network_alias(release, one.name)) for one in release.components if not one.is_job),
+            "hosts": tuple((one.name, placed[one.name].address) for one in release.components
+                           if one.name in placed and not one.is_job)}
 
 
 def _clear_left_over(walk: Walk, step: Step) -> None:
@@ -217,7 +218,9 @@ def remove_release(walk: Walk, number: int) -> None:
     for instance in s.ledger.instances(app):
         if instance.release == number:
             forget_container(walk, instance, image_too=True)
-    for one in walk.facts.ids(number) or (InstanceId(number),):  # also of one whose container was never created
+    release = walk.facts.releases.get(number)
+    known = release.containers if release else walk.facts.ids(number) or (InstanceId(number),)
+    for one in known:  # also of one whose container was never created
         release_images(s, app, one)
 
 

@@ -13,6 +13,7 @@ from deployctl.execution.containers import (
     remove_empty_network,
     remove_release,
 )
+from deployctl.execution.jobs import end_job
 from deployctl.execution.pins import try_to_unpin
 
 TYPE_CHECKING = False
@@ -119,6 +120,7 @@ UNDOS: Mapping[StepKind, Callable[[Walk, Step], None]] = {
     StepKind.SWITCH: switch_back,
     StepKind.ROUTE: forget_route,
     StepKind.START: stop_again,
+    StepKind.JOB: end_job,
     StepKind.CREATE: uncreate,
     StepKind.NETWORK: remove_empty_network,
     StepKind.IMAGE: untag,

@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from deployctl.domain.images.component import Component
+    from deployctl.domain.images.component import Component, InstanceId
     from deployctl.domain.inputs.names import AppName, Version
     from deployctl.ledger.file.connection import LedgerConnection
 
@@ -187,6 +187,10 @@ class AppRows:
             "where app = releases.app and target = number), proven_at, null) where app = ? and number = ?",
             [why, code, app, number])
 
+    def mark_completed(self, app: AppName, job: InstanceId, *, at: str) -> None:
+        self.db.execute("update releases set completed = json_set(completed, '$.' || json_quote(?), ?) "
+                        "where app = ? and number = ?", [job.component, at, app, job.release])
+
     def set_hold(self, app: AppName, version: Version, digest: str | None, hold: Hold | None) -> int:
         """Hold that version, or release it with None; with a digest only that build. Return how many releases that
         changed."""
@@ -226,5 +230,5 @@ def release_of(row: sqlite3.Row) -> Release:
         created_at=row["created_at"], proven_at=row["proven_at"],
         colour=Colour(row["colour"]) if row["colour"] else None, hold=hold, failure=row["failure"],
         failure_code=row["failure_code"],
-        cap_drop=tuple(json.loads(row["cap_drop"])),
+        cap_drop=tuple(json.loads(row["cap_drop"])), completed=tuple(json.loads(row["completed"])),
     )

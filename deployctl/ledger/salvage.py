@@ -70,7 +70,8 @@ class Salvage:
             "id": self._free_id(relic), "app": relic.app, "number": relic.number, "version": relic.version,
             "digest": bundle.digest, "bundle": bundle.canonical(), "bundle_hash": release_hash(components),
             "components": components_text(components), "created_at": self.at,
-            "proven_at": self.at if proven else None, "cap_drop": json.dumps(relic.cap_drop), **self._hold(relic)})
+            "proven_at": self.at if proven else None,
+            "completed": json.dumps({one.name: self.at for one in components if one.is_job and proven}), "cap_drop": json.dumps(relic.cap_drop), **self._hold(relic)})
         if bundle.repo_digest is not None:
             self.ledger.note_pull(bundle.repo_digest, at=self.at)
         return True

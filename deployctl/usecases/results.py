@@ -100,7 +100,7 @@ class InstanceView:
     role: Annotated[str, ReleaseRole]
     port: Annotated[int, "On 127.0.0.1."]
     address: str
-    health: Annotated[str, Literal["passing", "failing", "stopped", "unknown"]]
+    health: Annotated[str, Literal["passing", "failing", "stopped", "unknown", "completed"]]
     weight: Percent
     container: str | None
     colour: Annotated[str, Colour] | None
@@ -133,7 +133,7 @@ class ComponentView:
     kind: Annotated[str, ComponentKind]
     version: Annotated[str, Version]
     digest: str
-    health: Annotated[str, Literal["passing", "failing", "stopped", "unknown"]]
+    health: Annotated[str, Literal["passing", "failing", "stopped", "unknown", "completed"]]
     replicas: int = 1
 
 

@@ -48,6 +48,7 @@ NEXT_PHASES: dict[Phase, dict[str, Phase]] = {
 # the event that starting a step raises; steps that are not listed leave the phase unchanged
 BEGINS: dict[StepKind, tuple[str, ...]] = {
     StepKind.HEALTH: ("started",),
+    StepKind.JOB: ("started",),
     StepKind.ROUTE: ("started", "ready"),
     StepKind.GATE: ("started", "ready"),
     StepKind.SWITCH: ("started", "ready"),

@@ -42,6 +42,8 @@ class FailureCause(StrEnum):
     LOGIN_REQUIRED = "login_required"  # the health path asks for a login
     PATH_NOT_FOUND = "path_not_found"  # the health path does not exist
     HOST_REJECTED = "host_rejected"  # it rejects the Host header of the health check
+    JOB_FAILED = "job_failed"  # one of its jobs ended with another exit code than 0, or was killed
+    JOB_TIMED_OUT = "job_timed_out"  # one of its jobs did not end in time
     NOT_PASSING = "not_passing"  # its health check fails, and nothing more is known
 
 

@@ -114,6 +114,10 @@ def _instance(snapshot: AppSnapshot, which: InstanceId) -> Iterator[Drift]:
     def drift(kind: DriftKind, message: str, repair: Repair | None) -> Drift:
         return Drift(kind, f"{who} {message}", repair, app, n, seen.id if seen else None, which)
 
+    if _is_job(snapshot, which):
+        if seen is not None and seen.up:  # to end a migration in the middle may be worse than to let it run
+            yield drift(DriftKind.RUNS, "is a job and runs again: someone started it", None)
+        return
     if instance is None or seen is None:
         forgotten = instance is not None and instance.failed and not snapshot.needs(which)
         yield drift(DriftKind.REMOVED, "was removed by someone", Repair.FORGET if forgotten else Repair.CREATE)
@@ -133,6 +137,11 @@ def _instance(snapshot: AppSnapshot, which: InstanceId) -> Iterator[Drift]:
         yield from (drift(*one) for one in _closer(snapshot, which, seen))
     if not instance.failed:
         yield from (drift(*one) for one in _joined(snapshot, which, seen))
+
+
+def _is_job(snapshot: AppSnapshot, which: InstanceId) -> bool:
+    release = snapshot.facts.releases.get(which.release)
+    return release is not None and release.component(which.component).is_job
 
 
 def _state(snapshot: AppSnapshot, which: InstanceId, instance: Instance,

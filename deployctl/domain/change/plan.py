@@ -20,6 +20,7 @@ class StepKind(StrEnum):
     CREATE = "create"
     START = "start"
     HEALTH = "health"  # check its health from outside
+    JOB = "job"  # run it to its end
     ROUTE = "route"  # HAProxy learns the server and the public address
     GATE = "gate"  # probe it once more, through HAProxy as clients would
     SWITCH = "switch"  # the one atomic change
@@ -44,7 +45,7 @@ class PlanKind(StrEnum):
 
 
 # the others are about all instances of a release at once
-ABOUT_AN_INSTANCE = frozenset({StepKind.IMAGE, StepKind.CREATE, StepKind.START, StepKind.HEALTH})
+ABOUT_AN_INSTANCE = frozenset({StepKind.IMAGE, StepKind.CREATE, StepKind.START, StepKind.HEALTH, StepKind.JOB})
 TRAFFIC_MOVES = frozenset({PlanKind.UPGRADE, PlanKind.ROLLBACK, PlanKind.UNDO, PlanKind.STOP})  # decide what is live
 
 

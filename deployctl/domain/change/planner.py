@@ -34,8 +34,8 @@ def bring_up(facts: AppFacts, target: Release, kind: PlanKind) -> list[Step]:
     """Return the steps that end with a health-checked instance that HAProxy knows and that gets no traffic yet."""
     n, v = target.number, target.version
     left_over = facts.is_failed(n)  # kept for inspection; a retry gets a fresh one
-    early = [one for one in in_order(target.components) if _starts_early(one, kind)]
-    ids = [one for part in early for one in target.instances if one.component == part.name]
+    early = [one for one in in_order(target.components) if _starts_early(one, kind) and one.name not in target.completed]
+    ids = [one for part in early for one in target.containers if one.component == part.name]
     steps = [step for one in ids for step in _image(facts, target, one, afresh=left_over)]
     if steps:
         steps.append(Step(StepKind.NETWORK, n, f"network {facts.app.network} ({facts.app.subnet})"))
@@ -49,6 +49,8 @@ def bring_up(facts: AppFacts, target: Release, kind: PlanKind) -> list[Step]:
 def _starts_early(component: Component, kind: PlanKind) -> bool:
     """Return whether it is started before the switch. Workers are for an upgrade only: a rollback need not wait for them,
     and what is started without traffic takes no work. One that may not meet the former version's waits for its end."""
+    if component.is_job:
+        return kind in {PlanKind.UPGRADE, PlanKind.START}
     return not component.is_worker or kind is PlanKind.RECONCILE or (kind is PlanKind.UPGRADE and component.overlap)
 
 
@@ -60,12 +62,15 @@ def _image(facts: AppFacts, target: Release, one: InstanceId, *, afresh: bool) -
 
 def _bring_up(facts: AppFacts, target: Release, one: InstanceId, *, afresh: bool) -> Iterator[Step]:
     """Yield the steps that end with one running instance that passed its health check."""
-    name = instance_name(target, one)
+    name, component = instance_name(target, one), target.component(one.component)
     if afresh or one not in facts.present:
         yield _about(StepKind.CREATE, one, f"create the container of {name}")
+    if component.is_job:
+        yield _about(StepKind.JOB, one, f"run {name} to its end, within {component.timeout:g} s")
+        return
     if afresh or one not in facts.running:
         yield _about(StepKind.START, one, f"start {name}")
-    probe = target.component(one.component).bundle.probe
+    probe = component.bundle.probe
     yield _about(StepKind.HEALTH, one, f"check the health of {name}: {spoken(probe)}")
 
 

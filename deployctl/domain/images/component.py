@@ -24,6 +24,7 @@ class ComponentKind(StrEnum):
     """How two versions of a component may meet."""
 
     SIDE_BY_SIDE = "side-by-side"  # both run at the same time
+    JOB = "job"  # runs once for each release, and ends
 
 
 class Condition(StrEnum):
@@ -31,6 +32,7 @@ class Condition(StrEnum):
 
     STARTED = "started"
     HEALTHY = "healthy"
+    COMPLETED = "completed"  # of a job: it ended with exit code 0
 
 
 if TYPE_CHECKING:
@@ -53,24 +55,29 @@ class Component:
     kind: ComponentKind = ComponentKind.SIDE_BY_SIDE
     needs: tuple[tuple[ComponentName, Condition], ...] = ()  # sorted by name
     overlap: bool = True  # False: the former version's ends before this one starts; of a worker only
+    timeout: float = 0.0  # seconds in which a job must have ended
+
+    @property
+    def is_job(self) -> bool:
+        return self.kind is ComponentKind.JOB
 
     @property
     def is_worker(self) -> bool:
         """Return whether it works without being asked. A standby's workers are stopped: its version takes no work."""
-        return self.bundle.port is None
+        return self.bundle.port is None and not self.is_job
 
     def relations(self) -> dict[str, Any]:
         """Return everything but the bundle; what is not set is left out, so that texts stay the same when keys are added."""
         told: dict[str, Any] = {"name": self.name, "needs": dict(self.needs),
                                 "kind": "" if self.kind is ComponentKind.SIDE_BY_SIDE else self.kind,
-                                "alone": not self.overlap}
+                                "alone": not self.overlap, "timeout": self.timeout}
         return {name: value for name, value in told.items() if value}
 
     @classmethod
     def from_relations(cls, raw: Mapping[str, Any], bundle: Bundle) -> Component:
         needs = tuple((ComponentName(name), Condition(condition)) for name, condition in sorted(raw.get("needs", {}).items()))
         return cls(bundle, ComponentName(raw["name"]), ComponentKind(raw.get("kind") or ComponentKind.SIDE_BY_SIDE), needs,
-                   overlap=not raw.get("alone"))
+                   overlap=not raw.get("alone"), timeout=raw.get("timeout", 0.0))
 
 
 def in_order(components: Sequence[Component]) -> tuple[Component, ...]:

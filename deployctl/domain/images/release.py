@@ -186,6 +186,7 @@ class Release:
     failure_code: str | None = None  # a FailureCause, OVERTAKEN, or an error code; None for rows written by older builds
     # Sorted. Not in the release spec: a release created before they were dropped keeps its hash and its capabilities.
     cap_drop: Annotated[tuple[str, ...], "Linux capabilities that its containers run without."] = ()
+    completed: Annotated[tuple[ComponentName, ...], "Its jobs that ended with exit code 0: they never run again."] = ()
 
     @property
     def bundle(self) -> Bundle:
@@ -209,12 +210,18 @@ class Release:
     @property
     def instances(self) -> tuple[InstanceId, ...]:
         """Return every instance that runs while this release serves, the one that clients reach first."""
+        return tuple([InstanceId(self.number, one.name) for one in self.components if not one.is_job])
+
+    @property
+    def containers(self) -> tuple[InstanceId, ...]:
+        """Return everything that has a container: its instances, and the jobs that run once."""
         return tuple([InstanceId(self.number, one.name) for one in self.components])
 
     @property
     def serving(self) -> tuple[InstanceId, ...]:
         """Return those of its instances that take requests, the one that clients reach first."""
-        return tuple([InstanceId(self.number, one.name) for one in self.components if not one.is_worker])
+        return tuple([InstanceId(self.number, one.name) for one in self.components
+                      if not (one.is_worker or one.is_job)])
 
     @property
     def workers(self) -> tuple[InstanceId, ...]:

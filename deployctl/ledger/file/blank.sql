@@ -50,7 +50,7 @@ CREATE TABLE "releases" (
    "hold_at" TEXT,
    "hold_actor" TEXT,
    "hold_reason" TEXT
-, hold_revision integer, cap_drop text not null default '[]', failure_code text, components text not null default '[{"name":"web"}]');
+, hold_revision integer, cap_drop text not null default '[]', failure_code text, components text not null default '[{"name":"web"}]', completed text not null default '{}');
 CREATE UNIQUE INDEX "idx_releases_app_number"
     ON "releases" ("app", "number");
 CREATE TABLE "port_leases" (
@@ -286,4 +286,5 @@ insert into _sqlite_migrations(migration_set, name, applied_at) values ('deployc
 insert into _sqlite_migrations(migration_set, name, applied_at) values ('deployctl', 'm018_repeated', '');
 insert into _sqlite_migrations(migration_set, name, applied_at) values ('deployctl', 'm019_codes', '');
 insert into _sqlite_migrations(migration_set, name, applied_at) values ('deployctl', 'm020_components', '');
-pragma user_version = 20;
+insert into _sqlite_migrations(migration_set, name, applied_at) values ('deployctl', 'm021_jobs', '');
+pragma user_version = 21;

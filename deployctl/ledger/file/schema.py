@@ -16,7 +16,7 @@ from deployctl.domain.host.actor import Actor
 from deployctl.domain.images.image_source import is_doubtful
 from deployctl.ledger.chain import PROMOTED, links, promotion
 
-SCHEMA_VERSION = 20
+SCHEMA_VERSION = 21
 schema = Migrations("deployctl")
 
 
@@ -326,3 +326,9 @@ def m020_components(db: Database) -> None:
     db.execute(f"insert into instances({same}, component, replica) select {same}, 'web', 1 from former")  # noqa: S608  ours
     db.execute("drop table former")
     db.table("instances").create_index(["container"], unique=True)
+
+
+@schema()
+def m021_jobs(db: Database) -> None:
+    """Record which jobs of a release have completed, and when."""
+    db.execute("alter table releases add column completed text not null default '{}'")

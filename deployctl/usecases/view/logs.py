@@ -87,7 +87,7 @@ def _written(facts: AppFacts, release: Release, s: Services, *, tail: int | None
              left: Callable[[], bool]) -> Iterator[Printed]:
     """Yield the lines of a release so far, of all its components."""
     name = release_name(release, facts.releases.values())
-    each = [_of_instance(facts, release, one, name, s, tail=tail, start=start, left=left) for one in release.instances]
+    each = [_of_instance(facts, release, one, name, s, tail=tail, start=start, left=left) for one in release.containers]
     return each[0] if len(each) == 1 else merge(*each, key=lambda printed: printed.line.at)
 
 

@@ -181,7 +181,7 @@ def _view(app: App, instances: Sequence[Instance], releases: Mapping[tuple[AppNa
                                     interrupted=lease is None, to_version=to.version if to else None)
     state = _state(active, serving, changes=bool(changes), deploying=bool(lease and opened), seen=seen)
     quality = find_trouble(app.name, active.release, active.version, changes, s) if active and state == "healthy" else None
-    ill = [one for one in siblings if one.release == serving and one.health != "passing"]
+    ill = [one for one in siblings if one.release == serving and one.health not in {"passing", "completed"}]
     notes = [*_trouble_notes(app, active, quality), *_component_notes(app, ill),
              *_notes(app, serving, views, opened is not None and lease is None)]
     return AppView(
@@ -196,7 +196,7 @@ def _view(app: App, instances: Sequence[Instance], releases: Mapping[tuple[AppNa
 
 def _place(known: tuple[Instance, Release]) -> int:
     instance, release = known
-    return release.instances.index(instance.id) if instance.id in release.instances else len(release.instances)
+    return release.containers.index(instance.id) if instance.id in release.containers else len(release.containers)
 
 
 def _role(instance: Instance, release: Release, container: ContainerFacts | None, serving: int | None,
@@ -221,6 +221,8 @@ def _instance_view(instance: Instance, release: Release, role: ReleaseRole, cont
     if reason is None and answers_nobody(counted.recent):
         reason = HealthReason.NONE_ANSWERED
     health = _health(reason, answer, needed=instance.routed if main else role is ReleaseRole.ACTIVE)
+    if component.is_job:
+        health, reason = ("completed" if component.name in release.completed else health), None
     return InstanceView(
         version=release.version, release=release.number, role=role, port=instance.host_port or 0, address=instance.address,
         health=health, weight=100 if main and release.number == serving else 0, container=instance.container,

@@ -1,0 +1,105 @@
+"""Runs a job of a release to its end, once: it is never started a second time, whatever became of the first."""
+
+from __future__ import annotations
+
+from deployctl.domain.change.diagnosis import FailureCause
+from deployctl.domain.images.component import instance_name
+from deployctl.errors import DeployctlError, NotFound, NotHealthy
+from deployctl.execution.containers import bundle_of, container_of, instance_of, release_of, start_container
+from deployctl.execution.health_gate import KILLED, LOG_LINES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from deployctl.domain.change.plan import Step
+    from deployctl.execution.runner import Walk
+    from deployctl.ports import ContainerFacts
+
+FIRST_LOOK, LAST_LOOK = 0.05, 1.0  # seconds between two looks at it: few jobs take long, and those can wait
+IN_DATABASE = "What it asked a database to do may still be running there: look before you try again."
+
+
+def run_job(walk: Walk, step: Step) -> str:
+    """Start it unless it was started, and wait for exit code 0. Raises NotHealthy: it failed, or did not end in time.
+
+    `docker wait` is not used: of a container that was never started it reports exit code 0.
+    """
+    s, name = walk.services, _name(walk, step)
+    seen, began = _require(walk, step), s.clock.now()
+    if not seen.started_at:
+        start_container(walk, step)
+    within, look = release_of(walk, step).component(step.instance.component).timeout, FIRST_LOOK
+    while (seen := _require(walk, step)).running:
+        walk.check()
+        taken = s.clock.now() - began
+        if taken >= within:
+            _stop_late(walk, step, f"{name} did not end within {within:g} s and was stopped. {IN_DATABASE}")
+        s.report.detail(f"running for {taken:.0f} s")
+        s.clock.sleep(look)
+        look = min(look * 1.5, LAST_LOOK)
+    if not has_completed(seen):
+        cause, why = _why(seen)
+        _fail(walk, step, f"{name} {why}", cause)
+    s.ledger.mark_completed(walk.plan.app, step.instance, at=s.clock.utc())
+    return "ended with exit code 0"
+
+
+def has_completed(seen: ContainerFacts) -> bool:
+    """Return whether that job ran and ended with exit code 0. One that was only created has exit code 0, too."""
+    return bool(seen.started_at) and not seen.running and seen.status == "exited" and seen.exit_code == 0
+
+
+def end_job(walk: Walk, step: Step) -> None:
+    """Stop a job whose deployment ends. One that has completed is recorded as that: it did its work, and does not run
+    again."""
+    s, instance = walk.services, walk.services.ledger.find_instance(walk.plan.app, step.instance)
+    seen = s.engine.find_container(container_of(instance)) if instance else None
+    if seen is None:
+        return
+    if seen.running:
+        s.engine.ensure_stopped(seen.id, grace=bundle_of(walk, step).stop_grace)
+        walk.warn(f"{_name(walk, step)} was stopped while it ran. {IN_DATABASE}")
+    elif has_completed(seen):
+        s.ledger.mark_completed(walk.plan.app, step.instance, at=s.clock.utc())
+
+
+def _why(seen: ContainerFacts) -> tuple[FailureCause, str]:
+    if seen.oom_killed:
+        return FailureCause.OUT_OF_MEMORY, f"needed more than its memory limit and was killed. {IN_DATABASE}"
+    if seen.exit_code == KILLED:
+        return FailureCause.JOB_FAILED, f"was killed by something else (exit code {KILLED}). {IN_DATABASE}"
+    return FailureCause.JOB_FAILED, f"ended with exit code {seen.exit_code}"
+
+
+def _stop_late(walk: Walk, step: Step, message: str) -> None:
+    walk.services.engine.ensure_stopped(container_of(instance_of(walk, step)), grace=bundle_of(walk, step).stop_grace)
+    _fail(walk, step, message, FailureCause.JOB_TIMED_OUT)
+
+
+def _fail(walk: Walk, step: Step, message: str, cause: FailureCause) -> None:
+    release = release_of(walk, step)
+    walk.keep_failed = True
+    walk.services.ledger.mark_failed(release.app, release.number, why=message, code=cause)
+    error = NotHealthy(message, remedy=[f"deployctl logs {release.app} {release.version}",
+                                        f"deployctl upgrade {release.app} {release.version}   # runs it once more"])
+    error.cause, error.why = cause, message
+    error.details += _last_lines(walk, step)
+    raise error
+
+
+def _last_lines(walk: Walk, step: Step) -> list[str]:
+    try:
+        lines = list(walk.services.engine.logs(container_of(instance_of(walk, step)), tail=LOG_LINES))
+    except DeployctlError:
+        return []
+    return [f"Last lines of {_name(walk, step)}:", *(f"  {line.text}" for line in lines[-10:])] if lines else []
+
+
+def _require(walk: Walk, step: Step) -> ContainerFacts:
+    seen = walk.services.engine.find_container(container_of(instance_of(walk, step)))
+    if seen is None:
+        raise NotFound(f"the container of {_name(walk, step)} was removed by someone")
+    return seen
+
+
+def _name(walk: Walk, step: Step) -> str:
+    return instance_name(release_of(walk, step), step.instance)
