@@ -71,7 +71,8 @@ class Salvage:
             "digest": bundle.digest, "bundle": bundle.canonical(), "bundle_hash": release_hash(components),
             "components": components_text(components), "created_at": self.at,
             "proven_at": self.at if proven else None,
-            "completed": json.dumps({one.name: self.at for one in components if one.is_job and proven}), "cap_drop": json.dumps(relic.cap_drop), **self._hold(relic)})
+            "completed": json.dumps({one.name: self.at for one in components if one.is_job and proven}),
+            "cap_drop": json.dumps(relic.cap_drop), **self._hold(relic)})
         if bundle.repo_digest is not None:
             self.ledger.note_pull(bundle.repo_digest, at=self.at)
         return True
