@@ -17,7 +17,7 @@ from pathlib import Path
 
 from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.inputs.names import AppName, Version
-from deployctl.domain.proxy.traffic import Backend, TrafficTable
+from deployctl.domain.proxy.traffic import Backend, TrafficTable, replica_server_id
 from deployctl.effects.haproxy.home import HaproxyHome
 from deployctl.effects.haproxy.master import members
 from deployctl.effects.haproxy.process import group_name
@@ -120,14 +120,20 @@ class Ledger:
     def listen(self, app: AppName, port: int, *, address: str = "127.0.0.1") -> None:
         self.table = replace(self.table, listens={**self.table.listens, app: (address, port)})
 
+    def open_port(self, name: str, port: int) -> None:
+        """Let HAProxy listen for a further port, APP.PORT."""
+        self.table = replace(self.table, ports={**self.table.ports, name: ("127.0.0.1", port)})
+
     def add(self, *backends: Backend) -> None:
         names = {backend.name for backend in backends}
-        kept = tuple(backend for backend in self.table.backends if backend.name not in names)
-        self.table = replace(self.table, backends=(*kept, *backends))
+        self._put(*(backend for backend in self.table.backends if backend.name not in names), *backends)
 
-    def drop(self, app: AppName, release: int) -> None:
-        kept = tuple(b for b in self.table.backends if (b.app, b.release) != (app, release))
-        self.table = replace(self.table, backends=kept)
+    def drop(self, app: AppName, release: int, *, replica: int = 0) -> None:
+        self._put(*(b for b in self.table.backends if (b.app, b.release) != (app, release) or replica not in {0, b.replica}))
+
+    def _put(self, *backends: Backend) -> None:
+        replicated = {(b.app, b.release) for b in backends if b.replica}
+        self.table = replace(self.table, backends=backends, replicated=len(replicated))
 
     def forget(self, app: AppName) -> None:
         table = self.table
@@ -148,6 +154,14 @@ def backend(app: AppName, release: int, port: int, *, preview: bool = True, held
         app=app, release=release, version=Version(f"v{release}"), server_id=_APPS.get(app, 300) + release,
         address=address, port=port, bridge=bridge, preview=preview, held=held, gateway=gateway,
     )  # fmt: skip
+
+
+def replicas(app: AppName, release: int, *ports: int, main: bool = True, part: str = "web.8080",
+             further: tuple[str, ...] = ()) -> list[Backend]:
+    """Return the servers of one component of a release that may have several replicas."""
+    made = backend(app, release, ports[0] if ports else 1)
+    return [replace(made, server_id=replica_server_id(made.server_id, n), port=port, part=part, replica=n, main=main,
+                    ports=further) for n, port in enumerate(ports, start=1)]
 
 
 @dataclass

@@ -37,18 +37,19 @@ class Traffic(Protocol):
         `sure` is called once the proxy lock is held; if it raises, nothing is changed. Raises SwitchRefused with the
         former route restored if HAProxy does not confirm.
         """
-    def ask(self, app: AppName, release: int, probe: Probe) -> GateAnswer:
-        """Probe that release once by HTTP, by the route that clients take, whichever is live; no client can do the
-        same. Holds no lock, ends within probe.timeout. Starts a dead HAProxy."""
+    def ask(self, app: AppName, release: int, probe: Probe, *, replica: str = "") -> GateAnswer:
+        """Probe that release, or that replica of it (COMPONENT.PORT.NUMBER), once by HTTP, by the route that clients take,
+        whichever is live; no client can do the same. Holds no lock, ends within probe.timeout. Starts a dead HAProxy."""
     def refusals(self) -> list[Rejection]:
         """Return HAProxy's own recent responses, oldest first; includes those before a reload."""
     def counters(self) -> dict[tuple[AppName, int], Counters]:
         """Return the counts of each release that is routed to or ever was, since it was first: across reloads, restarts
         and crashes. Only what HAProxy counted just before it died is lost."""
-    def in_flight(self, app: AppName, release: int) -> int:
-        """Count open requests and connections of one server, including in workers that finish after a reload."""
-    def cut(self, app: AppName, release: int) -> None:
-        """Close what is still open to one server."""
+    def in_flight(self, app: AppName, release: int, *, replica: str = "") -> int:
+        """Count open requests and connections of a release, or of that replica, including in workers that finish after a
+        reload."""
+    def cut(self, app: AppName, release: int, *, replica: str = "") -> None:
+        """Close what is still open to a release, or to that replica."""
     def drift(self) -> list[str]:
         """Return manual changes to the files or to HAProxy, one sentence each."""
     def dropped_fronts(self) -> dict[AppName, DroppedFront]:

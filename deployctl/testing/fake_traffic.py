@@ -30,9 +30,9 @@ class FakeTraffic(Traffic):
         self._table = table
         self._up = False
         self._routes: dict[AppName, int] | None = None  # None: the route map is lost
-        self._servers: set[FakeServer] = set()
+        self._servers: dict[FakeServer, set[str]] = {}  # a release's replicas; "": one server is all it has
         self._counters: dict[FakeServer, Counters] = {}
-        self._open: dict[FakeServer, int] = {}
+        self._open: dict[tuple[AppName, int, str], int] = {}
         self._closing = 0
         self._edits: list[str] = []
         self._refusal: str | None = None
@@ -40,7 +40,7 @@ class FakeTraffic(Traffic):
         self.frail: tuple[Frail, ...] = ()
         self.fronts: dict[AppName, DroppedFront] = {}
         self.strays_here: list[StrayProxy] = []
-        self._unfit: dict[FakeServer, GateAnswer] = {}
+        self._unfit: dict[tuple[AppName, int, str], GateAnswer] = {}
         self._refusals: list[Rejection] = []
         self.switches: list[tuple[AppName, Switched]] = []  # in the order they were confirmed
 
@@ -67,8 +67,18 @@ class FakeTraffic(Traffic):
         routes = dict(table.actives) if self._routes is None else self._routes
         apps = {*table.listens, *table.hosts.values(), *table.actives, *(b.app for b in table.backends)}
         self._routes = {app: release for app, release in routes.items() if app in apps}
-        self._servers = {(backend.app, backend.release) for backend in table.backends}
+        self._servers = {}
+        for backend in table.backends:
+            parts = self._servers.setdefault((backend.app, backend.release), set())
+            parts.add(f"{backend.part}.{backend.replica}" if backend.replica else backend.part)
+        self._require_pools(table)
         self._counters = {server: counted for server, counted in self._counters.items() if server[0] in apps}
+
+    def _require_pools(self, table: TrafficTable) -> None:
+        """What has replicas leases a pool, of which a home has as many as releases that may have some."""
+        pooled = {backend.of for backend in table.backends if backend.replica}
+        if len(pooled) > table.replicated:
+            raise SwitchRefused("HAProxy has no free pool for another release with replicas")
 
     def routes(self) -> dict[AppName, int]:
         self._require_up()
@@ -99,12 +109,13 @@ class FakeTraffic(Traffic):
         if why is not None:
             raise SwitchRefused(why)
 
-    def ask(self, app: AppName, release: int, probe: Probe) -> GateAnswer:
+    def ask(self, app: AppName, release: int, probe: Probe, *, replica: str = "") -> GateAnswer:
         self.ensure_up()
-        message = f"GET {probe.path} gave"
-        if (app, release) not in self._servers:
+        message, parts = f"GET {probe.path} gave", self._servers.get((app, release), set())
+        if not parts or (replica and replica not in parts):
             return GateAnswer(f"{message} HAProxy's own 503", Cause.UNREACHABLE, 503)
-        return self._unfit.get((app, release)) or GateAnswer(f"{message} 200", status=200, ms=0.1)
+        unfit = self._unfit.get((app, release, replica)) or self._unfit.get((app, release, ""))
+        return unfit or GateAnswer(f"{message} 200", status=200, ms=0.1)
 
     def refusals(self) -> list[Rejection]:
         return list(self._refusals)
@@ -113,13 +124,14 @@ class FakeTraffic(Traffic):
         self._require_up()
         return {server: Counters() for server in self._servers} | self._counters
 
-    def in_flight(self, app: AppName, release: int) -> int:
+    def in_flight(self, app: AppName, release: int, *, replica: str = "") -> int:
         self._require_up()
-        return self._open.get((app, release), 0)
+        return sum(count for (of, number, part), count in self._open.items()
+                   if (of, number) == (app, release) and replica in {"", part})
 
-    def cut(self, app: AppName, release: int) -> None:
+    def cut(self, app: AppName, release: int, *, replica: str = "") -> None:
         self._require_up()
-        self._open.pop((app, release), None)
+        self._open = {at: count for at, count in self._open.items() if at[:2] != (app, release) or replica not in {"", at[2]}}
 
     def drift(self) -> list[str]:
         return list(self._edits) if self._up else ["HAProxy is not running"]
@@ -160,11 +172,12 @@ class FakeTraffic(Traffic):
         """Make the next switch fail like one that HAProxy does not confirm."""
         self._refusal = why
 
-    def spoil(self, app: AppName, release: int, cause: Cause | None, *, status: int = 502, detail: str = "") -> None:
-        """Keep that release's responses from clients, for that cause; None: let them through again."""
-        self._unfit.pop((app, release), None)
+    def spoil(self, app: AppName, release: int, cause: Cause | None, *, status: int = 502, detail: str = "",
+              replica: str = "") -> None:
+        """Keep that release's or replica's responses from clients, for that cause; None: let them through again."""
+        self._unfit.pop((app, release, replica), None)
         if cause is not None:
-            self._unfit[app, release] = GateAnswer(f"GET / gave HAProxy's own {status}", cause, status, detail)
+            self._unfit[app, release, replica] = GateAnswer(f"GET / gave HAProxy's own {status}", cause, status, detail)
 
     def refuse_visitor(self, refusal: Rejection) -> None:
         """Add one of HAProxy's own responses to a client."""
@@ -174,8 +187,8 @@ class FakeTraffic(Traffic):
         """Make the next sync reload, and end a worker with that many connections."""
         self._closing = connections
 
-    def hold_open(self, app: AppName, release: int, requests: int) -> None:
-        self._open[app, release] = requests
+    def hold_open(self, app: AppName, release: int, requests: int, *, replica: str = "") -> None:
+        self._open[app, release, replica] = requests
 
     def count(self, app: AppName, release: int, counters: Counters) -> None:
         self._counters[app, release] = counters

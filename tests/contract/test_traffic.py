@@ -14,7 +14,7 @@ from deployctl.domain.proxy.traffic import Counters, Recent
 from deployctl.errors import ProxyUnavailable, SwitchRefused
 from deployctl.ports import Traffic
 from deployctl.testing.fake_traffic import FakeTraffic
-from tests.proxies import BLOG, SHOP, Ledger, Proxy, ask, backend, end, proxy, wait_for
+from tests.proxies import BLOG, SHOP, Ledger, Proxy, ask, backend, end, proxy, replicas, wait_for
 from tests.simulation.traffic import SimulatedTraffic
 
 PROBE = Probe(host="shop.example.com", timeout=10)
@@ -288,3 +288,65 @@ def test_stopping_twice_is_fine_and_it_can_be_started_again(world: World) -> Non
 
 def test_a_sync_that_ends_no_worker_closes_nothing(world: World) -> None:
     assert [world.traffic.sync() for _ in range(2)] == [0, 0]
+
+
+# -- replicas -----------------------------------------------------------------------------------------------------
+@pytest.fixture
+def replicated(world: World) -> World:
+    """A world whose shop has, beside releases 1 and 2, release 3 with three replicas."""
+    ports = [backend.port for backend in world.ledger.table.backends][:3]
+    world.ledger.add(*replicas(SHOP, 3, *ports))
+    world.traffic.sync()
+    return world
+
+
+def test_a_release_with_replicas_is_switched_to_like_any_other_and_back(replicated: World) -> None:
+    switched = replicated.traffic.switch(SHOP, 3), replicated.traffic.switch(SHOP, 1), replicated.traffic.switch(SHOP, 3)
+    assert [(one.was, one.now) for one in switched] == [(None, 3), (3, 1), (1, 3)]
+    assert replicated.traffic.routes() == {SHOP: 3}
+    assert replicated.traffic.drift() == []
+
+
+def test_each_replica_answers_at_the_gate_and_one_that_is_not_there_does_not(replicated: World) -> None:
+    told = [replicated.traffic.ask(SHOP, 3, PROBE, replica=f"web.8080.{n}") for n in (1, 2, 3, 4)]
+    assert [one.ok for one in told] == [True, True, True, False]
+    assert told[3].cause is Cause.UNREACHABLE
+
+
+def test_a_replica_that_is_dropped_is_gone_and_the_others_stay(replicated: World) -> None:
+    replicated.traffic.switch(SHOP, 3)
+    replicated.ledger.drop(SHOP, 3, replica=2)
+    replicated.traffic.sync()
+    assert [replicated.traffic.ask(SHOP, 3, PROBE, replica=f"web.8080.{n}").ok for n in (1, 2, 3)] == [True, False, True]
+    assert replicated.traffic.routes() == {SHOP: 3}
+    assert replicated.traffic.drift() == []
+
+
+def test_a_release_with_replicas_survives_a_death_and_leaves_nothing_behind(replicated: World) -> None:
+    replicated.traffic.switch(SHOP, 3)
+    replicated.kill()
+    assert replicated.traffic.ensure_up()
+    assert replicated.traffic.routes() == {SHOP: 3}
+    assert replicated.traffic.ask(SHOP, 3, PROBE, replica="web.8080.3").ok
+    replicated.traffic.switch(SHOP, 1)
+    replicated.ledger.drop(SHOP, 3)
+    replicated.traffic.sync()
+    assert replicated.traffic.drift() == []
+    with pytest.raises(SwitchRefused):
+        replicated.traffic.switch(SHOP, 3)
+
+
+def test_nothing_is_in_flight_to_replicas_that_nobody_asks(replicated: World) -> None:
+    replicated.traffic.cut(SHOP, 3)
+    replicated.traffic.cut(SHOP, 3, replica="web.8080.2")
+    assert replicated.traffic.in_flight(SHOP, 3) == 0
+    assert replicated.traffic.in_flight(SHOP, 3, replica="web.8080.2") == 0
+
+
+def test_two_releases_with_replicas_are_told_apart(replicated: World) -> None:
+    ports = [backend.port for backend in replicated.ledger.table.backends if not backend.replica][:2]
+    replicated.ledger.add(*replicas(SHOP, 4, *ports))
+    replicated.traffic.switch(SHOP, 4)
+    assert replicated.traffic.ask(SHOP, 4, PROBE, replica="web.8080.2").ok
+    assert not replicated.traffic.ask(SHOP, 4, PROBE, replica="web.8080.3").ok
+    assert replicated.traffic.ask(SHOP, 3, PROBE, replica="web.8080.3").ok

@@ -45,12 +45,15 @@ def i2_the_ledger_says_who_serves(w: World) -> Iterator[str]:
 
 
 def _servers(w: World, routes: dict[AppName, int]) -> Iterator[str]:
+    """A release that serves has a server for each of its replicas, and no other."""
     for app, number in routes.items():
-        instance = w.reader.find_instance(app, InstanceId(number))
-        server = w.traffic.worker.servers.get((app, number)) if w.traffic.worker else None
-        if instance is None or server is None or server.address != instance.address:
-            yield f"{app} {number} serves, but its server is {server} and its instance {instance}"
-        elif not instance.routed:
+        release = w.reader.find_release(app, number)
+        instances = {w.reader.find_instance(app, one) for one in (release.fronts if release else (InstanceId(number),))}
+        servers = w.traffic.worker.servers.get((app, number), {}).values() if w.traffic.worker else ()
+        addresses = {one.address for one in servers}
+        if not instances or not all(instances) or addresses != {one.address for one in instances if one}:
+            yield f"{app} {number} serves, but its servers are {servers} and its instances {instances}"
+        elif not all(one and one.routed for one in instances):
             yield f"{app} {number} serves, but the ledger does not call it routed"
 
 

@@ -28,7 +28,7 @@ Listens = frozenset[object]
 class Carried:
     """What a configuration, or the worker that was started from it, carries."""
 
-    servers: dict[Server, Backend] = field(default_factory=dict)
+    servers: dict[Server, dict[str, Backend]] = field(default_factory=dict)  # of each release, by name
     previews: Previews = frozenset()
     listens: Listens = frozenset()
 
@@ -40,7 +40,10 @@ def carried_by(table: TrafficTable) -> Carried:
     """Return what HAProxy carries once it is in sync with the table."""
     previews = frozenset((b.app, b.version, b.release, b.held) for b in table.backends if b.preview)
     listens: Listens = frozenset([*table.listens.items(), *table.hosts.items()])
-    return Carried({(b.app, b.release): b for b in table.backends}, previews, listens)
+    servers: dict[Server, dict[str, Backend]] = {}
+    for b in table.backends:
+        servers.setdefault((b.app, b.release), {})[b.name] = b
+    return Carried(servers, previews, listens)
 
 
 class SimulatedTraffic(Traffic):
@@ -153,10 +156,11 @@ class SimulatedTraffic(Traffic):
     def routes(self) -> dict[AppName, int]:
         return dict(self._worker_routes())
 
-    def ask(self, app: AppName, release: int, probe: Probe) -> GateAnswer:
+    def ask(self, app: AppName, release: int, probe: Probe, *, replica: str = "") -> GateAnswer:
         self.ensure_up()
         self.step("the gate is asked")
-        if (app, release) not in self._require_up().servers:
+        servers = self._require_up().servers.get((app, release), {})
+        if not servers or (replica and f"{app}.{release}.{replica}" not in servers):
             return GateAnswer("HAProxy's own 503", Cause.UNREACHABLE, 503)
         return GateAnswer(f"GET {probe.path} gave 200", status=200)
 
@@ -167,13 +171,13 @@ class SimulatedTraffic(Traffic):
     def counters(self) -> dict[Server, Counters]:
         return {server: Counters() for server in self._require_up().servers}
 
-    def in_flight(self, app: AppName, release: int) -> int:
+    def in_flight(self, app: AppName, release: int, *, replica: str = "") -> int:
         self._require_up()
         left = self.open.get((app, release), 0)
         self.open[app, release] = max(0, left - 1)
         return left
 
-    def cut(self, app: AppName, release: int) -> None:
+    def cut(self, app: AppName, release: int, *, replica: str = "") -> None:
         self._require_up()
         self.open.pop((app, release), None)
 

@@ -149,8 +149,8 @@ class World:
         number = self.traffic.live.get(app)
         if number is None or self.traffic.worker is None:
             return False
-        server = self.traffic.worker.servers.get((app, number))
-        return server is not None and self.answers(server.address) == 200
+        servers = self.traffic.worker.servers.get((app, number), {}).values()
+        return any(self.answers(server.address) == 200 for server in servers)
 
     def answers(self, address: str, *, asked: bool = False) -> Reply:
         """Return what the container at that address answers; `asked` counts for one that is slow to get up."""

@@ -56,6 +56,7 @@ class Component:
     needs: tuple[tuple[ComponentName, Condition], ...] = ()  # sorted by name
     overlap: bool = True  # False: the former version's ends before this one starts; of a worker only
     timeout: float = 0.0  # seconds in which a job must have ended
+    replicas: int | None = None  # as written in the app's file; None: not written, so it is one and cannot be scaled
 
     @property
     def is_job(self) -> bool:
@@ -70,14 +71,14 @@ class Component:
         """Return everything but the bundle; what is not set is left out, so that texts stay the same when keys are added."""
         told: dict[str, Any] = {"name": self.name, "needs": dict(self.needs),
                                 "kind": "" if self.kind is ComponentKind.SIDE_BY_SIDE else self.kind,
-                                "alone": not self.overlap, "timeout": self.timeout}
+                                "alone": not self.overlap, "timeout": self.timeout, "replicas": self.replicas}
         return {name: value for name, value in told.items() if value}
 
     @classmethod
     def from_relations(cls, raw: Mapping[str, Any], bundle: Bundle) -> Component:
         needs = tuple((ComponentName(name), Condition(condition)) for name, condition in sorted(raw.get("needs", {}).items()))
         return cls(bundle, ComponentName(raw["name"]), ComponentKind(raw.get("kind") or ComponentKind.SIDE_BY_SIDE), needs,
-                   overlap=not raw.get("alone"), timeout=raw.get("timeout", 0.0))
+                   overlap=not raw.get("alone"), timeout=raw.get("timeout", 0.0), replicas=raw.get("replicas"))
 
 
 def in_order(components: Sequence[Component]) -> tuple[Component, ...]:
@@ -92,8 +93,15 @@ def in_order(components: Sequence[Component]) -> tuple[Component, ...]:
 
 
 def instance_name(release: Release, one: InstanceId) -> str:
-    """Return what people call an instance: its version, and its component where the release has several."""
-    return f"{one.component} of {release.version}" if release.components[1:] else release.version
+    """Return what people call an instance: its version, and its component or replica where the release has several."""
+    which = one.component if release.components[1:] else ""
+    replica = f"replica {one.replica}" if release.component(one.component).replicas else ""
+    return f"{' '.join(filter(None, [which, replica]))} of {release.version}" if which or replica else release.version
+
+
+def is_plain(components: Sequence[Component]) -> bool:
+    """Return whether that is one component with one container, as every release was before there were components."""
+    return len(components) == 1 and components[0].kind is ComponentKind.SIDE_BY_SIDE and components[0].replicas is None
 
 
 def release_hash(components: Sequence[Component]) -> str:
@@ -102,7 +110,7 @@ def release_hash(components: Sequence[Component]) -> str:
     A release of one component has the hash of its bundle, as all had before there were components. Its name counts only
     where others can call it by that name.
     """
-    if len(components) == 1 and components[0].kind is ComponentKind.SIDE_BY_SIDE:
+    if is_plain(components):
         return components[0].bundle.hash()
     told = [{**one.relations(), "bundle": one.bundle.hash()} for one in components]
     return sha256(json.dumps(told, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -12,11 +12,12 @@ from enum import StrEnum
 from deployctl.dataclass import asdict, dataclass, field, replace
 from deployctl.digest import sha256
 from deployctl.domain.host.networks import AppNetwork
-from deployctl.domain.images.component import WEB, InstanceId, release_hash
+from deployctl.domain.images.component import WEB, InstanceId, is_plain, release_hash
 from deployctl.domain.proxy.trust import ProxyTrust
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Annotated, Any, Self
 
     from deployctl.domain.images.component import Component
@@ -187,6 +188,7 @@ class Release:
     # Sorted. Not in the release spec: a release created before they were dropped keeps its hash and its capabilities.
     cap_drop: Annotated[tuple[str, ...], "Linux capabilities that its containers run without."] = ()
     completed: Annotated[tuple[ComponentName, ...], "Its jobs that ended with exit code 0: they never run again."] = ()
+    scale: tuple[tuple[ComponentName, int], ...] = ()  # how many replicas of a component `scale` wants instead of the file
 
     @property
     def bundle(self) -> Bundle:
@@ -204,29 +206,45 @@ class Release:
 
     @property
     def main(self) -> InstanceId:
-        """Return the instance that clients reach."""
+        """Return the instance that clients reach, the first one if there are several."""
         return InstanceId(self.number, self.components[0].name)
 
     @property
     def instances(self) -> tuple[InstanceId, ...]:
-        """Return every instance that runs while this release serves, the one that clients reach first."""
-        return tuple([InstanceId(self.number, one.name) for one in self.components if not one.is_job])
+        """Return every instance that runs while this release serves, those that clients reach first."""
+        return self._ids([one for one in self.components if not one.is_job])
 
     @property
     def containers(self) -> tuple[InstanceId, ...]:
         """Return everything that has a container: its instances, and the jobs that run once."""
-        return tuple([InstanceId(self.number, one.name) for one in self.components])
+        return self._ids(self.components)
 
     @property
     def serving(self) -> tuple[InstanceId, ...]:
-        """Return those of its instances that take requests, the one that clients reach first."""
-        return tuple([InstanceId(self.number, one.name) for one in self.components
-                      if not (one.is_worker or one.is_job)])
+        """Return those of its instances that take requests, those that clients reach first."""
+        return self._ids([one for one in self.components if not (one.is_worker or one.is_job)])
 
     @property
     def workers(self) -> tuple[InstanceId, ...]:
         """Return those of its instances that take no requests: they run only while it is live."""
-        return tuple([InstanceId(self.number, one.name) for one in self.components if one.is_worker])
+        return self._ids([one for one in self.components if one.is_worker])
+
+    @property
+    def fronts(self) -> tuple[InstanceId, ...]:
+        """Return the instances that clients reach: the replicas of its first component."""
+        return self._ids(self.components[:1])
+
+    def _ids(self, components: Iterable[Component]) -> tuple[InstanceId, ...]:
+        return tuple([InstanceId(self.number, one.name, n + 1) for one in components for n in range(self.replicas(one))])
+
+    def replicas(self, component: Component) -> int:
+        """Return how many containers of that component run while this release serves."""
+        return dict(self.scale).get(component.name) or component.replicas or 1
+
+    @property
+    def is_plain(self) -> bool:
+        """Return whether it has one container, and can have no other."""
+        return is_plain(self.components)
 
     def component(self, name: ComponentName) -> Component:
         """Return its component of that name. Raises KeyError."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 
 from deployctl.dataclass import asdict, dataclass, field
-from deployctl.domain.images.component import WEB, Component, components_text, read_components
+from deployctl.domain.images.component import WEB, Component, components_text, is_plain, read_components
 from deployctl.domain.images.image_source import PullPolicy
 from deployctl.domain.images.release import Bundle, Policy
 from deployctl.domain.proxy.trust import ProxyTrust
@@ -55,7 +55,8 @@ class AppFile:
 
     def _further(self) -> dict[str, str]:
         """Return the components of an app that has several: the text of one that has not stays as it was before there were."""
-        return {"components": components_text(self.templates)} if self.templates[1:] or self.templates[0].name != WEB else {}
+        plain = is_plain(self.templates) and self.templates[0].name == WEB
+        return {} if plain else {"components": components_text(self.templates)}
 
     @classmethod
     def from_deployed(cls, text: str) -> Self:

@@ -13,24 +13,64 @@ if TYPE_CHECKING:
     from deployctl.domain.proxy.trust import ProxyTrust
 
 
+MOST_REPLICAS = 99
+_OF_A_PORT = 10**9  # ids of servers for further ports begin here: in `apps` no release has one as high
+
+
+def part_name(component: str, port: int, replica: int = 0) -> str:
+    """Return what follows the release in a server's name, where it is not the only one."""
+    return f"{component}.{port}" + (f".{replica}" if replica else "")
+
+
+def replica_server_id(release_id: int, replica: int) -> int:
+    """Return the id of a replica's server: unique among all pools, because one that is ending may still be in its pool when
+    another release leases that."""
+    return release_id * (MOST_REPLICAS + 1) + replica
+
+
+def release_of_server(server_id: int) -> int:
+    """Return the id of the release that a replica's server is of."""
+    return server_id // (MOST_REPLICAS + 1)
+
+
+def port_server_id(release_id: int, place: int) -> int:
+    """Return the id of the server of a release's further port, which is the one in that place."""
+    return _OF_A_PORT + release_id * (MOST_REPLICAS + 1) + place
+
+
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """One routed instance: a server line in HAProxy, named `<app>.<release>`."""
+    """One routed instance: a server line in HAProxy, named `<app>.<release>`; one for a further port, or one of several
+    replicas, has component, port and replica behind that."""
 
     app: AppName
     release: int
     version: Version
-    server_id: int  # unique and positive: the release's id
+    server_id: int  # unique and positive
     address: str
     port: int
     bridge: str | None  # interface to bind to; None if containers are reached through published ports
     preview: bool = False  # the newest health-checked running release of its version: header and cookie may select it
     held: bool = False  # then a cookie may not
     gateway: str | None = None  # the bridge's own address: it disappears with the bridge, and nothing is sent without it
+    part: str = ""  # COMPONENT.PORT, where that has to be said
+    replica: int = 0  # of a component with replicas, whose servers have a pool of their own; 0: it has none
+    main: bool = True  # what the app's own address leads to
+    ports: tuple[str, ...] = ()  # the app's further ports that lead to it
+
+    @property
+    def of(self) -> str:
+        """Return the name of its release, by which requests are counted."""
+        return f"{self.app}.{self.release}"
+
+    @property
+    def way(self) -> str:
+        """Return the name of what requests are for: the release, or a component's port of it."""
+        return self.of if self.main else f"{self.of}.{self.part}"
 
     @property
     def name(self) -> str:
-        return f"{self.app}.{self.release}"
+        return ".".join(filter(None, [self.of, self.part, str(self.replica or "")]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +82,9 @@ class TrafficTable:
     backends: tuple[Backend, ...] = ()
     trust: Mapping[AppName, ProxyTrust] = field(default_factory=dict)  # of apps whose file sets it
     actives: Mapping[AppName, int] = field(default_factory=dict)  # used only to rebuild a lost route map
+    ports: Mapping[str, tuple[str, int]] = field(default_factory=dict)  # where further ports listen, by APP.PORT
+    replicated: int = 0  # kept releases that may have several replicas: HAProxy has pools for at least as many
+    leases: Mapping[str, str] = field(default_factory=dict)  # way → pool; chosen from what HAProxy has, never recorded
 
 
 class Precision(StrEnum):

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from deployctl.dataclass import dataclass
 from deployctl.effects.haproxy.config import text as config
+from deployctl.effects.haproxy.config.maps import placed_backends
 from deployctl.effects.haproxy.socket import wire
 from deployctl.effects.haproxy.socket.runtime import needs_correction
 
@@ -67,7 +68,7 @@ def _differences(one: str, left: Map, other: str, right: Map) -> Iterator[str]:
 
 
 def _servers(table: TrafficTable, facts: ProxyFacts) -> Iterator[str]:
-    wanted = {wire.backend_name(backend): backend for backend in table.backends}
+    wanted = placed_backends(table)
     for name, backend in wanted.items():
         server = facts.servers.get(name)
         if server is None:

@@ -15,7 +15,7 @@ from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.images.release import Probe, ProbeKind
 from deployctl.domain.proxy.emergency import FlipNote, Flipped, find_flippable, version_of
 from deployctl.effects.haproxy.config import text as config
-from deployctl.effects.haproxy.config.files import HaproxyFiles, find_server, first_release
+from deployctl.effects.haproxy.config.files import HaproxyFiles, first_release
 from deployctl.effects.haproxy.home import add_note, proxy_lock
 from deployctl.effects.haproxy.master import find_master
 from deployctl.effects.haproxy.process import HaproxyProcess
@@ -100,17 +100,22 @@ class HaproxyEmergency:
 
     def _require_servable(self, server: str, *, running: bool) -> None:
         """Raise if HAProxy has no such server, or if nothing responds at its address."""
-        text = self.files.configuration()
-        line = find_server(text, server)
-        has = self.runtime.ensure_ready(server, line.id if line else wire.ALL_SERVERS) if running else line is not None
+        lines = self.files.servers(server)
+        if running:
+            ready = [self.runtime.ensure_ready(line.place, line.id) for line in lines]
+            has = any(ready) if lines else self.runtime.ensure_ready(server, wire.ALL_SERVERS)
+        else:
+            has = bool(lines)
         if not has:
             raise SwitchRefused(f"HAProxy has no server {server}. Nothing was changed.")
-        if line is None:
+        if not lines:
             return
-        address, _, port = config.servers_of(text)[server][0].rpartition(":")
-        answer = self.prober.ask(ASKING, address.strip("[]"), int(port), host=server, bridge=line.bridge)
-        if answer.ok:
-            return
+        servers = config.servers_of(self.files.configuration())
+        for line in lines:  # one replica that responds is enough
+            address, _, port = servers[line.place][0].rpartition(":")
+            answer = self.prober.ask(ASKING, address.strip("[]"), int(port), host=server, bridge=line.bridge)
+            if answer.ok:
+                return
         if not self.force:
             raise Refused(f"{server} is not responding at {address}:{port}: {answer.sentence}. Nothing was changed.",
                           remedy=["retry with --force to switch anyway"])

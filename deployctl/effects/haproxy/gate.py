@@ -26,7 +26,7 @@ from deployctl.stdlib import socket
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.images.release import Probe
-    from deployctl.domain.inputs.names import AppName
+    from deployctl.domain.proxy.traffic import TrafficTable
     from deployctl.effects.haproxy.trace import HaproxyTrace
     from deployctl.effects.http.wire import Head, Wire
 
@@ -34,14 +34,28 @@ GATE_HEADER = "X-Deployctl-Gate"
 BODY_TIME = 0.2  # seconds for a body: an endless one is fine, one that breaks off is not
 ADDED = 8  # headers that HAProxy may add to as many as it accepts from an app
 TRACED = 0.5  # seconds for HAProxy to log its own response
+REPLICA_DOTS = 4  # in APP.RELEASE.COMPONENT.PORT.REPLICA
 _TICK = 0.005
 
 # A client's header of that name has no effect and is not passed on.
 GATE_RULES = f"""  acl gate so_name -m str -- {GATE}
   http-request set-var(txn.app) req.fhdr({GATE_HEADER}),field(1,.) if gate"""
-GATE_RELEASE_RULE = f"""  http-request set-var(txn.release) req.fhdr({GATE_HEADER}),field(2,.) if gate
-  http-request del-header {GATE_HEADER}"""
-GATE_ANSWER_RULE = f"  http-response set-header {GATE_HEADER} app if gate"
+_RELEASE_RULE = f"  http-request set-var(txn.release) req.fhdr({GATE_HEADER}),field(2,.) if gate"
+_ONE_RULES = f"""  http-request set-var(txn.part) req.fhdr({GATE_HEADER}),field(3,.,2) if gate
+  http-request set-var(txn.one) req.fhdr({GATE_HEADER}) if gate {{ req.fhdr({GATE_HEADER}),field(5,.) -m found }}"""
+_FORGET_RULE = f"  http-request del-header {GATE_HEADER}"
+GATE_WAY_RULES = "  http-request set-var(txn.way) var(txn.server),concat(.,txn.part) if gate { var(txn.part) -m found }"
+
+
+def release_rules(table: TrafficTable) -> list[str]:
+    """Return how the gate names the release, and where releases have several servers the one that it means."""
+    return [_RELEASE_RULE, *([_ONE_RULES] if table.replicated or table.ports else []), _FORGET_RULE]
+
+
+def answer_rule(table: TrafficTable) -> str:
+    """Return how a response of an app is marked; with replicas by who wrote it, because HAProxy passes over one that is
+    down."""
+    return f"  http-response set-header {GATE_HEADER} {'%s' if table.replicated else 'app'} if gate"
 
 
 def bind(path: str) -> str:
@@ -56,10 +70,10 @@ class HaproxyGate:
     trace: HaproxyTrace
     locked: Callable[[], AbstractContextManager[None]]
 
-    def ask(self, path: Path, app: AppName, release: int, probe: Probe) -> GateAnswer:
-        """Probe that release once, by HTTP whatever the probe is, within probe.timeout. Raises FileNotFoundError or
-        ConnectionRefusedError if the bind does not exist."""
-        began, host = time.monotonic(), probe.host or app
+    def ask(self, path: Path, server: str, probe: Probe) -> GateAnswer:
+        """Probe that server, or the one of that release, once, by HTTP whatever the probe is, within probe.timeout. Raises
+        FileNotFoundError or ConnectionRefusedError if the bind does not exist."""
+        began, host = time.monotonic(), probe.host or server.partition(".")[0]
         port = int.from_bytes(os.urandom(2), "big") or 1  # of no real client: it identifies this request in the trace
         if not askable(probe, host):
             return GateAnswer("path or host of this probe contains characters that HTTP does not allow", Cause.NOT_ACCEPTED)
@@ -69,17 +83,20 @@ class HaproxyGate:
             try:
                 sock.sendall(f"PROXY TCP4 127.0.0.1 127.0.0.1 {port} 80\r\n".encode("ascii"))
                 head, body = put(sock, probe, host=host, deadline=began + probe.timeout,
-                                 more={GATE_HEADER: wire.server_name(app, release)}, most=HAPROXY_MAX_HEADERS + ADDED)
-                answer = self._judge(head, body, probe, f"127.0.0.1:{port}")
+                                 more={GATE_HEADER: wire.require_name(server)}, most=HAPROXY_MAX_HEADERS + ADDED)
+                answer = self._judge(head, body, probe, f"127.0.0.1:{port}", server)
             except TimeoutError:
                 answer = GateAnswer(f"no response within {probe.timeout:g} s", Cause.TIMEOUT)
             except (OSError, NotHttp, Closed) as e:
                 answer = GateAnswer(f"HAProxy closed the connection: {e or type(e).__name__}", Cause.OTHER)
         return replace(answer, ms=(time.monotonic() - began) * 1000)
 
-    def _judge(self, head: Head, body: Wire, probe: Probe, client: str) -> GateAnswer:
-        if GATE_HEADER.lower() not in head.headers:
+    def _judge(self, head: Head, body: Wire, probe: Probe, client: str, server: str) -> GateAnswer:
+        wrote = head.headers.get(GATE_HEADER.lower())
+        if wrote is None:
             return self._refused(head, probe, client)
+        if server.count(".") == REPLICA_DOTS and wrote != server:
+            return GateAnswer(f"GET {probe.path} was answered by {wrote}: HAProxy cannot reach {server}", Cause.UNREACHABLE)
         answer = judge(head, body, probe)
         if not answer.ok:
             return GateAnswer(answer.sentence, Cause.NOT_ACCEPTED, head.status)

@@ -130,35 +130,36 @@ class HaproxyTraffic:
     def _require_servable(self, server: str) -> None:
         """Ensure that HAProxy has this server enabled and that its bridge exists. Applies no full table unless it is
         missing."""
-        from deployctl.effects.haproxy.config.files import find_server
-
         if not self._is_ready(server):
             self._upkeep.sync()
             if not self._is_ready(server):
                 raise SwitchRefused(f"HAProxy has no server {server}", remedy=["deployctl status"])
-        line = find_server(self._files.configuration(), server)
-        if line is not None and line.bridge is not None and not is_up(line.bridge):
-            raise SwitchRefused(
-                f"{server} cannot be reached: its bridge {line.bridge} is not up",
-                remedy=[f"ip link show {line.bridge}"],
-            )
+        for line in self._files.servers(server):
+            if line.bridge is not None and not is_up(line.bridge):
+                raise SwitchRefused(
+                    f"{server} cannot be reached: its bridge {line.bridge} is not up",
+                    remedy=[f"ip link show {line.bridge}"],
+                )
 
     def _is_ready(self, server: str) -> bool:
-        from deployctl.effects.haproxy.config.files import find_server
-
-        written = find_server(self._files.configuration(), server)
-        return written is not None and self._runtime.ensure_ready(server, written.id)
+        """Return whether HAProxy has its server, or one of its replicas and sends what is for it to them; every one of them
+        is enabled."""
+        written = self._files.servers(server)
+        ready = [line for line in written if self._runtime.ensure_ready(line.place, line.id)]
+        pool = wire.section_of(written[0].place) if written else wire.APPS
+        return bool(ready) and (pool == wire.APPS or self._runtime.find_entry(wire.POOL, server) == pool)
 
     # -- the gate ---------------------------------------------------------------------------------------------------
-    def ask(self, app: AppName, release: int, probe: Probe) -> GateAnswer:
+    def ask(self, app: AppName, release: int, probe: Probe, *, replica: str = "") -> GateAnswer:
         """Probe through the private bind, without the lock: a response may take long, and nothing is changed."""
+        server = ".".join(filter(None, [wire.server_name(app, release), replica]))
         try:
-            return self._gate.ask(self._files.gate(), app, release, probe)
+            return self._gate.ask(self._files.gate(), server, probe)
         except (FileNotFoundError, ConnectionRefusedError):
             with self._locked():
                 self._upkeep.open_gate()
         try:
-            return self._gate.ask(self._files.gate(), app, release, probe)
+            return self._gate.ask(self._files.gate(), server, probe)
         except OSError as e:
             raise ProxyUnavailable(f"cannot connect to HAProxy on {self._files.gate()}: {e.strerror or e}",
                                    remedy=["deployctl doctor"]) from e
@@ -196,17 +197,30 @@ class HaproxyTraffic:
         with self._locked():
             return self._totals.read()
 
-    def in_flight(self, app: AppName, release: int) -> int:
-        """Count the open requests to one server, in all workers: one that finishes after a reload counts separately."""
-        from deployctl.effects.haproxy.config.files import find_server
-
-        server = wire.server_name(app, release)
+    def in_flight(self, app: AppName, release: int, *, replica: str = "") -> int:
+        """Count the open requests to a release's servers, or to that one of them, in all workers: one that finishes after a
+        reload counts separately."""
+        name = wire.server_name(app, release)
+        server = f"{name}.{replica}" if replica else name
         with self._locked():
-            line = find_server(self._files.configuration(), server)
-            show = wire.show_stat() if line is None else wire.show_stat(line.id)
+            show = self._shows(name)
             replies = [self._sockets.worker(show), *(self._sockets.leaving(pid, show) for pid in self._leaving())]
-        counted = [answers.parse_stat(reply).get(server) for reply in replies]
-        return sum(stat.in_flight for stat in counted if stat is not None)
+        counted = [(found, stat) for reply in replies for found, stat in answers.parse_stat(reply).items()]
+        return sum(stat.in_flight for found, stat in counted if found == server or found.startswith(f"{server}."))
+
+    def _shows(self, name: str) -> str:
+        """Return the commands that list the servers of a release; all of `apps` if it has none in the configuration."""
+        lines = self._files.servers_of(name)
+        if [line.place for line in lines] == [name]:
+            return wire.show_stat(lines[0].id)
+        sections = dict.fromkeys([wire.APPS, *(wire.section_of(line.place) for line in lines), *self._pools_of(name)])
+        return ";".join(wire.show_stat(section=section) for section in sections)
+
+    def _pools_of(self, name: str) -> list[str]:
+        """Return the pools that HAProxy still has servers of that release in: those whose replicas are ending."""
+        if wire.POOL not in self._files.configuration():
+            return []
+        return [server.section for server in self._runtime.servers().values() if answers.of_release(server.name) == name]
 
     def _leaving(self) -> tuple[int, ...]:
         found = self._process.find_processes()
@@ -214,10 +228,14 @@ class HaproxyTraffic:
             raise ProxyUnavailable("HAProxy's master is not responding", remedy=["deployctl doctor"])
         return found.leaving
 
-    def cut(self, app: AppName, release: int) -> None:
-        """Close what is still open to one server, in all workers."""
-        command = wire.cut_sessions(wire.server_name(app, release))
+    def cut(self, app: AppName, release: int, *, replica: str = "") -> None:
+        """Close what is still open to a release's servers, or to that one of them, in all workers."""
+        name = wire.server_name(app, release)
+        server = f"{name}.{replica}" if replica else name
         with self._locked():
+            ends = {found.place for found in self._runtime.servers().values()
+                    if found.name == server or found.name.startswith(f"{server}.")}
+            command = ";".join(wire.cut_sessions(place) for place in sorted(ends | (set() if replica else {name})))
             self._sockets.worker(command)
             for pid in self._leaving():
                 self._sockets.leaving(pid, command)
@@ -229,7 +247,7 @@ class HaproxyTraffic:
         with self._locked():
             if self.pid() is None:
                 return ["HAProxy is not running"]
-            table = self._table()
+            table = self._files.leased(self._table())
             return find_drift(table, self._facts(table))
 
     def _facts(self, table: TrafficTable) -> ProxyFacts:
@@ -242,10 +260,19 @@ class HaproxyTraffic:
             expected=self._files.expected(table),
             running_token=self._process.find_token(),
             on_disk={name: self._files.find_map(name) for name in names},
-            running={name: self._runtime.entries(name) for name in names},
+            running={name: self._entries(name) for name in names},
             servers=self._runtime.servers(),
             deaf=self._process.deaf(),
         )
+
+    def _entries(self, name: str) -> dict[str, str]:
+        """Return a map of HAProxy's; nothing for one that it has not loaded, because it has yet to reload for it."""
+        try:
+            return self._runtime.entries(name)
+        except SwitchRefused:
+            if name in {wire.POOL, wire.PORT}:
+                return {}
+            raise
 
     def dropped_fronts(self) -> dict[AppName, DroppedFront]:
         try:

@@ -16,9 +16,10 @@ from deployctl.dataclass import replace
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.request_counts import COUNTS, CountedServer, Totals, carried_on, outdated
 from deployctl.domain.proxy.traffic import Counters, Precision
+from deployctl.effects.haproxy.config.maps import read_map
 from deployctl.effects.haproxy.master import find_birth, find_children, find_master
 from deployctl.effects.haproxy.socket import wire
-from deployctl.effects.haproxy.socket.answers import parse_stat
+from deployctl.effects.haproxy.socket.answers import parse_stat, stat_by_release
 from deployctl.effects.linux.whole_file import write_whole
 from deployctl.errors import ProxyUnavailable
 
@@ -49,12 +50,20 @@ class HaproxyTotals:
         """Return the counts of every release that is routed to or ever was. Raises ProxyUnavailable."""
         from deployctl.effects.haproxy.config import request_counts as tally
 
-        known, reply = self._recall(), self._sockets.worker(tally.SHOW, wire.show_stat())
+        known, reply = self._recall(), self._sockets.worker(tally.SHOW, *self._shows())
         totals = self._carry_on(known, reply)
         if totals.living.keys() != known.living.keys() or self._is_old():
             self._keep(totals)
         self._known = totals
-        return _with_stats(totals.sum(), parse_stat(reply))
+        return _with_stats(totals.sum(), stat_by_release(parse_stat(reply)))
+
+    def _shows(self) -> list[str]:
+        """Return the commands that list all servers: empty pools are left out."""
+        try:
+            pools = read_map((self._home.folder / wire.POOL).read_text(encoding="utf-8", errors="replace"))
+        except OSError:  # a home without replicas
+            pools = {}
+        return [wire.show_stat(section=section) for section in dict.fromkeys([wire.APPS, *pools.values()])]
 
     @contextmanager
     def handing_over(self) -> Iterator[dict[CountedServer, int]]:
@@ -80,7 +89,8 @@ class HaproxyTotals:
         with suppress(ProxyUnavailable):
             found = self._processes()
             late = [pid for pid in found.leaving if found.outlived[pid] >= wire.MOST_LEAVING] if found else []
-            return {_name(pid): _open(parse_stat(self._sockets.leaving(pid, wire.show_stat()))) for pid in late}
+            show = ";".join(self._shows())
+            return {_name(pid): _open(stat_by_release(parse_stat(self._sockets.leaving(pid, show)))) for pid in late}
         return {}
 
     def _serving(self) -> str:

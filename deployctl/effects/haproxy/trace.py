@@ -17,6 +17,9 @@ from contextlib import suppress
 from deployctl.dataclass import dataclass, replace
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.rejections import Cause, Rejection, cause_of
+from deployctl.effects.haproxy.config.maps import read_map
+from deployctl.effects.haproxy.socket import wire
+from deployctl.effects.haproxy.socket.answers import of_release
 from deployctl.effects.linux.whole_file import write_whole
 from deployctl.errors import ProxyUnavailable
 from deployctl.pattern import pattern
@@ -46,7 +49,6 @@ LOG_SILENT = "  http-response set-log-level silent"  # a response of the app; th
 
 _SHOW_RING = "show events refused"
 _SHOW_REQUEST = "show errors pub request"
-_SHOW_ANSWER = "show errors apps response"
 _ENTRY = pattern(r"(\d{13}) (\S+) (\d+\.\d+) (\S+) (\S+) (\S+) (\S+) (-?\d+) (\S{2})\S* (\S+) (.*)")
 
 
@@ -72,7 +74,15 @@ class HaproxyTrace:
         refused = [one for one in self._in_ring() if one.cause is Cause.INVALID_ANSWER]
         if refused[-1:] != [refusal]:  # another one came after it
             return refusal
-        return _with_detail(refusal, _captures(self._ask(_SHOW_ANSWER)))
+        return _with_detail(refusal, _captures(self._ask(f"show errors {self._backend_of(refusal)} response")))
+
+    def _backend_of(self, refusal: Rejection) -> str:
+        """Return the backend that its server is in. Of others nothing may be asked: their server may be deleted."""
+        try:
+            pools = read_map((self._home.folder / wire.POOL).read_text(encoding="utf-8", errors="replace"))
+        except OSError:  # a home without replicas
+            return wire.APPS
+        return pools.get(f"{refusal.app}.{refusal.release}", wire.APPS)
 
     def _in_ring(self) -> list[Rejection]:
         return [refusal for line in self._ring() if (refusal := parse_line(line)) is not None]
@@ -194,10 +204,11 @@ def _each(reply: str, starts: list[re.Match[str]]) -> Iterator[Capture]:
 
 def _with_detail(refusal: Rejection, captured: list[Capture]) -> Rejection:
     """Return it with where HAProxy stopped, if that is still known."""
+    release = f"{refusal.app}.{refusal.release}"
     for one in captured:
         if one.of == "request" and refusal.cause is Cause.BAD_REQUEST and one.client == refusal.client:
             return replace(refusal, detail=one.detail)
-        if one.of == "response" and refusal.cause is Cause.INVALID_ANSWER and one.server == f"{refusal.app}.{refusal.release}":
+        if one.of == "response" and refusal.cause is Cause.INVALID_ANSWER and of_release(one.server) == release:
             cause = Cause.INVALID_ANSWER if one.speaks_http else Cause.NOT_HTTP
             return replace(refusal, cause=cause, detail=one.detail)
     return refusal

@@ -5,10 +5,11 @@ HAProxy's route map decides that: before a reload or restart, the routes' file i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from deployctl.effects.haproxy.master import ensure_pid_file, find_master, find_stranded, require_reader
 from deployctl.effects.haproxy.socket import wire
+from deployctl.effects.haproxy.socket.answers import of_release
 from deployctl.errors import ProxyUnavailable, SwitchRefused
 
 TYPE_CHECKING = False
@@ -78,7 +79,7 @@ class HaproxyUpkeep:
         from deployctl.effects.haproxy.config.files import kept_routes
 
         require_reader(self._home)
-        table = self._table()
+        table = self._wanted()
         differed = self._files.write_routes(kept_routes(self._known_routes(table), table))
         return self._files.write(table) or differed
 
@@ -91,13 +92,17 @@ class HaproxyUpkeep:
         except (ProxyUnavailable, SwitchRefused):  # dead, or started manually from another configuration
             return self._files.find_map(wire.ROUTE) or remembered_routes(table)
 
+    def _wanted(self) -> TrafficTable:
+        """Return the ledger's table, with the pools that it leases."""
+        return self._files.leased(self._table())
+
     def sync(self) -> int:
         """Bring files and worker to the table; return how many connections a reload has closed for that. Raises what
         HAProxy rejected, after doing all that it allows."""
         from deployctl.effects.haproxy.config.files import kept_routes, known_apps
 
         require_reader(self._home)
-        table = self._table()
+        table = self._wanted()
         routes = kept_routes(self._known_routes(table), table)
         self._files.write_routes(routes)
         closed, refused = self._reload_if_due(table)
@@ -112,7 +117,7 @@ class HaproxyUpkeep:
         self.ensure_up()
         self.sync()
         if not self._files.gate().exists():
-            table = self._table()
+            table = self._wanted()
             self._files.write_afresh(table)
             if (refused := self._reload_if_due(table)[1]) is not None:
                 raise refused
@@ -152,11 +157,16 @@ class HaproxyUpkeep:
     def _apply(self, table: TrafficTable, routes: dict[str, str]) -> None:
         """Apply the files to the worker. First what may be needed, last what is no longer needed."""
         from deployctl.effects.haproxy.config import text as config
-        from deployctl.effects.haproxy.config.files import routed_servers
+        from deployctl.effects.haproxy.config.files import routed_releases
+        from deployctl.effects.haproxy.config.maps import placed_backends
 
-        wanted = {wire.backend_name(backend): backend for backend in table.backends}
+        wanted = placed_backends(table)
         self._runtime.ensure_servers(wanted)
+        unknown = routed_releases(routes) - {backend.of for backend in wanted.values()}  # they serve: nothing of them goes
         for name, entries in config.maps(table).items():
-            self._runtime.fill_map(name, entries)
+            self._runtime.fill_map(name, entries | (self._leases_of(unknown) if name == wire.POOL and unknown else {}))
         self._runtime.fill_map(wire.ROUTE, routes)
-        self._runtime.remove_servers(but=wanted.keys() | routed_servers(routes))
+        self._runtime.remove_servers(but=wanted.keys(), of=unknown)
+
+    def _leases_of(self, names: Collection[str]) -> dict[str, str]:
+        return {way: pool for way, pool in self._runtime.entries(wire.POOL).items() if of_release(way) in names}

@@ -10,10 +10,10 @@ from deployctl.dataclass import dataclass
 from deployctl.effects.haproxy.config.maps import map_text, read_map
 from deployctl.effects.haproxy.process import find_binary, find_version
 from deployctl.effects.haproxy.socket import wire
-from deployctl.effects.haproxy.socket.answers import parse_version
+from deployctl.effects.haproxy.socket.answers import parse_map, parse_servers, parse_version
 from deployctl.effects.haproxy.socket.runtime import HaproxySockets
 from deployctl.effects.linux.whole_file import PART_SUFFIX, write_whole
-from deployctl.errors import ProxyUnavailable, Untrusted
+from deployctl.errors import ProxyUnavailable, SwitchRefused, Untrusted
 from deployctl.paths import Path
 
 TYPE_CHECKING = False
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 HAPROXY_THREADS = 4  # more cost memory and do not speed up one server's load
 _MAPS = (wire.ROUTE, wire.KNOWN, wire.VERSION, wire.HOST)
+_SOME_MAPS = (wire.FRONT, wire.POOL, wire.PORT)
 
 
 class HaproxyFiles:
@@ -43,7 +44,7 @@ class HaproxyFiles:
 
     def complete(self) -> bool:
         text = self.configuration()
-        needed = (*_MAPS, wire.FRONT) if wire.FRONT in text else _MAPS  # 0.1.0 had no map of fronts
+        needed = (*_MAPS, *(name for name in _SOME_MAPS if f"({name})" in text))  # 0.1.0 had no map of fronts
         return bool(text) and all(self._path(name).exists() for name in needed)
 
     def token(self) -> str:
@@ -70,6 +71,32 @@ class HaproxyFiles:
         """Return a map from disk; None if it is missing."""
         text = _read(self._path(name))
         return None if text is None else read_map(text)
+
+    def servers(self, way: str) -> list[ServerLine]:
+        """Return the configured servers that requests for a release, or for a further port of it, may go to."""
+        text = self.configuration()
+        pool = (self.find_map(wire.POOL) or {}).get(way) if f"({wire.POOL})" in text else None
+        return find_servers(text, way, pool)
+
+    def servers_of(self, name: str) -> list[ServerLine]:
+        """Return every configured server of a release."""
+        return servers_of_release(self.configuration(), name)
+
+    def leased(self, table: TrafficTable) -> TrafficTable:
+        """Return the table with the pools that what has replicas leases: as the running HAProxy has them, or else its
+        file."""
+        if not any(backend.replica for backend in table.backends):
+            return table
+        from deployctl.effects.haproxy.config.pools import leased
+
+        worker, occupied = HaproxySockets(self._home).worker, dict[str, list[str]]()
+        try:
+            former = parse_map(worker(wire.show_map(wire.POOL)))
+            for server in parse_servers(worker(wire.SHOW_SERVERS)).values():
+                occupied.setdefault(server.section, []).append(server.name)
+        except (ProxyUnavailable, SwitchRefused):  # dead, or it has no pools yet
+            former = self.find_map(wire.POOL) or {}
+        return leased(table, former, occupied)
 
     def write(self, table: TrafficTable) -> bool:
         """Write the table to the files, except routes. True if anything differed."""
@@ -158,8 +185,8 @@ def known_apps(table: TrafficTable) -> set[str]:
     return {*table.listens, *table.hosts.values(), *table.actives, *(backend.app for backend in table.backends)}
 
 
-def routed_servers(routes: Mapping[str, str]) -> set[str]:
-    """Return the servers that receive traffic; `6:7:25` names two of them."""
+def routed_releases(routes: Mapping[str, str]) -> set[str]:
+    """Return the releases that receive traffic; `6:7:25` names two of them."""
     return {f"{app}.{number}" for app, value in routes.items() for number in value.split(":")[:2]}
 
 
@@ -197,12 +224,37 @@ class ServerLine:
 
     id: int
     bridge: str | None
+    place: str = ""
 
 
 def find_server(config: str, name: str) -> ServerLine | None:
     """Return the line of one server; None if the configuration does not have it."""
     begins = config.find(f"\n  server {name} ")  # a switch waits for it, and the head is long
-    words = config[begins + 1 :].partition("\n")[0].split() if begins >= 0 else []
-    if words[3:4] != ["id"] or not words[4].isdecimal():
+    return _line(config[begins + 1 :].partition("\n")[0], wire.APPS) if begins >= 0 else None
+
+
+def find_servers(config: str, way: str, pool: str | None) -> list[ServerLine]:
+    """Return the servers that requests for it may go to: the one of that name, or those of its pool."""
+    if pool is None:
+        return [line] if (line := find_server(config, way)) is not None else []
+    inside = config.partition(f"\nbackend {pool}\n")[2].partition("\nbackend ")[0]
+    return [line for text in inside.splitlines() if (line := _line(text, pool)) is not None]
+
+
+def servers_of_release(config: str, name: str) -> list[ServerLine]:
+    """Return every server of a release, those of its further ports too."""
+    section, found = wire.APPS, list[ServerLine]()
+    for text in config.splitlines():
+        if text.startswith("backend "):
+            section = text.removeprefix("backend ")
+        elif text.startswith((f"  server {name} ", f"  server {name}.")) and (line := _line(text, section)) is not None:
+            found.append(line)
+    return found
+
+
+def _line(text: str, section: str) -> ServerLine | None:
+    words = text.split()
+    if words[:1] != ["server"] or words[3:4] != ["id"] or not words[4].isdecimal():
         return None
-    return ServerLine(int(words[4]), words[-1] if "interface" in words else None)
+    bridge = words[words.index("interface") + 1] if "interface" in words[:-1] else None
+    return ServerLine(int(words[4]), bridge, wire.placed(section, words[1]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from deployctl.domain.host.leftovers import Remains
 from deployctl.domain.inputs.names import AppName
+from deployctl.domain.proxy.traffic import release_of_server
 from deployctl.effects.haproxy.config import text as config
 from deployctl.effects.haproxy.config.trust import BY_HOST, trust_of
 from deployctl.effects.haproxy.socket import wire
@@ -11,6 +12,7 @@ from deployctl.paths import Path
 from deployctl.pattern import pattern
 
 _ID = pattern(r"id (\d+) ")
+REPLICA_PARTS = 3  # component, port and replica
 
 
 def read_remains(folder: Path) -> Remains:
@@ -29,8 +31,14 @@ def read_remains(folder: Path) -> Remains:
 
 
 def _servers(text: str) -> dict[tuple[AppName, int], int]:
-    named = [(*name.partition(".")[::2], _ID.match(f"{rest} ")) for name, (_, rest) in config.servers_of(text).items()]
-    return {(AppName(app), int(number)): int(found[1]) for app, number, found in named if found and number.isdecimal()}
+    """Return the id of each release: that of its server, or what those of its replicas have in common."""
+    found: dict[tuple[AppName, int], int] = {}
+    for place, (_, rest) in config.servers_of(text).items():
+        app, number, *part = place.rpartition("/")[2].split(".")
+        server_id = _ID.match(f"{rest} ")
+        if server_id and number.isdecimal() and len(part) in {0, REPLICA_PARTS}:
+            found[AppName(app), int(number)] = release_of_server(int(server_id[1])) if part else int(server_id[1])
+    return found
 
 
 def _map(folder: Path, name: str) -> dict[str, str]:

@@ -9,12 +9,13 @@ was started with, so what runs is always known.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from deployctl import __version__
 from deployctl.dataclass import dataclass
 from deployctl.effects.haproxy.config.maps import map_text as map_text
 from deployctl.effects.haproxy.config.maps import maps as maps
-from deployctl.effects.haproxy.config.maps import ordered_backends
+from deployctl.effects.haproxy.config.maps import placed_backends
 from deployctl.effects.haproxy.config.maps import read_map as read_map
 from deployctl.effects.haproxy.socket import wire
 from deployctl.errors import Invalid
@@ -29,7 +30,8 @@ _WRITTEN_BY = "# Written by deployctl"
 NOBODY = 65534
 BUFFER = 40960  # bytes, for headers with 32 KiB of cookies; HAProxy's default 16 KiB reject them. Allocated only while in use
 _BIND = pattern(r"^  bind \[?([0-9a-fA-F.:]+?)\]?:(\d+)(?: v6only)? name (\S+)$", re.MULTILINE)
-_SERVER = pattern(r"^  server (\S+) (\S+) (.*)$", re.MULTILINE)
+_SERVER = pattern(r"^(?:backend (\S+)$|  server (\S+) (\S+) (.*)$)", re.MULTILINE)
+_SERVER_LINE = "  server "
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +51,31 @@ def render(table: TrafficTable, spec: ServerSpec, machine: ProxyHost, token: str
     from deployctl.effects.haproxy.config import request_counts as tally
 
     version, private = machine.version, f"{machine.gates}{wire.require_name(token)[-8:]}"
-    head = [*_global(spec, machine, token), *_defaults(spec), *_frontend(table, spec, private), gate.GATE_ANSWER_RULE,
-            tally.rules(version), trace.LOG_SILENT, _WHO, tally.section(version), _BACKEND,
-            cookies.rules(dashboard=spec.web.enabled)]
-    return "\n".join(head) + "\n" + "".join(f"{_server(backend)}\n" for backend in ordered_backends(table))
+    servers = _servers(table)
+    head = [*_global(spec, machine, token), *_defaults(spec), *_frontend(table, spec, private), gate.answer_rule(table),
+            tally.rules(version), trace.LOG_SILENT, *_who(table), tally.section(version), *_pools(table, servers),
+            _named_backend(table), cookies.rules(dashboard=spec.web.enabled), *servers.get(wire.APPS, ())]
+    return "\n".join(head) + "\n"
+
+
+def _servers(table: TrafficTable) -> dict[str, list[str]]:
+    """Return the lines of all servers by the backend that they are in."""
+    found: dict[str, list[str]] = {}
+    for place, backend in placed_backends(table).items():
+        found.setdefault(wire.section_of(place), []).append(_server(backend))
+    return found
 
 
 def _server(backend: Backend) -> str:
     return f"  server {wire.backend_name(backend)} {wire.server_words(backend)}"
+
+
+def _pools(table: TrafficTable, servers: Mapping[str, list[str]]) -> list[str]:
+    if not table.replicated:
+        return []
+    from deployctl.effects.haproxy.config.pools import pools, section
+
+    return [line for pool in pools(table) for line in (section(pool), *servers.get(pool, ()))]
 
 
 def _global(spec: ServerSpec, machine: ProxyHost, token: str) -> list[str]:
@@ -103,8 +122,8 @@ def _frontend(table: TrafficTable, spec: ServerSpec, private: str) -> list[str]:
     from deployctl.effects.haproxy.config.trust import connection_lines, header_lines
 
     binds = [*_binds(table, spec), gate.bind(private)]
-    rules = [*_preview(spec), *connection_lines(table, spec), _WHOSE, gate.GATE_RULES, _WHICH, gate.GATE_RELEASE_RULE,
-             _ANSWERED]
+    rules = [*_preview(spec), *connection_lines(table, spec), _whose(table), gate.GATE_RULES, _WHICH,
+             *gate.release_rules(table), _ANSWERED, *_where(table)]
     return ["frontend pub", *binds, trace.LOG, *rules, *header_lines(table)]
 
 
@@ -114,6 +133,7 @@ def _binds(table: TrafficTable, spec: ServerSpec) -> list[str]:
     wanted = {wire.require_app(app): wire.bind_words(*listen) for app, listen in sorted(table.listens.items())}
     if table.hosts:
         wanted[BY_HOST] = wire.bind_words(*spec.http)
+    wanted |= {wire.require_name(port): wire.bind_words(*listen) for port, listen in sorted(table.ports.items())}
     if twice := {where for where in wanted.values() if list(wanted.values()).count(where) > 1}:
         raise Invalid(f"several apps would listen on {', '.join(sorted(twice))}")
     return [f"  bind {where} name {name}" for name, where in wanted.items()]
@@ -170,11 +190,46 @@ _ANSWERED = r"""
   http-request set-var(txn.server) var(txn.app),concat(.,txn.release)
   http-response set-header X-Deployctl-Version %[var(txn.server),map_str(version.map)]""".lstrip("\n")
 
-_WHO = "  default_backend apps"
+# Where a release has several servers: txn.way is what the request is for, the release or a component's port of it, and
+# txn.pool the backend of its replicas. A bind that is named APP.PORT is a further port. Homes without any have none of this.
+_FURTHER = r"""
+  http-request set-var(txn.port) so_name,field(2,.)
+  acl further var(txn.port) -m found
+  http-request set-var(txn.door) var(txn.server),concat(.,txn.port) if further
+  http-request unset-var(txn.way) if further
+  http-request set-var(txn.way) var(txn.door),map_str(port.map) if further
+  acl led var(txn.way) -m found
+  http-request return status 503 content-type text/plain string "No such port in this release.\n" unless led""".lstrip("\n")
 
-_BACKEND = """backend apps
+
+def _whose(table: TrafficTable) -> str:
+    return _WHOSE.replace("set-var(txn.app) so_name unless", "set-var(txn.app) so_name,field(1,.) unless") if table.ports else (
+        _WHOSE)
+
+
+def _is_wide(table: TrafficTable) -> bool:
+    """Return whether a release may have more than the one server that bears its name."""
+    return bool(table.replicated or table.ports)
+
+
+def _where(table: TrafficTable) -> list[str]:
+    if not _is_wide(table):
+        return []
+    from deployctl.effects.haproxy import gate
+
+    return ["  http-request set-var(txn.way) var(txn.server)", *([_FURTHER] if table.ports else []), gate.GATE_WAY_RULES,
+            *(["  http-request set-var(txn.pool) var(txn.way),map_str(pool.map)"] if table.replicated else [])]
+
+
+def _who(table: TrafficTable) -> list[str]:
+    pooled = ["  use_backend %[var(txn.pool)] if { var(txn.pool) -m found }"] if table.replicated else []
+    return [*pooled, "  default_backend apps"]
+
+
+def _named_backend(table: TrafficTable) -> str:
+    return f"""backend {wire.APPS}
   balance roundrobin
-  use-server %[var(txn.server)] if TRUE"""
+  use-server %[var(txn.{"way" if _is_wide(table) else "server"})] if TRUE"""
 
 
 # -- reading a configuration on disk ---------------------------------------------------------------------------------
@@ -189,7 +244,8 @@ def of_another_build(config: str) -> bool:
 
 
 def head_of(config: str) -> str:
-    return config[: config.index("\n  server ") + 1] if "\n  server " in config else config
+    """Return everything but the servers."""
+    return "".join(line for line in config.splitlines(keepends=True) if not line.startswith(_SERVER_LINE))
 
 
 def binds_of(config: str) -> dict[str, tuple[str, int]]:
@@ -198,8 +254,14 @@ def binds_of(config: str) -> dict[str, tuple[str, int]]:
 
 
 def servers_of(config: str) -> dict[str, tuple[str, str]]:
-    """Return the servers by name: each one's address, and the rest of its line."""
-    return {found[1]: (found[2], found[3]) for found in _SERVER.finditer(config)}
+    """Return the servers by place: each one's address, and the rest of its line."""
+    section, servers = wire.APPS, dict[str, tuple[str, str]]()
+    for found in _SERVER.finditer(config):
+        if found[1]:
+            section = found[1]
+        else:
+            servers[wire.placed(section, found[2])] = found[3], found[4]
+    return servers
 
 
 def needs_reload(former: str, wanted: str) -> bool:
@@ -212,5 +274,10 @@ def needs_reload(former: str, wanted: str) -> bool:
 def keep_head(former: str, wanted: str) -> str:
     """Return the wanted servers below the former head, with the lines they had: what runs after a rejected reload."""
     before, after = servers_of(former), servers_of(wanted)
-    lines = (f"  server {name} {' '.join(before.get(name, after[name]))}\n" for name in after)
-    return head_of(former) + "".join(lines)
+    lines: dict[str, list[str]] = {}
+    for place in after:
+        lines.setdefault(wire.section_of(place), []).append(
+            f"  server {place.rpartition('/')[2]} {' '.join(before.get(place, after[place]))}\n")
+    first, *sections = re.split(r"(?m)^(?=backend )", head_of(former))
+    named = ((text, text.partition("\n")[0].removeprefix("backend ")) for text in sections)
+    return first + "".join(text + "".join(lines.get(name, ())) for text, name in named)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from deployctl.dataclass import dataclass, field
+from deployctl.effects.haproxy.socket import wire
 from deployctl.errors import SwitchRefused
 
 
@@ -18,6 +19,11 @@ class ServerState:
     address: str
     port: int
     ready: bool
+    section: str = wire.APPS  # the backend that it is in
+
+    @property
+    def place(self) -> str:
+        return wire.placed(self.section, self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +38,18 @@ class Processes:
 
 
 def parse_servers(reply: str) -> dict[str, ServerState]:
-    """Read `show servers state` by its own heading; SwitchRefused if it has none."""
+    """Read `show servers state` by its own heading and by place; SwitchRefused if it has none."""
     heading, _, rows = reply.partition("# be_id")[2].partition("\n")
     columns = ["be_id", *heading.split()]
     if "srv_admin_state" not in columns:
         raise SwitchRefused(f"HAProxy said: {reply.strip()}")
-    return {server.name: server for server in (_server(columns, line) for line in rows.splitlines() if line.strip())}
+    return {server.place: server for server in (_server(columns, line) for line in rows.splitlines() if line.strip())}
 
 
 def _server(columns: list[str], line: str) -> ServerState:
     row = dict(zip(columns, line.split(), strict=False))
     ready = row["srv_admin_state"] == "0"
-    return ServerState(row["srv_name"], int(row["srv_id"]), row["srv_addr"], int(row["srv_port"]), ready)
+    return ServerState(row["srv_name"], int(row["srv_id"]), row["srv_addr"], int(row["srv_port"]), ready, row["be_name"])
 
 
 def parse_map(reply: str) -> dict[str, str]:
@@ -78,12 +84,30 @@ class Stat:
 
 
 def parse_stat(reply: str) -> dict[str, Stat]:
-    """Read `show stat` by server; preceding output is skipped."""
+    """Read the replies to `show stat` of one or several backends by server; preceding output is skipped."""
     heading, *lines = reply[reply.find("# pxname") + 2 :].splitlines()
     # Only columns after those that are read here, of health checks, may contain a comma.
     rows = (dict(zip(heading.split(","), line.split(","), strict=False)) for line in lines)
     return {row["svname"]: Stat(int(row.get("scur") or 0), float(row.get("rtime") or 0))
-            for row in rows if row.get("pxname") == "apps" and row.get("type") == "2"}
+            for row in rows if row.get("type") == "2"}
+
+
+def of_release(server: str) -> str:
+    """Return the release that a server is of."""
+    return ".".join(server.split(".")[:2])
+
+
+def stat_by_release(found: Mapping[str, Stat]) -> dict[str, Stat]:
+    """Return the servers of each release together: their open requests, and the mean of their means."""
+    several: dict[str, list[Stat]] = {}
+    for server, stat in found.items():
+        several.setdefault(of_release(server), []).append(stat)
+    return {release: Stat(sum(one.in_flight for one in some), _mean([one.response_ms for one in some if one.response_ms]))
+            for release, some in several.items()}
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else 0.0
 
 
 def takes_requests(reply: str, server: str) -> bool:

@@ -7,7 +7,7 @@ the master passes the command on.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import closing
 
 from deployctl.effects.haproxy.socket import answers, wire
@@ -168,16 +168,17 @@ class HaproxyRuntime:
     def servers(self) -> dict[str, answers.ServerState]:
         return answers.parse_servers(self._ask(wire.SHOW_SERVERS))
 
-    def ensure_ready(self, server: str, server_id: int) -> bool:
+    def ensure_ready(self, place: str, server_id: int) -> bool:
         """Enable a server and read that back; False if HAProxy has no such server, or keeps it disabled."""
-        reply = self._ask(wire.set_ready(server)).strip()
-        return not reply and answers.takes_requests(self._ask(wire.show_stat(server_id)), server)
+        reply = self._ask(wire.set_ready(place)).strip()
+        show = wire.show_stat(server_id, wire.section_of(place))
+        return not reply and answers.takes_requests(self._ask(show), place.rpartition("/")[2])
 
     def ensure_servers(self, wanted: Mapping[str, Backend]) -> None:
-        """Add missing servers, correct those that differ, read back. SwitchRefused names what HAProxy did not
-        accept."""
+        """Add missing servers, correct those that differ, read back; they are given by place. SwitchRefused names what
+        HAProxy did not accept."""
         found = self.servers()
-        replies = {name: reply for name, b in wanted.items() if (reply := self._correct(found.get(name), b))}
+        replies = {name: reply for name, b in wanted.items() if (reply := self._correct(name, found.get(name), b))}
         if not replies and not any(needs_correction(found.get(name), b) for name, b in wanted.items()):
             return
         found = self.servers()
@@ -185,20 +186,25 @@ class HaproxyRuntime:
             if needs_correction(found.get(name), backend):
                 raise SwitchRefused(f"HAProxy did not accept the server {name}: {replies.get(name) or 'no reason given'}")
 
-    def _correct(self, server: answers.ServerState | None, backend: Backend) -> str:
-        """Return HAProxy's reply; empty if there was nothing to correct."""
-        replies: list[str] = []
+    def _correct(self, place: str, server: answers.ServerState | None, backend: Backend) -> str:
+        """Return HAProxy's reply; empty if there was nothing to correct. A server that takes requests is checked: that it
+        does comes last."""
+        replies, section = list[str](), wire.section_of(place)
         if server is None:
-            replies.append(self._ask(wire.add_server(backend)))
+            replies.append(self._ask(wire.add_server(backend, section)))
         elif not _is_at(server, backend):
-            replies.append(self._ask(wire.set_address(backend)))
+            replies.append(self._ask(wire.set_address(backend, section)))
         if server is None or not server.ready:
-            replies.append(self._ask(wire.set_ready(wire.backend_name(backend))))
+            if backend.replica:
+                replies.append(self._ask(wire.enable_checks(place)))
+            replies.append(self._ask(wire.set_ready(place)))
         return "; ".join(reply.strip() for reply in replies if reply.strip())
 
-    def remove_servers(self, *, but: set[str]) -> None:
-        """Remove all others. One that still has a request open is left in maintenance, where it gets no others."""
-        leaving = {name: server for name, server in self.servers().items() if name not in but}
+    def remove_servers(self, *, but: Collection[str], of: Collection[str] = ()) -> None:
+        """Remove all others, except all `of` those releases. One that still has a request open is left in maintenance,
+        where it gets no others."""
+        leaving = {name: server for name, server in self.servers().items()
+                   if name not in but and answers.of_release(server.name) not in of}
         for name, server in leaving.items():
             self._ask(wire.set_maint(name))
             self._ask(wire.close_idle(name, server.port))

@@ -14,11 +14,13 @@ if TYPE_CHECKING:
     from deployctl.domain.proxy.traffic import Backend
 
 ROUTE, KNOWN, VERSION, HOST = "route.map", "known.map", "version.map", "host.map"
+POOL, PORT = "pool.map", "port.map"  # the pool of what has replicas; what a further port leads to
 FRONT = "front.map"  # filled by HAProxy itself: apps with untrusted proxies on this machine in front, with the address
 FIRST_WORKER = "@1 "  # the master passes such a command on to the worker that receives traffic
 ALL_SERVERS = -1
 
-SHOW_SERVERS = "show servers state apps"
+APPS = "apps"  # the backend of every server that is selected by its name
+SHOW_SERVERS = "show servers state"
 SHOW_INFO = "show info"
 SHOW_VERSION = "show version"
 SHOW_PROCESSES = "show proc"
@@ -87,8 +89,14 @@ def bind_words(address: str, port: int) -> str:
 
 def server_words(backend: Backend) -> str:
     """Return what follows the server's name. Weight 0: it is selected by name, never by load balancing."""
-    words = f"{endpoint(backend.address, backend.port)} id {require_number(backend.server_id)} weight 0"
-    return words if backend.bridge is None else f"{words} {_bound_to(backend.bridge, backend)}"
+    pooled = backend.replica > 0
+    words = [endpoint(backend.address, backend.port), f"id {require_number(backend.server_id)} weight {int(pooled)}",
+             *([_bound_to(backend.bridge, backend)] if backend.bridge is not None else []), *([_CHECKED] if pooled else [])]
+    return " ".join(words)
+
+
+# One that refuses connections gets no more requests until a check connects again; the others of its pool take them.
+_CHECKED = "check inter 500ms fastinter 100ms downinter 200ms rise 1 fall 1 observe layer4 error-limit 3 on-error mark-down"
 
 
 def _bound_to(bridge: str, backend: Backend) -> str:
@@ -105,42 +113,69 @@ def server_name(app: str, release: int) -> str:
 
 
 def backend_name(backend: Backend) -> str:
-    return server_name(backend.app, backend.release)
+    server_name(backend.app, backend.release)
+    return require_name(backend.name)
+
+
+def pool_name(number: int) -> str:
+    return f"pool{require_number(number):02}"
+
+
+def placed(section: str, server: str) -> str:
+    """Return how a server is named among those of all backends: one of `apps` by its name, one of a pool with the pool's
+    in front."""
+    return server if section == APPS else f"{section}/{server}"
+
+
+def section_of(place: str) -> str:
+    """Return the backend that a server is in."""
+    return place.rpartition("/")[0] or APPS
+
+
+def _path(place: str) -> str:
+    section, _, server = place.rpartition("/")
+    return f"{require_name(section or APPS)}/{require_name(server)}"
 
 
 # -- commands ---------------------------------------------------------------------------------------------------
-def add_server(backend: Backend) -> str:
-    return f"add server apps/{backend_name(backend)} {server_words(backend)}"
+def add_server(backend: Backend, section: str = APPS) -> str:
+    return f"add server {require_name(section)}/{backend_name(backend)} {server_words(backend)}"
 
 
-def set_address(backend: Backend) -> str:
+def set_address(backend: Backend, section: str = APPS) -> str:
     address, port = require_address(backend.address), require_number(backend.port, most=65535)
-    return f"set server apps/{backend_name(backend)} addr {address} port {port}"
+    return f"set server {require_name(section)}/{backend_name(backend)} addr {address} port {port}"
+
+
+def enable_checks(place: str) -> str:
+    """A server that was added at run time is never checked otherwise."""
+    return f"enable health {_path(place)}"
 
 
 def set_ready(server: str) -> str:
-    return f"set server apps/{require_name(server)} state ready"
+    return f"set server {_path(server)} state ready"
 
 
 def set_maint(server: str) -> str:
-    return f"set server apps/{require_name(server)} state maint"
+    return f"set server {_path(server)} state maint"
 
 
 def close_idle(server: str, port: int) -> str:
     """Make HAProxy drop its idle connections to a server in maintenance, which it does when the address changes."""
-    return f"set server apps/{require_name(server)} addr 127.0.0.1 port {2 if port == 1 else 1}"
+    return f"set server {_path(server)} addr 127.0.0.1 port {2 if port == 1 else 1}"
 
 
 def del_server(server: str) -> str:
-    return f"del server apps/{require_name(server)}"
+    return f"del server {_path(server)}"
 
 
 def cut_sessions(server: str) -> str:
-    return f"shutdown sessions server apps/{require_name(server)}"
+    return f"shutdown sessions server {_path(server)}"
 
 
-def show_stat(server_id: int = ALL_SERVERS) -> str:
-    return f"show stat apps 4 {server_id if server_id == ALL_SERVERS else require_number(server_id)}"
+def show_stat(server_id: int = ALL_SERVERS, section: str = APPS) -> str:
+    """`section` is named because HAProxy would list every pool, empty ones too."""
+    return f"show stat {require_name(section)} 4 {server_id if server_id == ALL_SERVERS else require_number(server_id)}"
 
 
 def show_map(name: str) -> str:
