@@ -175,13 +175,13 @@ def test_after_a_refused_reload_the_head_and_kept_servers_stay_and_others_come()
     kept = config.keep_head(render(), wanted)
     assert config.head_of(kept) == config.head_of(render())
     assert set(config.servers_of(kept)) == {"shop.6", "shop.9"}
-    assert files.find_server(kept, "shop.6") == files.ServerLine(6, "dc-1")
+    assert files.find_server(kept, "shop.6") == files.ServerLine(6, "dc-1", "shop.6")
 
 
 def test_a_server_is_found_by_its_whole_name() -> None:
     table = replace(TABLE, backends=(backend(6), backend(66, bridge=None)))
-    assert files.find_server(render(table), "shop.6") == files.ServerLine(6, "dc-1")
-    assert files.find_server(render(table), "shop.66") == files.ServerLine(66, None)
+    assert files.find_server(render(table), "shop.6") == files.ServerLine(6, "dc-1", "shop.6")
+    assert files.find_server(render(table), "shop.66") == files.ServerLine(66, None, "shop.66")
     assert files.find_server(render(table), "shopx6") is None
 
 

@@ -224,7 +224,7 @@ class ServerLine:
 
     id: int
     bridge: str | None
-    place: str = ""
+    place: str
 
 
 def find_server(config: str, name: str) -> ServerLine | None:

@@ -89,7 +89,7 @@ def parse_stat(reply: str) -> dict[str, Stat]:
     # Only columns after those that are read here, of health checks, may contain a comma.
     rows = (dict(zip(heading.split(","), line.split(","), strict=False)) for line in lines)
     return {row["svname"]: Stat(int(row.get("scur") or 0), float(row.get("rtime") or 0))
-            for row in rows if row.get("type") == "2"}
+            for row in rows if row.get("type") == "2" and wire.is_section(row.get("pxname", ""))}
 
 
 def of_release(server: str) -> str:

@@ -19,6 +19,7 @@ FRONT = "front.map"  # filled by HAProxy itself: apps with untrusted proxies on 
 FIRST_WORKER = "@1 "  # the master passes such a command on to the worker that receives traffic
 ALL_SERVERS = -1
 
+_POOL = "pool"
 APPS = "apps"  # the backend of every server that is selected by its name
 SHOW_SERVERS = "show servers state"
 SHOW_INFO = "show info"
@@ -118,13 +119,18 @@ def backend_name(backend: Backend) -> str:
 
 
 def pool_name(number: int) -> str:
-    return f"pool{require_number(number):02}"
+    return f"{_POOL}{require_number(number):02}"
 
 
 def placed(section: str, server: str) -> str:
     """Return how a server is named among those of all backends: one of `apps` by its name, one of a pool with the pool's
     in front."""
     return server if section == APPS else f"{section}/{server}"
+
+
+def is_section(name: str) -> bool:
+    """Return whether it is a backend whose servers are ours."""
+    return name == APPS or (name.startswith(_POOL) and name.removeprefix(_POOL).isdecimal())
 
 
 def section_of(place: str) -> str:
@@ -134,6 +140,8 @@ def section_of(place: str) -> str:
 
 def _path(place: str) -> str:
     section, _, server = place.rpartition("/")
+    if section and not is_section(section):
+        raise Invalid(f"{place!r} is not in a backend of ours")
     return f"{require_name(section or APPS)}/{require_name(server)}"
 
 
