@@ -17,8 +17,8 @@ SHOP = AppName("shop")
 
 
 def table(*releases: int, kept: int | None = None) -> TrafficTable:
-    backends = tuple(Backend(SHOP, r, Version(f"v{r}"), replica_server_id(r, n), f"10.0.{r}.{n}", 80, None, part="web.80", replica=n)
-                     for r in releases for n in (1, 2))
+    backends = tuple(Backend(SHOP, r, Version(f"v{r}"), replica_server_id(r, n), f"10.0.{r}.{n}", 80, None, part="web.80",
+                             replica=n) for r in releases for n in (1, 2))
     return TrafficTable(backends=backends, replicated=len(releases) if kept is None else kept)
 
 
