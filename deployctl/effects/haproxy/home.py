@@ -70,6 +70,16 @@ class HaproxyHome:
         """Path of the private binds, without the end of their names."""
         return str(self.sockets / "gate.")
 
+    def leases(self) -> dict[str, str]:
+        """Return the pools that releases with replicas lease, from the file; nothing in a home without replicas."""
+        try:
+            found = (self.folder / "pool.map").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return {}
+        from deployctl.effects.haproxy.config.maps import read_map
+
+        return read_map(found)
+
     def gate(self, token: str) -> Path:
         """Return the private bind of the configuration with that token: a deleted one cannot return, but the next
         configuration has another."""

@@ -16,7 +16,6 @@ from deployctl.dataclass import replace
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.request_counts import COUNTS, CountedServer, Totals, carried_on, outdated
 from deployctl.domain.proxy.traffic import Counters, Precision
-from deployctl.effects.haproxy.config.maps import read_map
 from deployctl.effects.haproxy.master import find_birth, find_children, find_master
 from deployctl.effects.haproxy.socket import wire
 from deployctl.effects.haproxy.socket.answers import parse_stat, stat_by_release
@@ -59,11 +58,7 @@ class HaproxyTotals:
 
     def _shows(self) -> list[str]:
         """Return the commands that list all servers: empty pools are left out."""
-        try:
-            pools = read_map((self._home.folder / wire.POOL).read_text(encoding="utf-8", errors="replace"))
-        except OSError:  # a home without replicas
-            pools = {}
-        return [wire.show_stat(section=section) for section in dict.fromkeys([wire.APPS, *pools.values()])]
+        return [wire.show_stat(section=section) for section in dict.fromkeys([wire.APPS, *self._home.leases().values()])]
 
     @contextmanager
     def handing_over(self) -> Iterator[dict[CountedServer, int]]:

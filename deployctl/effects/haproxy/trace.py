@@ -17,7 +17,6 @@ from contextlib import suppress
 from deployctl.dataclass import dataclass, replace
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.rejections import Cause, Rejection, cause_of
-from deployctl.effects.haproxy.config.maps import read_map
 from deployctl.effects.haproxy.socket import wire
 from deployctl.effects.haproxy.socket.answers import of_release
 from deployctl.effects.linux.whole_file import write_whole
@@ -78,11 +77,7 @@ class HaproxyTrace:
 
     def _backend_of(self, refusal: Rejection) -> str:
         """Return the backend that its server is in. Of others nothing may be asked: their server may be deleted."""
-        try:
-            pools = read_map((self._home.folder / wire.POOL).read_text(encoding="utf-8", errors="replace"))
-        except OSError:  # a home without replicas
-            return wire.APPS
-        return pools.get(f"{refusal.app}.{refusal.release}", wire.APPS)
+        return self._home.leases().get(f"{refusal.app}.{refusal.release}", wire.APPS)
 
     def _in_ring(self) -> list[Rejection]:
         return [refusal for line in self._ring() if (refusal := parse_line(line)) is not None]

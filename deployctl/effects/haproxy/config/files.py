@@ -43,9 +43,9 @@ class HaproxyFiles:
         return self.complete() and config.token_of(self.configuration()) is not None and bool(self.find_map(wire.ROUTE))
 
     def complete(self) -> bool:
-        text = self.configuration()
-        needed = (*_MAPS, *(name for name in _SOME_MAPS if f"({name})" in text))  # 0.1.0 had no map of fronts
-        return bool(text) and all(self._path(name).exists() for name in needed)
+        config = self.configuration()
+        needed = (*_MAPS, *(name for name in _SOME_MAPS if f"({name})" in config))  # 0.1.0 had no map of fronts
+        return bool(config) and all(self._path(name).exists() for name in needed)
 
     def token(self) -> str:
         """Return the token of the configuration on disk; empty if it is not ours."""
@@ -74,9 +74,8 @@ class HaproxyFiles:
 
     def servers(self, way: str) -> list[ServerLine]:
         """Return the configured servers that requests for a release, or for a further port of it, may go to."""
-        text = self.configuration()
-        pool = (self.find_map(wire.POOL) or {}).get(way) if f"({wire.POOL})" in text else None
-        return find_servers(text, way, pool)
+        config = self.configuration()
+        return find_servers(config, way, self._home.leases().get(way) if f"({wire.POOL})" in config else None)
 
     def servers_of(self, name: str) -> list[ServerLine]:
         """Return every configured server of a release."""
@@ -238,22 +237,22 @@ def find_servers(config: str, way: str, pool: str | None) -> list[ServerLine]:
     if pool is None:
         return [line] if (line := find_server(config, way)) is not None else []
     inside = config.partition(f"\nbackend {pool}\n")[2].partition("\nbackend ")[0]
-    return [line for text in inside.splitlines() if (line := _line(text, pool)) is not None]
+    return [found for line in inside.splitlines() if (found := _line(line, pool)) is not None]
 
 
 def servers_of_release(config: str, name: str) -> list[ServerLine]:
     """Return every server of a release, those of its further ports too."""
     section, found = wire.APPS, list[ServerLine]()
-    for text in config.splitlines():
-        if text.startswith("backend "):
-            section = text.removeprefix("backend ")
-        elif text.startswith((f"  server {name} ", f"  server {name}.")) and (line := _line(text, section)) is not None:
-            found.append(line)
+    for line in config.splitlines():
+        if line.startswith("backend "):
+            section = line.removeprefix("backend ")
+        elif line.startswith((f"  server {name} ", f"  server {name}.")) and (server := _line(line, section)) is not None:
+            found.append(server)
     return found
 
 
-def _line(text: str, section: str) -> ServerLine | None:
-    words = text.split()
+def _line(line: str, section: str) -> ServerLine | None:
+    words = line.split()
     if words[:1] != ["server"] or words[3:4] != ["id"] or not words[4].isdecimal():
         return None
     bridge = words[words.index("interface") + 1] if "interface" in words[:-1] else None

@@ -279,5 +279,4 @@ def keep_head(former: str, wanted: str) -> str:
         lines.setdefault(wire.section_of(place), []).append(
             f"  server {place.rpartition('/')[2]} {' '.join(before.get(place, after[place]))}\n")
     first, *sections = re.split(r"(?m)^(?=backend )", head_of(former))
-    named = ((text, text.partition("\n")[0].removeprefix("backend ")) for text in sections)
-    return first + "".join(text + "".join(lines.get(name, ())) for text, name in named)
+    return first + "".join(head + "".join(lines.get(head.split(maxsplit=2)[1], ())) for head in sections)
