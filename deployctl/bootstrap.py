@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from deployctl.ports import Reporter
 
 READ_TIMEOUT = 1.0  # seconds that a rollback waits for an engine that hangs
+HANDS = 4  # containers that are started at once: it is the engine's CPU that they need, and more gain nothing
 
 
 def services(settings: Settings, *, reporter: Reporter, actor: str) -> Services:
@@ -70,7 +71,7 @@ def _services(settings: Settings, spec: ServerSpec, ledger: SqliteLedger, *, rep
         app_file=lambda app: load_judged_app(settings, app, spec, now=lambda: ledger.find_app(app)),
         app_files=lambda: app_names(settings),
         judge_files=lambda: load_judged_apps(settings, spec, now=ledger.find_app),
-        meter=SqliteMetricsStore(settings.metrics, warn=reporter.warn), kept_logs=LogFiles(settings.kept_logs),
+        meter=SqliteMetricsStore(settings.metrics, warn=reporter.warn), kept_logs=LogFiles(settings.kept_logs), hands=HANDS,
     )
 
 

@@ -24,6 +24,7 @@ from deployctl.execution.containers import (
     remove_release,
     start_container,
 )
+from deployctl.execution.course import in_turn
 from deployctl.execution.health_gate import HealthGate
 from deployctl.execution.interrupts import shielded
 from deployctl.execution.jobs import run_job
@@ -33,27 +34,40 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.change.plan import Step
     from deployctl.domain.images.release import Instance, Release
+    from deployctl.execution.course import Begin, Check, Course
     from deployctl.execution.runner import StepAct, Walk
+    from deployctl.ports import Services
 
 DRAIN_LOOK = 0.05  # seconds between two readings of the open requests
 
 
-def prove_healthy(walk: Walk, step: Step) -> str:
+def prove_healthy(walk: Walk, step: Step) -> Course:
     """Pass the health gate: the full check, or one good response of a release that is warm."""
-    s, release = walk.services, release_of(walk, step)
-    warm = walk.facts.is_warm(step.release)
-    trial = HealthGate(release, instance_of(walk, step), s, walk.check, active=_active(walk), just_seen=warm,
-                       engine_away=walk.facts.engine_away is not None)
+    s, release, instance = walk.services, release_of(walk, step), instance_of(walk, step)
+    warm, app = walk.facts.is_warm(step.release), s.ledger.find_app(release.app)
+
+    def ask(s: Services, check: Check) -> tuple[str, int | None]:
+        trial = HealthGate(release, instance, s, check, active=_active(walk), just_seen=warm,
+                           engine_away=walk.facts.engine_away is not None, app=app)
+        return trial.quick() if warm else trial.until_ready(), trial.restarts
+
+    found: tuple[str, int | None]
     try:
-        text = trial.quick() if warm else trial.until_ready()
+        found = yield ask
     except NotHealthy as e:
         walk.keep_failed = True
         s.ledger.mark_failed(release.app, release.number, why=e.message, code=e.cause or e.code)
         raise
-    walk.restarts[step.instance] = trial.restarts
-    if not walk.will(StepKind.GATE, step.release) and step.instance == release.instances[-1]:
+    text, walk.restarts[step.instance] = found
+    if not walk.will(StepKind.GATE, step.release) and _is_last_check(walk, step):
         _mark_proven(walk, release)
     return text
+
+
+def _is_last_check(walk: Walk, step: Step) -> bool:
+    """Return whether all other health checks of the release were passed."""
+    checks = {one for one in walk.plan.steps if one.kind is StepKind.HEALTH and one.release == step.release}
+    return checks <= {step, *(done for done, _, _ in walk.done)}
 
 
 def _mark_proven(walk: Walk, release: Release) -> None:
@@ -220,7 +234,7 @@ def start_workers(walk: Walk, step: Step) -> str:
             keep_image(walk, about)
             ensure_network(walk, about)
             create_container(walk, about)
-        start_container(walk, about)
+        in_turn(start_container)(walk, about)
         s.engine.set_restart(container_of(recorded(walk, one)), always=True)
     return f"{started} started" if started else "running already"
 
@@ -245,13 +259,16 @@ def remove_container(walk: Walk, step: Step) -> str:
     return ""
 
 
+COURSES: Mapping[StepKind, Begin] = {  # what may be done for several instances at once
+    StepKind.START: start_container,
+    StepKind.HEALTH: prove_healthy,
+    StepKind.JOB: run_job,
+}
 STEP_ACTIONS: Mapping[StepKind, StepAct] = {
     StepKind.IMAGE: keep_image,
     StepKind.NETWORK: ensure_network,
     StepKind.CREATE: create_container,
-    StepKind.START: start_container,
-    StepKind.HEALTH: prove_healthy,
-    StepKind.JOB: run_job,
+    **{kind: in_turn(course) for kind, course in COURSES.items()},
     StepKind.ROUTE: let_proxy_know,
     StepKind.GATE: pass_gate,
     StepKind.SWITCH: switch_traffic,

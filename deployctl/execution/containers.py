@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from contextlib import suppress
 
 from deployctl.domain.images.component import InstanceId, instance_name
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from deployctl.domain.change.plan import Step
     from deployctl.domain.images.release import App, Bundle, Instance, Release
+    from deployctl.execution.course import Check, Course, Effect
     from deployctl.execution.runner import Walk
     from deployctl.ports import Services
 
@@ -153,14 +155,11 @@ def _clear_other_image(walk: Walk, step: Step, instance: Instance) -> None:
         s.engine.ensure_removed(there.id)
 
 
-def start_container(walk: Walk, step: Step) -> str:
-    from deployctl.execution.extra_networks import join_networks
-
+def start_container(walk: Walk, step: Step) -> Course:
     instance = instance_of(walk, step)
     name = instance_name(release_of(walk, step), instance.id)
-    join_networks(walk.services.engine, bundle_of(walk, step), container_of(instance), name=name)
     try:
-        instance = _start_somewhere(walk, step, instance)
+        instance = yield from _start_somewhere(walk, step, instance)
     except EngineRefused as e:  # it rejected this very container
         walk.keep_failed = True
         refusal = EngineRefused(f"{name} did not start: {e.message}", remedy=e.remedy)
@@ -180,14 +179,13 @@ def _require_bridge(walk: Walk, instance: Instance) -> None:
                              remedy=['set reach = "loopback" under [network] in config/server.toml'])
 
 
-def _start_somewhere(walk: Walk, step: Step, instance: Instance) -> Instance:
+def _start_somewhere(walk: Walk, step: Step, instance: Instance) -> Generator[Effect, None, Instance]:
     """Start it, recreated elsewhere if its port, its address or its network was taken in the meantime."""
     from deployctl.execution import networks
 
-    engine = walk.services.engine
     for _ in range(networks.MAX_NETWORK_TRIES):
         try:
-            engine.ensure_started(container_of(instance))
+            yield _start(walk, step, instance)
             return instance
         except PlaceTaken as e:
             if _lacks_joined(walk, step):
@@ -200,8 +198,20 @@ def _start_somewhere(walk: Walk, step: Step, instance: Instance) -> Instance:
             ensure_network(walk, step)
             create_container(walk, step)
             instance = instance_of(walk, step)
-    engine.ensure_started(container_of(instance))
+    yield _start(walk, step, instance)
     return instance
+
+
+def _start(walk: Walk, step: Step, instance: Instance) -> Effect:
+    from deployctl.execution.extra_networks import join_networks
+
+    bundle, name, container = bundle_of(walk, step), instance_name(release_of(walk, step), instance.id), container_of(instance)
+
+    def start(s: Services, _check: Check) -> None:
+        join_networks(s.engine, bundle, container, name=name)
+        s.engine.ensure_started(container)
+
+    return start
 
 
 def _lacks_joined(walk: Walk, step: Step) -> bool:

@@ -38,6 +38,7 @@ class HealthGate:
     active: Release | None = None
     just_seen: bool = False  # was just seen running at its own address: the first probe need not read that again
     engine_away: bool = False  # already known: do not wait for it again
+    app: App | None = None  # already read
     transcript: Transcript = field(default_factory=Transcript)
     last: ProbeAnswer | None = None
     asked: int = 0
@@ -170,7 +171,7 @@ class HealthGate:
             case ProbeKind.PROCESS:
                 up = self.services.clock.now() - self.started
                 return ProbeAnswer(self.proven or up >= self.probe.uptime, f"running for {up:.1f} s")
-        return ask_from_outside(self.services, self.release, self.instance)
+        return ask_from_outside(self.services, self.release, self.instance, self.app)
 
     def _execute(self) -> ProbeAnswer:
         started = self.services.clock.now()

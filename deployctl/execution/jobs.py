@@ -11,36 +11,47 @@ from deployctl.execution.health_gate import KILLED, LOG_LINES
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.change.plan import Step
+    from deployctl.execution.course import Check, Course, Effect
     from deployctl.execution.runner import Walk
-    from deployctl.ports import ContainerFacts
+    from deployctl.ports import ContainerFacts, Services
 
 FIRST_LOOK, LAST_LOOK = 0.05, 1.0  # seconds between two looks at it: few jobs take long, and those can wait
 IN_DATABASE = "What it asked a database to do may still be running there: look before you try again."
 
 
-def run_job(walk: Walk, step: Step) -> str:
-    """Start it unless it was started, and wait for exit code 0. Raises NotHealthy: it failed, or did not end in time.
-
-    `docker wait` is not used: of a container that was never started it reports exit code 0.
-    """
-    s, name = walk.services, _name(walk, step)
-    seen, began = _require(walk, step), s.clock.now()
-    if not seen.started_at:
-        start_container(walk, step)
-    within, look = release_of(walk, step).component(step.instance.component).timeout, FIRST_LOOK
-    while (seen := _require(walk, step)).running:
-        walk.check()
-        taken = s.clock.now() - began
-        if taken >= within:
-            _stop_late(walk, step, f"{name} did not end within {within:g} s and was stopped. {IN_DATABASE}")
-        s.report.detail(f"running for {taken:.0f} s")
-        s.clock.sleep(look)
-        look = min(look * 1.5, LAST_LOOK)
+def run_job(walk: Walk, step: Step) -> Course:
+    """Start it unless it was started, and wait for exit code 0. Raises NotHealthy: it failed, or did not end in time."""
+    s, name, container = walk.services, _name(walk, step), container_of(instance_of(walk, step))
+    ends_at = s.clock.now() + (within := release_of(walk, step).component(step.instance.component).timeout)
+    if not _require(s, container, name).started_at:
+        yield from start_container(walk, step)
+        container = container_of(instance_of(walk, step))
+    seen: ContainerFacts = yield _wait(container, name, began=ends_at - within, ends_at=ends_at)
+    if seen.running:
+        _stop_late(walk, step, f"{name} did not end within {within:g} s and was stopped. {IN_DATABASE}")
     if not has_completed(seen):
         cause, why = _why(seen)
         _fail(walk, step, f"{name} {why}", cause)
     s.ledger.mark_completed(walk.plan.app, step.instance, at=s.clock.utc())
     return "ended with exit code 0"
+
+
+def _wait(container: str, name: str, *, began: float, ends_at: float) -> Effect:
+    """Return the effect that looks at the job until it has ended or it is time. `docker wait` is not used: of a container
+    that was never started it reports exit code 0."""
+
+    def wait(s: Services, check: Check) -> ContainerFacts:
+        look = FIRST_LOOK
+        while (seen := _require(s, container, name)).running:
+            check()
+            if (now := s.clock.now()) >= ends_at:
+                return seen
+            s.report.detail(f"running for {now - began:.0f} s")
+            s.clock.sleep(look)
+            look = min(look * 1.5, LAST_LOOK)
+        return seen
+
+    return wait
 
 
 def has_completed(seen: ContainerFacts) -> bool:
@@ -94,10 +105,10 @@ def _last_lines(walk: Walk, step: Step) -> list[str]:
     return [f"Last lines of {_name(walk, step)}:", *(f"  {line.text}" for line in lines[-10:])] if lines else []
 
 
-def _require(walk: Walk, step: Step) -> ContainerFacts:
-    seen = walk.services.engine.find_container(container_of(instance_of(walk, step)))
+def _require(s: Services, container: str, name: str) -> ContainerFacts:
+    seen = s.engine.find_container(container)
     if seen is None:
-        raise NotFound(f"the container of {_name(walk, step)} was removed by someone")
+        raise NotFound(f"the container of {name} was removed by someone")
     return seen
 
 

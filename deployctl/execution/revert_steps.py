@@ -90,7 +90,8 @@ def uncreate(walk: Walk, step: Step) -> None:
     mine = s.ledger.find_instance(app, step.instance)
     if mine is None:
         return
-    if not (walk.keep_failed or mine.failed) or s.engine.find_container(container_of(mine)) is None:
+    kept = mine.failed or (walk.keep_failed and walk.has_started(mine.id))  # one that never ran has nothing to show
+    if not kept or s.engine.find_container(container_of(mine)) is None:
         forget_container(walk, mine)  # its image is released with the step that kept it
         return
     s.ledger.set_instances(app, step.release, failed=True)

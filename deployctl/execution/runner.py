@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from itertools import groupby
 
 from deployctl.dataclass import dataclass, field
 from deployctl.domain.change.deployment import EndCode, EndReason, Phase, advance, begin
+from deployctl.domain.change.order import AT_ONCE
 from deployctl.domain.change.plan import TRAFFIC_MOVES, Step, StepKind
 from deployctl.errors import Aborted, AttentionNeeded, DeployctlError, Interrupted, LeaseHeld
 from deployctl.execution.fence import fenced, taken_over
@@ -26,6 +27,15 @@ if TYPE_CHECKING:
 
 StepAct = Callable[["Walk", Step], str]
 Undo = Callable[["Walk", Step], None]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenStep:
+    """A step in progress: its place in the journal, and when it began by the clock."""
+
+    step: Step
+    seq: int
+    started: float
 
 
 @dataclass(slots=True)
@@ -53,9 +63,10 @@ class Walk:
     keep_failed: bool = False  # the failure is the candidate's own: its container stays for inspection
     settled: frozenset[tuple[StepKind, int]] = frozenset()  # steps that were finished before a crash
     recovering: bool = False  # after a crash: a request to abort has been dealt with already
+    unfenced: Services = field(init=False)  # for a fence of another thread
 
     def __post_init__(self) -> None:
-        self.services = fenced(self.services, self.require_lease)
+        self.unfenced, self.services = self.services, fenced(self.services, self.require_lease)
 
     def require_lease(self) -> None:
         """Raise LeaseHeld if another process has taken over the lease."""
@@ -84,6 +95,33 @@ class Walk:
     def warn(self, text: str) -> None:
         self.warnings.append(text)
         self.services.report.warn(text)
+
+    def begin(self, step: Step) -> OpenStep:
+        """Record the intent to take a step, unless this run must not continue."""
+        s, opened = self.services, OpenStep(step, self.seq, self.services.clock.now())
+        self.check()
+        self.phase = begin(self.phase, step.kind)
+        s.ledger.begin_step(self.deployment.id, self.seq, step, phase=self.phase, at=s.clock.utc(),
+                            durable=step.kind is StepKind.SWITCH)
+        self.seq += 1
+        s.report.begin(step)
+        self.begun.append(step)
+        return opened
+
+    def end(self, opened: OpenStep, *, text: str = "", failure: BaseException | None = None) -> None:
+        """Record the result of a step."""
+        s, step, ok = self.services, opened.step, failure is None
+        ms, text = (s.clock.now() - opened.started) * 1000, text if failure is None else _reason(failure).message
+        if step.kind is StepKind.PROMOTE and self.promoted:
+            self.phase = advance(self.phase, "passed")
+        s.report.end(step, ms=ms, ok=ok, text=text)
+        if ok:
+            self.done.append((step, ms, text))
+        try:
+            s.ledger.finish_step(self.deployment.id, opened.seq, ok=ok, ms=ms, text=text, at=s.clock.utc())
+        except DeployctlError:
+            if ok and not self.promoted:
+                raise  # the failure itself is more useful
 
 
 def run(walk: Walk, actions: Mapping[StepKind, StepAct], undos: Mapping[StepKind, Undo]) -> Walk:
@@ -130,8 +168,24 @@ def _before_and_at_promotion(walk: Walk, actions: Mapping[StepKind, StepAct]) ->
     steps = [step for step in walk.plan.steps if step.kind not in _AFTER]
     for safe, group in groupby(steps, key=lambda step: step.kind in _SAFE):
         with shielded() if safe else nullcontext():
-            for step in group:
+            _take_all(walk, [*group], actions)
+
+
+def _take_all(walk: Walk, steps: Sequence[Step], actions: Mapping[StepKind, StepAct]) -> None:
+    for may_overlap, group in groupby(steps, key=lambda step: step.kind in AT_ONCE):
+        some = [*group]
+        if may_overlap and walk.services.hands > 1 and _take_long(some):
+            from deployctl.execution.at_once import take_at_once
+
+            take_at_once(walk, some)
+        else:
+            for step in some:
                 take(walk, step, actions)
+
+
+def _take_long(steps: Sequence[Step]) -> bool:
+    """Return whether several instances are to be started: to ask what is warm takes less time than to begin a thread."""
+    return len({step.instance for step in steps if step.kind is not StepKind.HEALTH}) > 1
 
 
 def _after_promotion(walk: Walk, actions: Mapping[StepKind, StepAct]) -> None:
@@ -150,35 +204,13 @@ def _after_promotion(walk: Walk, actions: Mapping[StepKind, StepAct]) -> None:
 
 def take(walk: Walk, step: Step, actions: Mapping[StepKind, StepAct]) -> None:
     """Take one step, with its intent recorded before and its result after."""
-    s, started = walk.services, walk.services.clock.now()
-    walk.check()
-    walk.phase = begin(walk.phase, step.kind)
-    s.ledger.begin_step(walk.deployment.id, walk.seq, step, phase=walk.phase, at=s.clock.utc(),
-                        durable=step.kind is StepKind.SWITCH)
-    s.report.begin(step)
-    walk.begun.append(step)
+    opened = walk.begin(step)
     try:
         text = actions[step.kind](walk, step)
     except BaseException as e:
-        _finish(walk, step, started, ok=False, text=_reason(e).message)
+        walk.end(opened, failure=e)
         raise
-    _finish(walk, step, started, ok=True, text=text)
-
-
-def _finish(walk: Walk, step: Step, started: float, *, ok: bool, text: str) -> None:
-    ms = (walk.services.clock.now() - started) * 1000
-    if step.kind is StepKind.PROMOTE and walk.promoted:
-        walk.phase = advance(walk.phase, "passed")
-    walk.services.report.end(step, ms=ms, ok=ok, text=text)
-    if ok:
-        walk.done.append((step, ms, text))
-    try:
-        walk.services.ledger.finish_step(walk.deployment.id, walk.seq, ok=ok, ms=ms, text=text,
-                                         at=walk.services.clock.utc())
-    except DeployctlError:
-        if ok and not walk.promoted:
-            raise  # the failure itself is more useful
-    walk.seq += 1
+    walk.end(opened, text=text)
 
 
 def _take_back(walk: Walk, undos: Mapping[StepKind, Undo], cause: BaseException) -> None:

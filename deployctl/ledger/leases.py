@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from threading import Event, Thread
 
@@ -100,8 +100,12 @@ class LeaseRows:
         self.db.execute("update leases set holder = null where app = ? and token = ?", [app, token])
 
     def lease_is_ours(self, app: AppName, token: int) -> bool:
-        return self.db.one("select 1 from leases where app = ? and token = ? and holder is not null",
-                           [app, token]) is not None
+        return _is_ours(self.db, app, token)
+
+    @contextmanager
+    def lease_beside(self, app: AppName, token: int) -> Iterator[Callable[[], bool]]:
+        with closing(LedgerConnection(self.db.path)) as beside:
+            yield lambda: _is_ours(beside, app, token)
 
     def find_lease(self, app: AppName) -> LeaseFacts | None:
         """Return the living holder of the app's lease."""
@@ -136,6 +140,10 @@ class LeaseRows:
     def _silent(self, row: sqlite3.Row) -> bool:
         """A row without a heartbeat was written by a deployctl that sent none: its process alone decides."""
         return row["beat"] is not None and self.machine.uptime() - row["beat"] > LEASE_SECONDS
+
+
+def _is_ours(db: LedgerConnection, app: AppName, token: int) -> bool:
+    return db.one("select 1 from leases where app = ? and token = ? and holder is not null", [app, token]) is not None
 
 
 def _facts(app: AppName, row: sqlite3.Row) -> LeaseFacts:

@@ -180,6 +180,7 @@ class Services:
     judge_files: Callable[[], Mapping[AppName, AppFile | DeployctlError]]  # all at once; what app_file returns or raises
     meter: MetricsStore
     kept_logs: KeptLogs  # of removed containers
+    hands: int = 1  # containers that one change starts at once
 
     def close(self) -> None:
         """Close the ledger and the metrics store; SQLite then cleans up their files."""

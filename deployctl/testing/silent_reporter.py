@@ -18,7 +18,7 @@ class SilentReporter(Reporter):
     def begin(self, step: Step) -> None:
         """Show nothing."""
 
-    def detail(self, text: str) -> None:
+    def detail(self, text: str, step: Step | None = None) -> None:
         """Show nothing."""
 
     def end(self, step: Step, *, ms: float, ok: bool, text: str = "") -> None:

@@ -59,9 +59,9 @@ def swallows_anything(node: ast.AST) -> bool:
 
 
 def raises(node: ast.AST) -> bool:
-    """Tell a `raise`, or a call of what says by its name that it never returns."""
+    """Tell a `raise`, also inside a generator, or a call of what says by its name that it never returns."""
     named = dotted(node.func).lstrip("_") if isinstance(node, ast.Call) else ""
-    return isinstance(node, ast.Raise) or named.startswith("raise_")
+    return isinstance(node, ast.Raise) or named.startswith("raise_") or named.endswith(".throw")
 
 
 def suppresses_anything(node: ast.AST) -> bool:

@@ -66,8 +66,8 @@ def test_an_upgrade_starts_all_in_the_order_of_their_needs_and_moves_the_traffic
     assert states(w) == {"v1 web": "running", "v1 api": "running", "v1 worker": "running"}
     assert kinds(w) == [
         "image web", "image api", "image worker", "network",
-        "create web", "start web", "health web", "create api", "start api", "health api",
-        "create worker", "start worker", "health worker", "route", "gate", "switch", "promote", "work"]
+        "create web", "create api", "create worker", "start web", "health web", "start api", "health api",
+        "start worker", "health worker", "route", "gate", "switch", "promote", "work"]
     assert w.serving == w.active == "v1"
 
 

@@ -57,7 +57,7 @@ class Told(Reporter):
     def begin(self, step: Step) -> None:
         self.begun.append(step)
 
-    def detail(self, text: str) -> None:
+    def detail(self, text: str, step: Step | None = None) -> None:
         self.details.append(text)
 
     def end(self, step: Step, *, ms: float, ok: bool, text: str = "") -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
         def plan(self, plan: Plan) -> None: ...
         def begin(self, step: Step) -> None: ...
-        def detail(self, text: str) -> None: ...
+        def detail(self, text: str, step: Step | None = None) -> None: ...
         def end(self, step: Step, *, ms: float, ok: bool, text: str = "") -> None: ...
         def warn(self, text: str) -> None: ...
         def close(self) -> None: ...
@@ -97,7 +97,7 @@ class Quiet:
     def begin(self, step: Step) -> None:
         """Print nothing."""
 
-    def detail(self, text: str) -> None:
+    def detail(self, text: str, step: Step | None = None) -> None:
         """Print nothing."""
 
     def end(self, step: Step, *, ms: float, ok: bool, text: str = "") -> None:
@@ -110,9 +110,17 @@ class Quiet:
         """No-op: there is no thread."""
 
 
-def result_of(step: Step, text: str) -> str:
-    """Return the result of a step on one line."""
-    return next(iter(text.strip().splitlines()), step.sentence)
+def result_of(step: Step, text: str, *, several: bool = False) -> str:
+    """Return the result of a step on one line. `several`: the plan is about several components, so it names which."""
+    told = next(iter(text.strip().splitlines()), "")
+    if several and told and step.component and step.component not in told:
+        return f"{step.component}: {told}"
+    return told or step.sentence
+
+
+def has_several(plan: Plan) -> bool:
+    """Return whether the plan is about several components."""
+    return len({step.component for step in plan.steps if step.component}) > 1
 
 
 # -- for logs and pipes --------------------------------------------------------------------------------------------
@@ -124,35 +132,37 @@ class Plain:
 
     def __init__(self, lines: ReporterLines, *, verbose: bool = False, heartbeat: float = HEARTBEAT) -> None:
         self.lines, self.verbose, self.heartbeat = lines, verbose, heartbeat
-        self.app = ""
+        self.app, self.several = "", False
         self.lock = threading.Lock()
-        self.step: Step | None = None
-        self.last, self.since, self.spoke = "", 0.0, 0.0
+        self.steps: dict[Step, float] = {}  # in progress, and since when
+        self.last, self.spoke = "", 0.0
         self.ticker = Ticker(heartbeat / 4, self._beat)
 
     def plan(self, plan: Plan) -> None:
         self._say(plan.summary)
-        self.app = plan.app
+        self.app, self.several = plan.app, has_several(plan)
 
     def begin(self, step: Step) -> None:
         with self.lock:
-            self.step, self.last = step, step.sentence
-            self.since = self.spoke = time.monotonic()
+            self.last = step.sentence
+            self.steps[step] = self.spoke = time.monotonic()
         self.ticker.start()
         if self.verbose:
             self._say(f"{step.kind} started: {step.sentence}")
 
-    def detail(self, text: str) -> None:
+    def detail(self, text: str, step: Step | None = None) -> None:
+        step = step or next(reversed(self.steps), None)
+        text = result_of(step, text, several=self.several) if step else text
         with self.lock:
             self.last = text
         if self.verbose:
-            self._say(f"{self.step.kind}: {text}" if self.step else text)
+            self._say(f"{step.kind}: {text}" if step else text)
 
     def end(self, step: Step, *, ms: float, ok: bool, text: str = "") -> None:
         with self.lock:
-            self.step = None
+            self.steps.pop(step, None)
         failed = "" if ok else f" {self.lines.look.bad}"
-        self._say(f"{step.kind}{failed}: {result_of(step, text)}  {took(ms)}")
+        self._say(f"{step.kind}{failed}: {result_of(step, text, several=self.several)}  {took(ms)}")
 
     def warn(self, text: str) -> None:
         self._say(f"warning: {text}")
@@ -162,11 +172,11 @@ class Plain:
 
     def _beat(self) -> None:
         with self.lock:
-            step, last, now = self.step, self.last, time.monotonic()
+            step, last, now = next(iter(self.steps), None), self.last, time.monotonic()
             if step is None or now - self.spoke < self.heartbeat:
                 return
-            self.spoke = now
-        self._say(f"{step.kind}: still in progress after {took((now - self.since) * 1000)}: {last}")
+            self.spoke, since = now, self.steps[step]
+        self._say(f"{step.kind}: still in progress after {took((now - since) * 1000)}: {last}")
 
     def _say(self, text: str) -> None:
         at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -22,7 +22,7 @@ class Journal:
     def begin(self, step: Step) -> None:
         """Print nothing before the step is finished."""
 
-    def detail(self, text: str) -> None:
+    def detail(self, text: str, step: Step | None = None) -> None:
         """Print nothing for mere progress."""
 
     def end(self, step: Step, *, ms: float, ok: bool, text: str = "") -> None:

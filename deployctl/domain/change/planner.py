@@ -39,7 +39,8 @@ def bring_up(facts: AppFacts, target: Release, kind: PlanKind) -> list[Step]:
     steps = [step for one in ids for step in _image(facts, target, one, afresh=left_over)]
     if steps:
         steps.append(Step(StepKind.NETWORK, n, f"network {facts.app.network} ({facts.app.subnet})"))
-    steps += [step for one in ids for step in _bring_up(facts, target, one, afresh=left_over)]
+    steps += [step for one in ids for step in _create(facts, target, one, afresh=left_over)]
+    steps += [step for one in ids for step in _start(facts, target, one, afresh=left_over)]
     if kind in {PlanKind.UPGRADE, PlanKind.START} or not facts.is_warm(n):
         steps.append(Step(StepKind.ROUTE, n, f"add {v} to HAProxy"))
         steps.append(Step(StepKind.GATE, n, f"probe {v} through HAProxy, as clients reach it"))
@@ -60,11 +61,15 @@ def _image(facts: AppFacts, target: Release, one: InstanceId, *, afresh: bool) -
         yield _about(StepKind.IMAGE, one, f"keep image {digest} of {instance_name(target, one)}")
 
 
-def _bring_up(facts: AppFacts, target: Release, one: InstanceId, *, afresh: bool) -> Iterator[Step]:
-    """Yield the steps that end with one running instance that passed its health check."""
-    name, component = instance_name(target, one), target.component(one.component)
+def _create(facts: AppFacts, target: Release, one: InstanceId, *, afresh: bool) -> Iterator[Step]:
     if afresh or one not in facts.present:
-        yield _about(StepKind.CREATE, one, f"create the container of {name}")
+        yield _about(StepKind.CREATE, one, f"create the container of {instance_name(target, one)}")
+
+
+def _start(facts: AppFacts, target: Release, one: InstanceId, *, afresh: bool) -> Iterator[Step]:
+    """Yield the steps that end with one running instance that passed its health check. Those of different instances may
+    be taken at once, as far as their needs allow (domain/change/order.py)."""
+    name, component = instance_name(target, one), target.component(one.component)
     if component.is_job:
         yield _about(StepKind.JOB, one, f"run {name} to its end, within {component.timeout:g} s")
         return

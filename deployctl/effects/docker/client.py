@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from threading import RLock
 
 from deployctl.dataclass import dataclass
 from deployctl.domain.inputs.grammar import shown
@@ -80,6 +81,7 @@ class DockerClient:
         self.environ = dict(environ)
         self.sleep = sleep
         self._api: APIClient | None = None
+        self._connecting = RLock()  # several threads may change something at once; docker-py's client bears that
         path = socket_path(self.address)
         self.reader: Reader = SdkReader(self.sdk, self.address) if path is None else SocketReader(path)
 
@@ -117,12 +119,13 @@ class DockerClient:
         """Return docker-py's low-level client, at the API version that the engine offers."""
         from deployctl.effects.docker.errors import translated
 
-        if self._api is None:
-            # a dead engine is noticed before docker-py is imported, which would also leak a socket
-            offered = self.reader.get("/version", timeout=self.timeout) if self.local else {}
-            with translated("connect", self.address):
-                self._api = self._connect(offered.get("ApiVersion", "auto"))
-        return self._api
+        with self._connecting:
+            if self._api is None:
+                # a dead engine is noticed before docker-py is imported, which would also leak a socket
+                offered = self.reader.get("/version", timeout=self.timeout) if self.local else {}
+                with translated("connect", self.address):
+                    self._api = self._connect(offered.get("ApiVersion", "auto"))
+            return self._api
 
     def _connect(self, version: str) -> APIClient:
         from docker import APIClient

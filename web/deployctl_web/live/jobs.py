@@ -88,7 +88,9 @@ class JobProgress:
         self._job.step, self._job.detail = step.sentence, ""
         self._publish(self._job)
 
-    def detail(self, text: str) -> None:
+    def detail(self, text: str, step: Step | None = None) -> None:
+        if step is not None:  # one of several in progress
+            self._job.step = step.sentence
         self._job.detail = text[:300]
         self._publish(self._job)
 

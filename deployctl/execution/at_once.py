@@ -1,0 +1,187 @@
+"""Takes several steps at once: effects in threads, everything else in the thread of the run.
+
+Only that thread writes the ledger, reports, and reads whether the lease is still held or an abort was asked. A failure of
+one step stops the others; what they had begun is in the journal, so that it is reverted like everything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from queue import Empty, SimpleQueue
+from threading import Event
+
+from deployctl.dataclass import dataclass, replace
+from deployctl.domain.change.order import may_begin
+from deployctl.domain.change.plan import StepKind
+from deployctl.execution.actions import COURSES
+from deployctl.execution.fence import fenced, taken_over
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from deployctl.domain.change.plan import Step
+    from deployctl.execution.course import Check, Course, Effect
+    from deployctl.execution.runner import OpenStep, Walk
+    from deployctl.ports import Clock, Services
+
+LOOK = 0.1  # seconds between two checks whether the run may continue
+LONGEST_END = 15.0  # seconds that a request to the engine in progress may take to end once the others were stopped
+
+
+class GaveWay(Exception):
+    """The effect ended early because the run is to stop."""
+
+    def __str__(self) -> str:
+        return "stopped with the others"
+
+
+def take_at_once(walk: Walk, steps: Sequence[Step]) -> None:
+    """Take the steps, each as soon as what it needs is done. Raises the first failure, once all others have ended."""
+    team, waiting = _Team(walk, len(steps)), [*steps]
+    try:
+        while waiting or team.busy:
+            unfinished = [*waiting, *team.steps]
+            ready = [one for one in waiting if may_begin(one, walk.facts.releases[one.release], unfinished)]
+            for step in ready or (waiting[:1] if not team.busy else ()):
+                if team.has_room(step):
+                    waiting.remove(step)
+                    team.begin(step)
+            team.settle()
+    finally:
+        team.end()
+
+
+@dataclass(slots=True)
+class _Running:
+    """A step in progress, and the thread's answer to its present effect."""
+
+    opened: OpenStep
+    course: Course
+    answer: Future[Any]
+
+
+class _Team:
+    def __init__(self, walk: Walk, most: int) -> None:
+        self._walk = walk
+        self._running: dict[Future[Any], _Running] = {}
+        self._threads = ThreadPoolExecutor(most, thread_name_prefix=f"{walk.plan.kind} {walk.plan.app}")
+        self._over = Event()
+        self._details: SimpleQueue[tuple[Step, str]] = SimpleQueue()
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._running)
+
+    @property
+    def steps(self) -> list[Step]:
+        """Return the steps in progress."""
+        return [one.opened.step for one in self._running.values()]
+
+    def has_room(self, step: Step) -> bool:
+        """Return whether it may begin now. A start takes the engine's and the kernel's CPU, a health check mostly waits."""
+        return step.kind is not StepKind.START or sum(one.kind is step.kind for one in self.steps) < self._walk.services.hands
+
+    def begin(self, step: Step) -> None:
+        opened, course = self._walk.begin(step), COURSES[step.kind](self._walk, step)
+        self._go_on(opened, course, lambda: next(course))
+
+    def settle(self) -> None:
+        """Wait until an effect has ended, and let its step go on in this thread."""
+        done, _ = wait(self._running, timeout=LOOK, return_when=FIRST_COMPLETED)
+        self._tell_details()
+        if not done:
+            self._walk.check()
+        for answer in done:
+            one = self._running.pop(answer)
+            self._answer(one)
+
+    def _answer(self, one: _Running) -> None:
+        course, failure = one.course, one.answer.exception()
+        if failure is not None:
+            self._go_on(one.opened, course, lambda: course.throw(failure))
+        else:
+            self._go_on(one.opened, course, lambda: course.send(one.answer.result()))
+
+    def _go_on(self, opened: OpenStep, course: Course, move: Callable[[], Effect]) -> None:
+        """Give its next effect to a thread, or finish the step."""
+        try:
+            effect = move()
+        except StopIteration as end:
+            self._walk.end(opened, text=str(end.value))
+        except BaseException as e:
+            self._walk.end(opened, failure=e)
+            raise
+        else:
+            answer = self._threads.submit(self._carry_out, opened.step, effect)
+            self._running[answer] = _Running(opened, course, answer)
+
+    def _carry_out(self, step: Step, effect: Effect) -> Any:
+        """Run in a thread."""
+        self._check()
+        app, token = self._walk.plan.app, self._walk.token
+        with self._walk.unfenced.ledger.lease_beside(app, token) as is_ours:
+            def require_lease() -> None:
+                self._check()
+                if not is_ours():
+                    raise taken_over(app)
+
+            return effect(fenced(self._beside(step), require_lease), self._check)
+
+    def _check(self) -> None:
+        if self._over.is_set():
+            raise GaveWay
+
+    def _beside(self, step: Step) -> Services:
+        """Return the services as an effect may use them in a thread."""
+        s = self._walk.unfenced
+        report: Any = _Details(self._details, step)
+        ledger: Any = _NoLedger()
+        return replace(s, clock=_Clock(s.clock, self._over, self._check), report=report, ledger=ledger)
+
+    def _tell_details(self) -> None:
+        try:
+            while True:
+                step, text = self._details.get_nowait()
+                self._walk.services.report.detail(text, step)
+        except Empty:
+            return
+
+    def end(self) -> None:
+        """Stop what is still in progress. What a thread has begun at the engine ends before anything is reverted."""
+        self._over.set()
+        self._threads.shutdown(wait=False)
+        wait(self._running, timeout=LONGEST_END)
+        for one in self._running.values():
+            one.course.close()
+            self._walk.end(one.opened, failure=GaveWay())
+
+
+# -- what an effect sees of the services in a thread -------------------------------------------------------------------
+class _Clock:
+    """The clock; whoever sleeps is woken when the run is to stop."""
+
+    def __init__(self, clock: Clock, over: Event, check: Check) -> None:
+        self.now, self.utc, self._over, self._check = clock.now, clock.utc, over, check
+
+    def sleep(self, seconds: float) -> None:
+        self._over.wait(seconds)
+        self._check()
+
+
+class _Details:
+    """Hands details to the thread of the run; an effect reports nothing else."""
+
+    def __init__(self, told: SimpleQueue[tuple[Step, str]], step: Step) -> None:
+        self._told, self._step = told, step
+
+    def detail(self, text: str, step: Step | None = None) -> None:
+        self._told.put((step or self._step, text))
+
+
+class _NoLedger:
+    """The ledger's connection is for the thread of the run alone."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError(f"an effect in a thread used the ledger ({name})")
