@@ -8,8 +8,7 @@ from itertools import groupby
 
 from deployctl.dataclass import dataclass, field
 from deployctl.domain.change.deployment import EndCode, EndReason, Phase, advance, begin
-from deployctl.domain.change.order import AT_ONCE
-from deployctl.domain.change.plan import TRAFFIC_MOVES, Step, StepKind
+from deployctl.domain.change.plan import AT_ONCE, TRAFFIC_MOVES, Step, StepKind
 from deployctl.errors import Aborted, AttentionNeeded, DeployctlError, Interrupted, LeaseHeld
 from deployctl.execution.fence import fenced, taken_over
 from deployctl.execution.interrupts import shielded
@@ -85,7 +84,7 @@ class Walk:
 
     def has_started(self, one: InstanceId) -> bool:
         """Return whether this walk has started that instance."""
-        return any(step.kind is StepKind.START and step.instance == one for step in self.begun)
+        return any(step.kind in {StepKind.START, StepKind.JOB} and step.instance == one for step in self.begun)
 
     @property
     def policy(self) -> Policy:

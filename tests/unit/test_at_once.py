@@ -21,6 +21,7 @@ from deployctl.domain.images.release import ProbeKind
 from deployctl.effects.linux.system_clock import SystemClock
 from deployctl.errors import Aborted, EngineRefused, Interrupted, LeaseHeld, NotHealthy
 from deployctl.ports import ContainerFacts, Services
+from deployctl.testing.fake_engine import Behaviour
 from tests.unit.world import SHOP, World, world
 
 LONG = 30.0  # seconds; a test that waits for that has failed
@@ -105,6 +106,21 @@ def test_one_that_needs_another_healthy_is_started_after_its_health_check(w: Thr
     w.upgraded("v1")
     steps = [f"{step.kind} {step.component}" for step, _ in w.told.ended if step.kind in {"start", "health"}]
     assert steps == ["start api", "health api", "start web", "health web"]
+
+
+def test_a_job_ends_before_what_needs_it_and_others_do_not_wait_for_it(w: Threaded) -> None:
+    w.edit(components={"api": {"port": 9000}, "migrate": {"kind": "job", "command": ["migrate"]}}, needs={"migrate": "completed"})
+    w.engine.behaviours["migrate",] = Behaviour(exits=0)
+
+    def act(name: str, start: Callable[[], ContainerFacts]) -> ContainerFacts:
+        if name == "migrate":
+            wait_for(lambda: "api" in running(w))
+        assert name != "web" or w.release("v1").completed
+        return start()
+
+    w.around_start(act)
+    w.upgraded("v1")
+    assert running(w) == {"web", "api"}
 
 
 def test_what_may_begin() -> None:

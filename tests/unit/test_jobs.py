@@ -39,7 +39,7 @@ def runs(w: World) -> int:
 
 def test_a_job_runs_before_what_needs_it_and_once_for_a_release(w: World) -> None:
     w.upgraded("v1")
-    assert kinds(w)[:8] == ["image migrate", "image web", "network", "create migrate", "job migrate", "create web", "start web",
+    assert kinds(w)[:8] == ["image migrate", "image web", "network", "create migrate", "create web", "job migrate", "start web",
                             "health web"]
     assert states(w) == {"v1 web": "running", "v1 migrate": "stopped"}
     assert w.release("v1").completed == (JOB,)

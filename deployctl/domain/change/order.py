@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from deployctl.domain.change.plan import Step
     from deployctl.domain.images.release import Release
 
-AT_ONCE = frozenset({StepKind.START, StepKind.HEALTH, StepKind.JOB})  # steps of such kinds that follow each other may overlap
-
 
 def may_begin(step: Step, release: Release, unfinished: Collection[Step]) -> bool:
     """Return whether everything that the step needs is done. `unfinished` are the steps of its group that are not."""
