@@ -109,7 +109,8 @@ def test_one_that_needs_another_healthy_is_started_after_its_health_check(w: Thr
 
 
 def test_a_job_ends_before_what_needs_it_and_others_do_not_wait_for_it(w: Threaded) -> None:
-    w.edit(components={"api": {"port": 9000}, "migrate": {"kind": "job", "command": ["migrate"]}}, needs={"migrate": "completed"})
+    job = {"kind": "job", "command": ["migrate"]}
+    w.edit(components={"api": {"port": 9000}, "migrate": job}, needs={"migrate": "completed"})
     w.engine.behaviours["migrate",] = Behaviour(exits=0)
 
     def act(name: str, start: Callable[[], ContainerFacts]) -> ContainerFacts:
