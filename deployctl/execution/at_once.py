@@ -160,7 +160,7 @@ class _Team:
 
 # -- what an effect sees of the services in a thread -------------------------------------------------------------------
 class _Clock:
-    """The clock; whoever sleeps is woken when the run is to stop."""
+    """The clock; a sleep ends when the run is to stop."""
 
     def __init__(self, clock: Clock, over: Event, check: Check) -> None:
         self.now, self.utc, self._over, self._check = clock.now, clock.utc, over, check

@@ -24,7 +24,7 @@ class Live:
     def __init__(self, lines: ReporterLines, *, verbose: bool = False) -> None:
         self.lines, self.verbose, self.several = lines, verbose, False
         self.lock = threading.Lock()
-        self.steps: dict[Step, tuple[str, float]] = {}  # in progress: what was told last, and since when
+        self.steps: dict[Step, tuple[str, float]] = {}  # in progress: its last detail, and since when
         self.drawn: RichLive | None = None
         self.ticker = Ticker(SPIN_AFTER, self._tick)
 
