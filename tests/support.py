@@ -59,12 +59,14 @@ def free_port() -> int:
 
 
 def remove_labelled(api: docker.APIClient, label: str) -> None:
-    """Remove every container and network that carries it, running ones too."""
+    """Remove every container, network and volume that carries it, running ones too."""
     wanted = {"label": label}
     for container in api.containers(all=True, filters=wanted):
         _remove(api.remove_container, container["Id"], v=True, force=True)
     for network in api.networks(filters=wanted):
         _remove(api.remove_network, network["Id"])
+    for volume in api.volumes(filters=wanted)["Volumes"] or ():
+        _remove(api.remove_volume, volume["Name"])
 
 
 def has_containerd_store(api: docker.APIClient) -> bool:

@@ -22,6 +22,7 @@ from deployctl.config.app_rules import (
     parse_statuses,
 )
 from deployctl.config.fields import ConfigTable, Wrong, by, one_of
+from deployctl.config.mount_rules import VolumeTable, mounts_of, parse_mounts, parse_volume
 from deployctl.dataclass import replace
 from deployctl.domain.images.capabilities import given_back
 from deployctl.domain.images.component import WEB, Component, ComponentKind, Condition
@@ -71,6 +72,7 @@ HostName = Annotated[str, by(parse_host)]
 EnvName = Annotated[str, by(parse_env_name)]
 EnvValue = Annotated[str, by(parse_env_value)]
 ComponentKey = Annotated[str, by(parse_component)]
+VolumeKey = Annotated[str, by(parse_volume)]
 
 
 class HealthSpec(ConfigTable):
@@ -118,13 +120,14 @@ class RunSpec(ConfigTable):
     init: Annotated[bool, by(parse_flag)] = False
     networks: Annotated[tuple[str, ...], by(joined_networks)] = ()
     cap_add: Annotated[tuple[str, ...], by(added_capabilities)] = ()
+    mounts: Annotated[tuple[str, ...], by(parse_mounts)] = ()
     needs: dict[ComponentKey, Annotated[str, one_of(*Condition)]] = Field(default_factory=dict)
     health: HealthSpec = HealthSpec()
     resources: ResourceSpec = ResourceSpec()
     log: LogSpec = LogSpec()
     env: dict[EnvName, EnvValue] = Field(default_factory=dict)
 
-    def container(self, *, image: str, port: int | None) -> Bundle:
+    def container(self, *, image: str, port: int | None, volumes: Mapping[str, VolumeTable]) -> Bundle:
         """Return the spec of its containers, before an image is known."""
         return Bundle(
             image=image,
@@ -140,6 +143,7 @@ class RunSpec(ConfigTable):
             init=self.init,
             networks=self.networks,
             cap_add=self.cap_add,
+            mounts=mounts_of(self.mounts, volumes),
             resources=Resources(**dict(self.resources)),
             log=LogCap(**dict(self.log)),
             probe=self.health.probe(),
@@ -158,10 +162,10 @@ class ComponentSpec(RunSpec):
     overlap: Annotated[bool, by(parse_flag)] = True
     timeout: Annotated[float, by(parse_duration, low=1.0)] = JOB_TIMEOUT
 
-    def component(self, name: ComponentName, main: RunSpec) -> Component:
+    def component(self, name: ComponentName, main: AppSpec) -> Component:
         """Return it as plain data. Without an image of its own it runs the app's, and as that runs unless it says otherwise."""
         own = self if self.image else self._like(main)
-        bundle = own.container(image=self.image or "", port=self.port)
+        bundle = own.container(image=self.image or "", port=self.port, volumes=main.volumes)
         kind = ComponentKind(self.kind)
         if kind is ComponentKind.JOB:
             bundle = replace(bundle, probe=PROBE, init=self.init if "init" in self.model_fields_set else True)
@@ -169,7 +173,7 @@ class ComponentSpec(RunSpec):
         return Component(replace(bundle, probe=self._probe()), name, kind, self.needed(), self.overlap)
 
     def _like(self, main: RunSpec) -> RunSpec:
-        inherited = {"networks": main.networks, "user": main.user}
+        inherited = {"networks": main.networks, "user": main.user, "mounts": main.mounts}
         told = {name: value for name, value in inherited.items() if name not in self.model_fields_set}
         return self.model_copy(update={**told, "env": {**main.env, **self.env}})
 
@@ -197,6 +201,7 @@ class AppSpec(RunSpec):
     keep_stopped: Annotated[int | None, by(parse_count, high=1000)] = None
     pull: Annotated[str | None, one_of(*PullPolicy)] = None
     components: dict[ComponentKey, ComponentSpec] = Field(default_factory=dict)
+    volumes: dict[VolumeKey, VolumeTable] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
@@ -226,7 +231,8 @@ class AppSpec(RunSpec):
 
     def templates(self) -> tuple[Component, ...]:
         """Return the app's components before their images are known, the one that clients reach first."""
-        main = Component(self.container(image="", port=self.port), ComponentName(self.name), needs=self.needed())
+        bundle = self.container(image="", port=self.port, volumes=self.volumes)
+        main = Component(bundle, ComponentName(self.name), needs=self.needed())
         return (main, *(spec.component(ComponentName(name), self) for name, spec in self.components.items()))
 
     def warnings(self) -> list[str]:

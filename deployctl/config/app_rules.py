@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 
 from deployctl.config.fields import Wrong
+from deployctl.config.mount_rules import sharing_contradictions, volume_contradictions
 from deployctl.domain.images.capabilities import GIVES_UP
 from deployctl.domain.images.component import WEB, ComponentKind, Condition
 from deployctl.domain.inputs.grammar import Grammar, match, refused, shown
@@ -124,6 +125,8 @@ def contradictions(raw: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
                'Write trusted_proxies = ["10.0.0.0/8"], with the networks of the upstream proxies.')
     yield from _health_contradictions(raw, "health")
     yield from _component_contradictions(raw)
+    yield from volume_contradictions(raw)
+    yield from sharing_contradictions(raw)
 
 
 def _health_contradictions(raw: Mapping[str, Any], table: str, usual: str = "http") -> Iterator[tuple[str, str, str]]:

@@ -233,6 +233,7 @@ def start_workers(walk: Walk, step: Step) -> str:
         if seen is None:
             keep_image(walk, about)
             ensure_network(walk, about)
+            ensure_volumes(walk, about)
             create_container(walk, about)
         in_turn(start_container)(walk, about)
         s.engine.set_restart(container_of(recorded(walk, one)), always=True)
@@ -251,6 +252,14 @@ def stop_workers(walk: Walk, step: Step) -> str:
     return f"{gone} gone already" if gone else ""
 
 
+def ensure_volumes(walk: Walk, step: Step) -> str:
+    if not any(one.bundle.mounts for one in release_of(walk, step).components):
+        return ""
+    from deployctl.execution import volumes
+
+    return volumes.ensure_volumes(walk, step)
+
+
 def remove_container(walk: Walk, step: Step) -> str:
     with shielded():  # nobody would return for a network left behind without its last container
         remove_release(walk, step.release)
@@ -267,6 +276,7 @@ COURSES: Mapping[StepKind, Begin] = {  # what may be done for several instances 
 STEP_ACTIONS: Mapping[StepKind, StepAct] = {
     StepKind.IMAGE: keep_image,
     StepKind.NETWORK: ensure_network,
+    StepKind.VOLUME: ensure_volumes,
     StepKind.CREATE: create_container,
     **{kind: in_turn(course) for kind, course in COURSES.items()},
     StepKind.ROUTE: let_proxy_know,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from deployctl.domain.images.release import App, Bundle, Instance, Release
     from deployctl.execution.course import Check, Course, Effect
     from deployctl.execution.runner import Walk
-    from deployctl.ports import Services
+    from deployctl.ports import ContainerMount, Services
 
 KEPT_LINES = 10_000  # of the log of a removed container, as far as space allows
 
@@ -79,9 +79,19 @@ def create_container(walk: Walk, step: Step) -> str:
         name=instance.name, bundle=bundle_of(walk, step), network=_app(walk).network_of(instance).name,
         address=instance.address, publish=instance.host_port, hostname=host_name(release, instance.id),
         **_names(walk, release, instance),
-        labels=container_labels(s, release, instance.id, operation=walk.deployment.id), cap_drop=release.cap_drop))
+        labels=container_labels(s, release, instance.id, operation=walk.deployment.id), cap_drop=release.cap_drop,
+        mounts=_mounts(walk, step)))
     s.ledger.set_instance(release.app, instance.id, container=seen.id, store=s.engine.info().store or None)
     return f"container {instance.name}{_where(instance)}"
+
+
+def _mounts(walk: Walk, step: Step) -> tuple[ContainerMount, ...]:
+    bundle = bundle_of(walk, step)
+    if not bundle.mounts:
+        return ()
+    from deployctl.execution.volumes import container_mounts
+
+    return container_mounts(bundle.mounts, walk.plan.app, walk.services)
 
 
 def _where(instance: Instance) -> str:

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
     from deployctl.ports import Services
 
-ENGINE = frozenset({"keep_image", "release_image", "ensure_network", "ensure_network_gone", "ensure_created",
-                    "ensure_started", "ensure_stopped", "ensure_removed", "set_restart", "set_limits",
+ENGINE = frozenset({"keep_image", "release_image", "ensure_network", "ensure_network_gone", "ensure_volume",
+                    "fill_volume", "ensure_volume_gone", "ensure_created", "ensure_started",
+                    "ensure_stopped", "ensure_removed", "set_restart", "set_limits",
                     "ensure_named", "ensure_connected"})
 TRAFFIC = frozenset({"sync", "refresh_previews", "switch", "cut"})
 GUARD = frozenset({"ensure", "ensure_gone", "pin", "unpin"})

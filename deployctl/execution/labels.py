@@ -85,6 +85,11 @@ def _which(one: InstanceId, hyphen: str) -> str:
     return f"{hyphen}{one.component}{replica}" if replica or one.component != WEB else ""
 
 
+def volume_name(home: HomeIdentity, app: AppName, volume: str) -> str:
+    """Return Docker's name of a volume of the app; neither app names nor volume names contain two hyphens in a row."""
+    return f"{app}--{volume}--{home_mark(home)}"
+
+
 # -- images -------------------------------------------------------------------------------------------------------
 def keep_tag(home: HomeIdentity, app: AppName, one: InstanceId) -> str:
     """Return the tag of ours that keeps the image of an instance's component from being cleaned up."""

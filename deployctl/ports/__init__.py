@@ -71,6 +71,34 @@ class NetworkFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class VolumeSpec:
+    name: str
+    labels: Mapping[str, str]
+    driver: str = ""  # empty: the engine's own
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeFacts:
+    name: str
+    labels: Mapping[str, str]
+    device: str = ""  # the path of this server that it is, whatever its name says; empty: its own
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerMount:
+    """One place inside a container. `source` is the engine's name of a volume, or a path of the server."""
+
+    source: str
+    target: str
+    read_only: bool = False
+    no_copy: bool = False  # a fresh volume is not filled from the image
+
+    @property
+    def is_path(self) -> bool:
+        return self.source.startswith("/")
+
+
+@dataclass(frozen=True, slots=True)
 class ContainerSpec:
     """A container to create. `publish` is bound to 127.0.0.1, None publishes nothing; `labels` are all of ours, so that
     none is inherited."""
@@ -86,6 +114,7 @@ class ContainerSpec:
     links: tuple[tuple[str, str], ...] = ()  # what it alone calls others there: name, and the alias that is meant
     hosts: tuple[tuple[str, str], ...] = ()  # lines of its /etc/hosts: name, address
     cap_drop: tuple[str, ...] = ()  # capabilities that it is created without
+    mounts: tuple[ContainerMount, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +147,7 @@ class ContainerFacts:
     network_ids: Mapping[str, str] = field(default_factory=dict)  # network name → id of that network; empty until it starts
     macs: Mapping[str, str] = field(default_factory=dict)  # network name → MAC address there; empty when stopped
     cap_drop: tuple[str, ...] | None = None  # capabilities that it was created without, sorted; None: not read, not reported
+    mounts: Mapping[str, str] | None = None  # place inside → name of a volume, or path of the server; None: not read
 
 
 @dataclass(frozen=True, slots=True)

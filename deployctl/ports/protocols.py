@@ -33,6 +33,8 @@ if TYPE_CHECKING:
         NetworkFacts,
         NetworkSpec,
         ProbeAnswer,
+        VolumeFacts,
+        VolumeSpec,
     )
     from deployctl.ports.logs import LogLine
 
@@ -65,9 +67,19 @@ class Engine(UsageReader, Protocol):
         """Create it if absent. Raises NetworkTaken if its subnet or bridge is taken, or one of that name has another
         subnet or is not ours."""
     def ensure_network_gone(self, name: str) -> None: ...
+    def volumes(self) -> list[VolumeFacts]:
+        """Return every volume on the engine, including foreign ones."""
+    def ensure_volume(self, spec: VolumeSpec) -> None:
+        """Create it, empty, if absent. Raises EngineRefused if one of that name is not ours."""
+    def fill_volume(self, name: str, image: str, target: str) -> None:
+        """Give an empty volume that no container has yet what that image (a digest) has at `target`, with owner and mode
+        of that folder. Raises NotFound if there is no such image."""
+    def ensure_volume_gone(self, name: str) -> None:
+        """Remove it with its data. Absent is fine. Raises EngineRefused if a container has it."""
     def ensure_created(self, spec: ContainerSpec) -> ContainerFacts:
         """Create it, or adopt the one with the same name and the same labels of ours, and connect it to the networks of
-        its release spec. Raises NotFound if one of them does not exist; what was created then stays."""
+        its release spec. Raises NotFound if one of them does not exist; what was created then stays. Raises EngineRefused
+        if a path of the server that it mounts does not exist."""
     def ensure_connected(self, container: str, network: str) -> None:
         """Connect it to that network, where the engine chooses its address; also to one that was recreated under its
         name. Raises NotFound if there is none."""
@@ -89,7 +101,7 @@ class Engine(UsageReader, Protocol):
         """Return one container by full id or by exact name, with every field filled."""
     def containers(self) -> list[ContainerFacts]:
         """Return all of this home, including stopped ones; only cheap fields are filled (not exit_code, oom_killed,
-        error, pid, restarts, started_at, limits, restart, hostname, env, published, asked, cap_drop). Raises
+        error, pid, restarts, started_at, limits, restart, hostname, env, published, asked, cap_drop, mounts). Raises
         AnotherEngine if there are none because this is not the engine that they are on."""
     def homes(self) -> list[HomeFacts]:
         """Return every home that has containers here, from their labels."""

@@ -34,6 +34,7 @@ from deployctl.testing.fake_hands import FakeContainer, FakeHands
 from deployctl.testing.fake_images import FakeImages, require_kept
 from deployctl.testing.fake_networks import FakeNetworks
 from deployctl.testing.fake_script import FakeScript
+from deployctl.testing.fake_volumes import FakeVolumes, FakeVolumeVerbs
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class Behaviour:
     health: str | None = None  # of its own HEALTHCHECK
 
 
-class FakeEngine(FakeHands, FakeScript):
+class FakeEngine(FakeVolumeVerbs, FakeHands, FakeScript):
     """`calls` lists every requested change, in order, as `verb name`."""
 
     def __init__(self, home: str | HomeIdentity = "/srv/deployctl", *, clock: FakeClock | None = None) -> None:
@@ -57,7 +58,8 @@ class FakeEngine(FakeHands, FakeScript):
         self.engine_info = EngineInfo("20.10.24", "1.41", "amd64", rootless=False, local=True, security=("seccomp",), id="FAKE")
         self.away: str | None = None  # why it does not respond
         self.images = FakeImages()
-        self.networks_here = FakeNetworks()
+        self.networks_here, self.volumes_here = FakeNetworks(), FakeVolumes()
+        self.paths_missing: set[str] = set()  # of the server
         self.behaviours: dict[str | tuple[str, ...], Behaviour] = {}  # by image id, or by command
         self.executes: Callable[[ContainerFacts, Sequence[str]], Executed] = lambda container, command: Executed(0, "")
         self.calls, self.usages = list[str](), {}
@@ -91,7 +93,7 @@ class FakeEngine(FakeHands, FakeScript):
         if not ours and self.known() not in {None, self.engine_info.id}:
             raise AnotherEngine("the engine is another one than the one that this home's containers run on")
         return [replace(f, exit_code=None, oom_killed=False, error="", pid=0, restarts=0, started_at="", limits=None,
-                        restart=None, hostname="", env={}, published=None, asked={}, cap_drop=None) for f in ours]
+                        restart=None, hostname="", env={}, published=None, asked={}, cap_drop=None, mounts=None) for f in ours]
 
     def homes(self) -> list[HomeFacts]:
         self._require_here()
@@ -174,11 +176,14 @@ class FakeEngine(FakeHands, FakeScript):
         labels = {**spec.labels, "deployctl.managed": "1", **self.home.labels}
         digest = spec.bundle.digest
         image = self.images.find(digest)
+        if lost := [mount.source for mount in spec.mounts if mount.source in self.paths_missing]:
+            raise EngineRefused(f"create {spec.name}: the path {lost[0]} does not exist on the server")
+        self.volumes_here.mount(spec)
         facts = ContainerFacts(self._new_id(), spec.name, digest, running=False, status="created", labels=labels,
                                limits=spec.bundle.resources, restart=Restart.NEVER, hostname=spec.hostname,
                                env={**dict(image.env if image else ()), **dict(spec.bundle.env)},
                                published=spec.publish, asked={spec.network: spec.address}, networks=(spec.network,),
-                               cap_drop=spec.cap_drop)
+                               cap_drop=spec.cap_drop, mounts={mount.target: mount.source for mount in spec.mounts})
         self._containers[facts.id] = FakeContainer(facts, spec)
         self.told.tell("create", facts)
         return self._containers[facts.id]
@@ -288,6 +293,9 @@ class FakeEngine(FakeHands, FakeScript):
         return self.executes(found.facts, command)
 
     # -- shared ---------------------------------------------------------------------------------------------------
+    def _has_volume(self, name: str) -> bool:
+        return any(name in (c.facts.mounts or {}).values() for c in self._containers.values())
+
     def _begin(self, verb: str, what: str) -> None:
         self._require_here()
         names = {c.facts.id: c.facts.name for c in self._containers.values()}

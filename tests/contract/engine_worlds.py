@@ -5,8 +5,10 @@ What apps do is chosen by the name of their image, as in tests/images.py; the fa
 
 from __future__ import annotations
 
+import io
 import random
 import secrets
+import tarfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -22,9 +24,19 @@ from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.images.release import Bundle, Probe, Resources
 from deployctl.effects.docker.engine import DockerEngine
 from deployctl.effects.http.prober import SocketProber
-from deployctl.ports import ContainerFacts, ContainerSpec, Engine, Executed, NetworkFacts, NetworkSpec
+from deployctl.ports import (
+    ContainerFacts,
+    ContainerSpec,
+    Engine,
+    Executed,
+    NetworkFacts,
+    NetworkSpec,
+    VolumeFacts,
+    VolumeSpec,
+)
 from deployctl.testing.fake_clock import FakeClock
 from deployctl.testing.fake_engine import Behaviour, FakeEngine
+from deployctl.testing.fake_volumes import FakeVolume
 from tests import images, machine, support
 from tests.contract.stub_registry import StubRegistry, stub_registry
 
@@ -61,6 +73,15 @@ class World(Protocol):
     def remove_backend(self) -> None: ...
     def cut_off(self, seen: ContainerFacts) -> None:
         """Take a running container off its network."""
+
+    def has_files(self, volume: str) -> bool:
+        """Return whether something is in it, without putting anything there."""
+
+    def strange_volume(self) -> str:
+        """Make a volume as people make one, and return its name."""
+
+    def missing_path(self) -> str:
+        """Return a path that the engine's server does not have."""
 
     def publish(self, reference: str) -> str:
         """Let an image be pulled by that name, and return its id."""
@@ -108,6 +129,18 @@ class FakeWorld:
 
     def cut_off(self, seen: ContainerFacts) -> None:
         self.fake.meddle(seen.id, addresses={})
+
+    def has_files(self, volume: str) -> bool:
+        return self.fake.volumes_here.here[volume].filled_from is not None
+
+    def strange_volume(self) -> str:
+        name = f"{self.mark}-theirs"
+        self.fake.volumes_here.here[name] = FakeVolume(VolumeFacts(name, {}))
+        return name
+
+    def missing_path(self) -> str:
+        self.fake.paths_missing.add("/no/such/path")
+        return "/no/such/path"
 
     def publish(self, reference: str) -> str:
         image = self.fake.images.add(f"dctl-test/{self.mark}-published:v1")
@@ -176,6 +209,22 @@ class DockerWorld:
     def cut_off(self, seen: ContainerFacts) -> None:
         self.api.disconnect_container_from_network(seen.id, network(self).name)
 
+    def has_files(self, volume: str) -> bool:
+        mount = docker.types.Mount("/look", volume, no_copy=True)
+        host = self.api.create_host_config(mounts=[mount])
+        made = self.api.create_container(self.image("web"), host_config=host, labels={"deployctl.mark": self.mark})
+        stream, _ = self.api.get_archive(made["Id"], "/look")
+        with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as found:
+            names = found.getnames()
+        self.api.remove_container(made["Id"], v=True)
+        return len(names) > 1  # the folder itself is one
+
+    def strange_volume(self) -> str:
+        return str(self.api.create_volume(f"{self.mark}-theirs", labels={"deployctl.mark": self.mark})["Name"])
+
+    def missing_path(self) -> str:
+        return f"/no/such/{self.mark}"
+
     def publish(self, reference: str) -> str:
         self.published.append(reference)
         name = reference.removeprefix(f"{self.registry}/")
@@ -233,6 +282,10 @@ def docker_world(url: str) -> Iterator[DockerWorld]:
 def network(world: World) -> NetworkSpec:
     labels = {"deployctl.managed": "1", "deployctl.home": world.home, "deployctl.app": "shop"}
     return NetworkSpec(f"{world.mark}-net", f"dt-{world.mark[-8:]}", str(world.subnet), str(world.subnet[1]), labels)
+
+
+def volume(world: World) -> VolumeSpec:
+    return VolumeSpec(f"{world.mark}-data", {"deployctl.app": "shop", "deployctl.volume": "data"})
 
 
 def container(world: World, image: str = "web", *, number: int = 1, **bundle: object) -> ContainerSpec:

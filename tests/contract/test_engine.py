@@ -22,8 +22,8 @@ from deployctl.errors import (
     PlaceTaken,
     RegistryUnavailable,
 )
-from deployctl.ports import ContainerFacts, Engine
-from tests.contract.engine_worlds import World, container, docker_world, fake_world, network
+from deployctl.ports import ContainerFacts, ContainerMount, Engine
+from tests.contract.engine_worlds import World, container, docker_world, fake_world, network, volume
 
 
 @pytest.fixture(params=["fake", pytest.param("docker", marks=pytest.mark.integration)])
@@ -61,6 +61,7 @@ AWAY: dict[str, Callable[[Engine], object]] = {
     "find_image": lambda engine: engine.find_image("shop:v1"),
     "list_images": lambda engine: engine.list_images(["shop"]),
     "networks": lambda engine: engine.networks(),
+    "volumes": lambda engine: engine.volumes(),
     "find_container": lambda engine: engine.find_container("shop"),
     "containers": lambda engine: engine.containers(),
     "logs": lambda engine: list(engine.logs("shop")),
@@ -293,6 +294,72 @@ def test_a_network_with_a_running_container_stays(engine: Engine, world: World) 
     started(world)
     with pytest.raises(EngineRefused):
         engine.ensure_network_gone(network(world).name)
+
+
+# -- volumes ----------------------------------------------------------------------------------------------------------
+def test_a_volume_is_ours_and_begins_empty(engine: Engine, world: World) -> None:
+    spec = volume(world)
+    engine.ensure_volume(spec)
+    engine.ensure_volume(spec)
+    (found,) = [one for one in engine.volumes() if one.name == spec.name]
+    assert spec.labels.items() <= found.labels.items()
+    assert found.labels["deployctl.home"] == world.home
+    assert not world.has_files(spec.name)
+
+
+def test_a_volume_is_filled_from_an_image_and_nothing_is_left_of_that(engine: Engine, world: World) -> None:
+    spec = volume(world)
+    engine.ensure_volume(spec)
+    engine.fill_volume(spec.name, world.image("web"), "/app")
+    assert world.has_files(spec.name)
+    assert engine.containers() == []
+    engine.fill_volume(spec.name, world.image("web"), "/app")
+    engine.ensure_volume_gone(spec.name)
+    engine.ensure_volume_gone(spec.name)
+    assert spec.name not in {one.name for one in engine.volumes()}
+
+
+def test_a_volume_that_a_container_has_is_neither_filled_nor_removed(engine: Engine, world: World) -> None:
+    spec = volume(world)
+    engine.ensure_volume(spec)
+    made = engine.ensure_created(replace(container(world), mounts=(ContainerMount(spec.name, "/app/more", no_copy=True),)))
+    engine.fill_volume(spec.name, world.image("web"), "/app")
+    assert not world.has_files(spec.name)
+    with pytest.raises(EngineRefused):
+        engine.ensure_volume_gone(spec.name)
+    engine.ensure_removed(made.id)
+    assert spec.name in {one.name for one in engine.volumes()}, "it does not go with a container"
+
+
+def test_a_volume_cannot_be_filled_from_an_image_that_is_not_there(engine: Engine, world: World) -> None:
+    engine.ensure_volume(volume(world))
+    with pytest.raises(NotFound):
+        engine.fill_volume(volume(world).name, f"sha256:{'0' * 64}", "/app")
+
+
+def test_a_foreign_volume_is_told_and_left_alone(engine: Engine, world: World) -> None:
+    theirs = world.strange_volume()
+    assert theirs in {one.name for one in engine.volumes()}
+    with pytest.raises(EngineRefused, match="not ours"):
+        engine.ensure_volume(replace(volume(world), name=theirs))
+    with pytest.raises(NotPermitted):
+        engine.ensure_volume_gone(theirs)
+    assert theirs in {one.name for one in engine.volumes()}
+
+
+def test_a_container_has_what_it_mounts(engine: Engine, world: World) -> None:
+    spec = volume(world)
+    engine.ensure_volume(spec)
+    mounts = (ContainerMount(spec.name, "/data", read_only=True), ContainerMount("/etc", "/look", read_only=True))
+    made = engine.ensure_created(replace(container(world), mounts=mounts))
+    assert made.mounts == {"/data": spec.name, "/look": "/etc"}
+
+
+def test_a_path_that_does_not_exist_is_refused_and_not_made(engine: Engine, world: World) -> None:
+    missing = world.missing_path()
+    with pytest.raises(EngineRefused, match="does not exist"):
+        engine.ensure_created(replace(container(world), mounts=(ContainerMount(missing, "/data"),)))
+    assert engine.find_container(container(world).name) is None
 
 
 # -- containers -------------------------------------------------------------------------------------------------------

@@ -56,6 +56,7 @@ ERRORS: Mapping[str, str] = {
     "ledger_unusable": "the ledger cannot be read",
     "method_not_allowed": "the address does not support this HTTP method",
     "network_full": "the app's network has no free address",
+    "volume_missing": "a volume that the release mounts does not exist, or its data is gone with it",
     "network_missing": "a network that the release joins does not exist",
     "network_taken": "something else has the network's subnet, name or bridge",
     "not_found": "no such app, version, image, user or page",

@@ -41,7 +41,8 @@ class Mischief(StrEnum):
 
 CHANGES: dict[str, frozenset[str]] = {
     "engine": frozenset({
-        "pull_image", "keep_image", "release_image", "ensure_network", "ensure_network_gone", "ensure_created",
+        "pull_image", "keep_image", "release_image", "ensure_network", "ensure_network_gone", "ensure_volume",
+        "fill_volume", "ensure_volume_gone", "ensure_created",
         "ensure_started", "ensure_stopped", "ensure_removed", "set_restart", "set_limits", "ensure_named"}),
     "traffic": frozenset({"sync", "switch", "refresh_previews", "cut", "ensure_up"}),
     "guard": frozenset({"ensure", "ensure_gone", "pin", "unpin"}),

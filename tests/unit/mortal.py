@@ -9,7 +9,8 @@ from typing import Any
 from deployctl.ports import Services
 
 ACTS = frozenset({
-    "pull_image", "keep_image", "release_image", "ensure_network", "ensure_network_gone", "ensure_created",
+    "pull_image", "keep_image", "release_image", "ensure_network", "ensure_network_gone", "ensure_volume",
+        "fill_volume", "ensure_volume_gone", "ensure_created",
     "ensure_started", "ensure_stopped", "ensure_removed", "set_restart",
     "sync", "switch", "refresh_previews", "cut",
     "ensure", "ensure_gone",

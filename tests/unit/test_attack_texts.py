@@ -149,7 +149,7 @@ def test_every_word_of_a_command_is_data_and_stays_one_word() -> None:
 
 @pytest.mark.parametrize(
     "key",
-    ["privileged", "cap_drop", "devices", "volumes", "mounts", "network_mode", "network", "pid", "ipc", "userns_mode",
+    ["privileged", "cap_drop", "devices", "network_mode", "network", "pid", "ipc", "userns_mode",
      "security_opt", "labels", "ports", "restart", "build", "sysctls", "secrets", "hooks"],
 )
 def test_what_could_open_the_container_is_no_key_at_all(key: str) -> None:

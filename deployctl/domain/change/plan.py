@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 class StepKind(StrEnum):
     IMAGE = "image"  # ensure that the exact image is present and kept
     NETWORK = "network"  # the app's bridge and its guard route
+    VOLUME = "volume"  # the app's volumes, each filled from the image of its owner
     CREATE = "create"
     START = "start"
     HEALTH = "health"  # check its health from outside

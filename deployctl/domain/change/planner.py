@@ -39,12 +39,22 @@ def bring_up(facts: AppFacts, target: Release, kind: PlanKind) -> list[Step]:
     steps = [step for one in ids for step in _image(facts, target, one, afresh=left_over)]
     if steps:
         steps.append(Step(StepKind.NETWORK, n, f"network {facts.app.network} ({facts.app.subnet})"))
+        steps += _volumes(target)
     steps += [step for one in ids for step in _create(facts, target, one, afresh=left_over)]
     steps += [step for one in ids for step in _start(facts, target, one, afresh=left_over)]
     if kind in {PlanKind.UPGRADE, PlanKind.START} or not facts.is_warm(n):
         steps.append(Step(StepKind.ROUTE, n, f"add {v} to HAProxy"))
         steps.append(Step(StepKind.GATE, n, f"probe {v} through HAProxy, as clients reach it"))
     return steps
+
+
+def _volumes(target: Release) -> Iterator[Step]:
+    if any(one.bundle.mounts for one in target.components):
+        from deployctl.domain.images.mounts import external_volumes, volumes_of  # few apps have any
+
+        names = [*(volume.name for volume in volumes_of(target.components)), *external_volumes(target.components)]
+        if names:
+            yield Step(StepKind.VOLUME, target.number, f"volume{'s' * (len(names) > 1)} {', '.join(names)}")
 
 
 def _starts_early(component: Component, kind: PlanKind) -> bool:

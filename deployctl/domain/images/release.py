@@ -17,10 +17,11 @@ from deployctl.domain.proxy.trust import ProxyTrust
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from typing import Annotated, Any, Self
 
     from deployctl.domain.images.component import Component
+    from deployctl.domain.images.mounts import Mount
     from deployctl.domain.inputs.app_spec import AppFile
     from deployctl.domain.inputs.names import AppName, ComponentName, Version
     from deployctl.domain.inputs.units import At, Ms
@@ -87,7 +88,7 @@ class LogCap:
     max_file: int = 3
 
 
-LATER_KEYS = frozenset({"networks", "cap_add"})  # of a bundle
+LATER_KEYS = frozenset({"networks", "cap_add", "mounts"})  # of a bundle
 LATER_PROBE_KEYS = frozenset({"uptime"})
 
 
@@ -112,6 +113,7 @@ class Bundle:
     repo_digest: str | None = None  # name@sha256:…, if it came from a registry: how to pull it again
     networks: tuple[str, ...] = ()  # unmanaged Docker networks that it joins in addition to its own
     cap_add: tuple[str, ...] = ()  # capabilities that it keeps of those that deployctl drops; sorted
+    mounts: tuple[Mount, ...] = ()
 
     def canonical(self) -> str:
         """Return the one JSON text of this spec: sorted keys, no spaces. Keys introduced after 0.1.0 are included only
@@ -121,6 +123,7 @@ class Bundle:
     def _fields(self) -> dict[str, Any]:
         fields = asdict(self)
         fields["probe"] = {name: value for name, value in fields["probe"].items() if value or name not in LATER_PROBE_KEYS}
+        fields["mounts"] = [_set(mount) for mount in fields["mounts"]]
         return {name: value for name, value in fields.items() if value or name not in LATER_KEYS}
 
     def hash(self) -> str:
@@ -150,8 +153,23 @@ class Bundle:
                 "probe": Probe(**probe),
                 "networks": tuple(raw.get("networks", ())),
                 "cap_add": tuple(raw.get("cap_add", ())),
+                **_attached(raw),
             }
         )
+
+
+def _set(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return what is not left at its default of nothing."""
+    return {name: value for name, value in fields.items() if value}
+
+
+def _attached(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what its containers have of outside their image; most have nothing, and then nothing is loaded."""
+    if "mounts" not in raw:
+        return {}
+    from deployctl.domain.images.mounts import read_mounts
+
+    return {"mounts": read_mounts(raw["mounts"])}
 
 
 def _words(value: list[str] | None) -> tuple[str, ...] | None:

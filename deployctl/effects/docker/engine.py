@@ -16,7 +16,7 @@ from deployctl.domain.images.release import Restart
 from deployctl.effects.docker import facts, names, podman
 from deployctl.effects.docker import requests as words
 from deployctl.effects.docker.client import Belonging, DockerClient
-from deployctl.effects.docker.networks import DockerNetworks, require_ours
+from deployctl.effects.docker.networks import DockerNetworks, VolumeVerbs, require_ours
 from deployctl.effects.docker.reader import quoted, with_query
 from deployctl.errors import EngineRefused, EngineUnavailable, Invalid, NotFound, NotPermitted
 from deployctl.paths import Path
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from deployctl.ports.metrics import Usage
 
 
-class DockerEngine:
+class DockerEngine(VolumeVerbs):
     """The engine of one home; `belonging` identifies the home beyond its path.
 
     `read_timeout` is for the queries that a rollback makes; everything else may take ServerSpec.engine_timeout.

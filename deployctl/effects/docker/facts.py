@@ -51,6 +51,7 @@ def container_facts(inspected: Mapping[str, Any]) -> ContainerFacts:
         network_ids=_network_ids(inspected),
         macs=_of_each_network(inspected, "MacAddress"),
         cap_drop=_cap_drop(inspected.get("HostConfig") or {}),
+        mounts={one["Destination"]: one.get("Name") or one.get("Source") or "" for one in inspected.get("Mounts") or ()},
     )
 
 

@@ -1,5 +1,5 @@
 """Networks of an engine: read as facts, created and removed if they are this home's. `podman` tells which engine it
-is."""
+is. Its volumes are in a module of their own, which only apps that have some load."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from deployctl.domain.host.home import HomeIdentity
     from deployctl.effects.docker.client import DockerClient
-    from deployctl.ports import NetworkFacts, NetworkSpec
+    from deployctl.effects.docker.volumes import DockerVolumes
+    from deployctl.ports import NetworkFacts, NetworkSpec, VolumeFacts, VolumeSpec
 
 
 class DockerNetworks:
@@ -83,6 +84,32 @@ class DockerNetworks:
         from deployctl.effects.docker.podman import with_bridges
 
         return with_bridges(listed, self._get) if self._podman() else listed
+
+
+class VolumeVerbs:
+    """What an engine does with volumes."""
+
+    _docker: DockerClient
+    _home: HomeIdentity
+    _labels: Callable[[Mapping[str, str]], dict[str, str]]
+
+    @property
+    def _volumes(self) -> DockerVolumes:
+        from deployctl.effects.docker.volumes import DockerVolumes
+
+        return DockerVolumes(self._docker, self._home)
+
+    def volumes(self) -> list[VolumeFacts]:
+        return self._volumes.all()
+
+    def ensure_volume(self, spec: VolumeSpec) -> None:
+        self._volumes.ensure(spec, self._labels(spec.labels))
+
+    def fill_volume(self, name: str, image: str, target: str) -> None:
+        self._volumes.fill(name, image, target)
+
+    def ensure_volume_gone(self, name: str) -> None:
+        self._volumes.ensure_gone(name)
 
 
 def require_ours(what: str, labels: Mapping[str, str], home: HomeIdentity) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from deployctl.domain.host.home import HomeIdentity
     from deployctl.domain.images.release import Resources
-    from deployctl.ports import ContainerSpec, NetworkSpec
+    from deployctl.ports import ContainerMount, ContainerSpec, NetworkSpec
 
 LABEL_PREFIX = "deployctl."  # prefix of all our labels
 APP_LABEL = "deployctl.app"
@@ -72,9 +72,21 @@ def _host_config(spec: ContainerSpec) -> dict[str, Any]:
             "Type": "json-file",
             "Config": {"max-size": str(bundle.log.max_size), "max-file": str(bundle.log.max_file)},
         },
+        **({"Mounts": [_mount(one) for one in spec.mounts]} if spec.mounts else {}),
         **({"ExtraHosts": [f"{name}:{address}" for name, address in spec.hosts]} if spec.hosts else {}),
         **limits_request(bundle.resources),
     }
+
+
+def _mount(mount: ContainerMount) -> dict[str, Any]:
+    """Return one mount. As one of `Binds`, a path that does not exist would be created, as a folder of root."""
+    options: dict[str, Any] = {}
+    if mount.is_path:
+        options["BindOptions"] = {"Propagation": "rprivate"}
+    elif mount.no_copy:
+        options["VolumeOptions"] = {"NoCopy": True}
+    return {"Type": "bind" if mount.is_path else "volume", "Source": mount.source, "Target": mount.target,
+            "ReadOnly": mount.read_only, **options}
 
 
 def _published(spec: ContainerSpec) -> dict[str, Any]:

@@ -24,7 +24,7 @@ MAX_ATTEMPTS_SEARCHED = 5  # closed attempts among which the last failure is sea
 # What people follow: six names for twelve kinds of steps. The promotion takes no visible time.
 PARTS: Mapping[str, frozenset[StepKind]] = {
     "Image": frozenset({StepKind.IMAGE}),
-    "Start": frozenset({StepKind.NETWORK, StepKind.CREATE, StepKind.START}),
+    "Start": frozenset({StepKind.NETWORK, StepKind.VOLUME, StepKind.CREATE, StepKind.START}),
     "Health": frozenset({StepKind.HEALTH}),
     "Switch": frozenset({StepKind.ROUTE, StepKind.GATE, StepKind.SWITCH}),
     "Watch": frozenset({StepKind.WATCH}),

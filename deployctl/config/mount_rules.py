@@ -1,0 +1,144 @@
+"""What an app's file says of volumes and paths of this server, in Compose's short form: `uploads:/app/uploads:ro`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence, Set
+from typing import Annotated, Any
+
+from deployctl.config.fields import ConfigTable, by
+from deployctl.domain.images.component import WEB, ComponentKind
+from deployctl.domain.images.mounts import Mount, MountKind, may_meet_itself
+from deployctl.domain.inputs.grammar import Grammar, match, refused, shown
+from deployctl.domain.inputs.names import parse_directory
+from deployctl.domain.inputs.quantities import parse_flag
+
+_VOLUME = Grammar(
+    "a volume's name",
+    r"[A-Za-z0-9](?:[A-Za-z0-9_]|-(?!-)){0,62}",
+    "A volume's name has letters, digits, _ and single hyphens, at most 63; it starts with a letter or a digit.",
+)
+_DOCKERS = Grammar(
+    "a Docker volume",
+    r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,127}",
+    "A volume has letters, digits, _, . and -, as `docker volume ls` shows it.",
+)
+_DRIVER = Grammar("a volume driver", r"[a-z0-9][a-z0-9_./:-]{0,127}", "A driver is named as `docker volume ls` shows it.")
+_FORM = 'Write "uploads:/app/uploads" or "/srv/media:/media:ro".'
+_OPTIONS = frozenset({"ro", "rw", "nocopy"})
+_NO_EFFECT = frozenset({"cached", "delegated", "consistent"})
+_KERNELS = ("/proc", "/sys")  # nothing can be mounted there
+
+
+class VolumeTable(ConfigTable):
+    """One table [volumes.NAME]."""
+
+    shared: Annotated[bool, by(parse_flag)] = False
+    external: Annotated[str | None, by(lambda value, field: match(value, _DOCKERS, field)[0])] = None
+    driver: Annotated[str, by(lambda value, field: match(value, _DRIVER, field)[0])] = ""
+
+
+def parse_volume(value: object, *, field: str = "volume") -> str:
+    return match(value, _VOLUME, field)[0]
+
+
+def parse_mounts(value: object, *, field: str) -> tuple[str, ...]:
+    """Return the mounts as they are written; each is valid, and no two have the same target."""
+    if not isinstance(value, list | tuple):
+        raise refused(field, value, "is not a list", 'Write a list: ["uploads:/app/uploads"].')
+    found = [_split(one, field) for one in value]
+    double = [target for number, (_, target, _) in enumerate(found) if target in [other[1] for other in found[:number]]]
+    if double:
+        raise refused(field, double[0], "is the target of two mounts", "Remove one of them.")
+    return tuple(str(one) for one in value)
+
+
+def mounts_of(written: Sequence[str], volumes: Mapping[str, VolumeTable]) -> tuple[Mount, ...]:
+    """Return the mounts of a component, with what the tables [volumes.NAME] say of them."""
+    return tuple(_mount(*_split(one, "mounts"), volumes) for one in written)
+
+
+def _mount(source: str, target: str, options: frozenset[str], volumes: Mapping[str, VolumeTable]) -> Mount:
+    read_only, no_copy = "ro" in options, "nocopy" in options
+    if source.startswith("/"):
+        return Mount(MountKind.BIND, source, target, read_only)
+    spec = volumes.get(source, VolumeTable())
+    if spec.external is not None:
+        return Mount(MountKind.EXTERNAL, spec.external, target, read_only)
+    return Mount(MountKind.VOLUME, source, target, read_only, no_copy, spec.driver)
+
+
+def _split(value: object, field: str) -> tuple[str, str, frozenset[str]]:
+    """Return source, target and options of one mount. Raises Invalid."""
+    parts = value.split(":") if isinstance(value, str) else []
+    if len(parts) not in {2, 3}:
+        why = "has no source: it would be lost with its container" if len(parts) == 1 else "is not a mount"
+        raise refused(field, value, why, _FORM)
+    source, target, options = parts[0], parts[1], frozenset(parts[2].split(",")) if parts[2:] else frozenset[str]()
+    if source[:1] in {".", "~"}:
+        raise refused(field, value, "has a relative path", "Write the whole path, or use [files] for what is below config/.")
+    if source.startswith("/"):
+        raise refused(field, value, "is a path of this server, which apps cannot mount", "Use a volume: uploads:/app/uploads.")
+    parse_volume(source, field=field)
+    return source, parse_target(target, field=field), _options(options, value, field, bind=source.startswith("/"))
+
+
+def parse_target(value: object, *, field: str) -> str:
+    """Return the place inside a container where something is mounted."""
+    target = parse_directory(value, field=field)
+    if target == "/" or any(target == place or target.startswith(f"{place}/") for place in _KERNELS):
+        raise refused(field, target, "is no place to mount anything", "Choose a folder of the app's.")
+    return target
+
+
+def _options(options: frozenset[str], value: object, field: str, *, bind: bool) -> frozenset[str]:
+    if wrong := sorted(options - _OPTIONS):
+        why = "has no effect on Linux" if wrong[0] in _NO_EFFECT else "is not an option of a mount"
+        raise refused(field, wrong[0], why, "Options: ro, rw, nocopy.")
+    if options >= {"ro", "rw"}:
+        raise refused(field, value, "is both ro and rw", "Remove one of them.")
+    if bind and "nocopy" in options:
+        raise refused(field, value, "is a path of this server: nothing is copied there anyway", "Remove nocopy.")
+    return options
+
+
+# -- combinations of keys ---------------------------------------------------------------------------------------------
+def volume_contradictions(raw: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Yield each volume that has a table and that no component mounts, and tables that contradict themselves."""
+    tables, components = raw.get("volumes", {}), raw.get("components", {})
+    if not isinstance(tables, Mapping) or not isinstance(components, Mapping):
+        return
+    lists = [raw.get("mounts"), *(one.get("mounts") for one in components.values() if isinstance(one, Mapping))]
+    used = {str(one).partition(":")[0] for written in lists if isinstance(written, list | tuple) for one in written}
+    for name, table in tables.items():
+        if name not in used:
+            yield f"volumes.{name}", "is mounted by no component.", f'Write mounts = ["{name}:/path"], or remove the table.'
+        if isinstance(table, Mapping) and "external" in table and "driver" in table:
+            yield f"volumes.{name}.driver", "is set when a volume is created, and an external one exists already.", (
+                f"Remove volumes.{name}.driver.")
+
+
+def sharing_contradictions(raw: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Yield each volume that two versions of a component would write to at once without the file's saying so."""
+    components = raw.get("components", {})
+    tables = raw.get("volumes", {})
+    shared = {name for name, one in tables.items() if isinstance(one, Mapping) and one.get("shared") is True} if isinstance(
+        tables, Mapping) else set()
+    main = raw.get("name", WEB)
+    yield from _unshared("mounts", "above the first table", str(main), {"port": None, **raw}, raw.get("mounts"), shared)
+    for name, one in components.items() if isinstance(components, Mapping) else ():
+        if isinstance(one, Mapping):
+            mounts = one.get("mounts", None if "image" in one else raw.get("mounts"))
+            yield from _unshared(f"components.{name}.mounts", f"in [components.{name}]", str(name), one, mounts, shared)
+
+
+def _unshared(key: str, where: str, name: str, table: Mapping[str, Any], mounts: object,
+              shared: Set[str]) -> Iterator[tuple[str, str, str]]:
+    kind, overlap = str(table.get("kind", ComponentKind.SIDE_BY_SIDE)), table.get("overlap") is not False
+    if not may_meet_itself(kind, worker="port" not in table, overlap=overlap):
+        return
+    for mount in mounts if isinstance(mounts, list | tuple) else ():
+        volume, _, rest = str(mount).partition(":")
+        if volume[:1] != "/" and volume not in shared and "ro" not in rest.partition(":")[2].split(","):
+            yield key, (f"has the volume {shown(volume)}, which two versions of {name} would write to at once: both run during "
+                        "an upgrade."), (f"Write shared = true in [volumes.{volume}] if the app can do that, or "
+                                         f'kind = "exclusive" {where}, and only one version runs at a time.')

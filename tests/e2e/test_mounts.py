@@ -1,0 +1,99 @@
+"""Volumes for real: data stays over upgrades, rollbacks and lost containers, and goes only when somebody says so."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from typing import Any
+
+from tests.e2e.cli import Cli
+
+SHARED: dict[str, Any] = {"mounts": ["data:/data", "code:/app/more"],
+                          "volumes": {"data": {"shared": True}, "code": {"shared": True}}}
+
+
+def live(cli: Cli, app: str) -> str:
+    active = cli.app(app)["active"]["version"]
+    return str(next(one["container"] for one in cli.app(app)["instances"] if one["version"] == active))
+
+
+def put(cli: Cli, container: str, folder: str, name: str, text: str) -> None:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        entry = tarfile.TarInfo(name)
+        entry.size = len(text)
+        tar.addfile(entry, io.BytesIO(text.encode()))
+    assert cli.api.put_archive(container, folder, packed.getvalue())
+
+
+def names(cli: Cli, container: str, folder: str) -> set[str]:
+    stream, _ = cli.api.get_archive(container, folder)
+    with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as tar:
+        return {one.partition("/")[2] for one in tar.getnames()} - {""}
+
+
+def read(cli: Cli, container: str, path: str) -> str:
+    stream, _ = cli.api.get_archive(container, path)
+    with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as tar:
+        found = tar.extractfile(tar.getmembers()[0])
+        assert found is not None
+        return found.read().decode()
+
+
+def volumes(cli: Cli, app: str) -> set[str]:
+    labels = [f"deployctl.home={cli.home}", f"deployctl.app={app}"]
+    return {one["Labels"]["deployctl.volume"] for one in cli.api.volumes(filters={"label": labels})["Volumes"] or ()}
+
+
+def test_data_stays_whatever_becomes_of_the_containers(cli: Cli) -> None:
+    cli.serving("shop", **SHARED)
+    put(cli, live(cli, "shop"), "/data", "order", "1")
+    cli.do("upgrade", "shop", "v2")
+    put(cli, live(cli, "shop"), "/data", "order", "2")
+    cli.do("rollback", "shop")
+    assert read(cli, live(cli, "shop"), "/data/order") == "2"
+    for one in cli.containers("shop"):
+        cli.api.remove_container(one["Id"], v=True, force=True)
+    cli.do("reconcile", "shop")
+    assert read(cli, live(cli, "shop"), "/data/order") == "2"
+    assert volumes(cli, "shop") == {"data", "code"}
+
+
+def test_a_volume_has_what_the_image_of_its_owner_has_there(cli: Cli) -> None:
+    api = {"port": 8080, "health": {"path": "/healthz", "rise": 1}, "mounts": ["code:/bin:ro"]}
+    cli.serving("filled", mounts=["code:/app"], volumes={"code": {"shared": True}}, needs={"api": "started"},
+                components={"api": api})
+    assert "image_app.py" in names(cli, live(cli, "filled"), "/app")
+
+
+def test_two_versions_share_a_volume_only_if_the_file_says_so(cli: Cli) -> None:
+    cli.write("alone", mounts=["data:/data"])
+    told = cli.refused(2, "upgrade", "alone", "v1").told["error"]
+    assert "shared = true" in told["message"]
+    assert volumes(cli, "alone") == set()
+
+
+def test_data_outlives_its_app_until_somebody_says_otherwise(cli: Cli) -> None:
+    cli.serving("leaves", **SHARED)
+    put(cli, live(cli, "leaves"), "/data", "order", "7")
+    assert "volumes code, data are kept" in " ".join(cli.do("app", "remove", "leaves", "-y")["details"])
+    assert volumes(cli, "leaves") == {"data", "code"}
+    cli.do("upgrade", "leaves", "v2")
+    assert read(cli, live(cli, "leaves"), "/data/order") == "7"
+    assert cli.refused(5, "app", "remove", "leaves", "--volumes").told["error"]["code"] == "confirmation_needed"
+    cli.do("app", "remove", "leaves", "--volumes", "-y")
+    assert (volumes(cli, "leaves"), cli.containers("leaves")) == (set(), [])
+
+
+def test_a_lost_volume_is_told_and_only_an_upgrade_begins_with_an_empty_one(cli: Cli) -> None:
+    cli.serving("loses", **SHARED)
+    for one in cli.containers("loses"):
+        cli.api.remove_container(one["Id"], v=True, force=True)
+    for volume in cli.api.volumes(filters={"label": ["deployctl.app=loses"]})["Volumes"]:
+        cli.api.remove_volume(volume["Name"])
+    ran = cli.run("reconcile", "loses")
+    assert ran.code != 0
+    assert "is gone, and the data in it" in ran.out
+    assert volumes(cli, "loses") == set()
+    cli.do("upgrade", "loses", "v2")
+    assert volumes(cli, "loses") == {"data", "code"}
