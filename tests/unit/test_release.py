@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deployctl.domain.images.mounts import Mount, MountKind
 from deployctl.domain.images.release import App, Bundle, LogCap, Probe, ProbeKind, Resources
 from deployctl.domain.inputs.names import AppName
 
@@ -37,7 +38,7 @@ OTHER: dict[str, Any] = {
     "digest": "sha256:" + "b" * 64, "port": 8081, "entrypoint": ("/bin/app",), "command": ("serve",), "user": "10001",
     "working_dir": "/srv", "env": (("MODE", "sale"),), "stop_signal": "SIGQUIT", "stop_grace": 11.0, "init": True,
     "resources": Resources(memory=2**20), "log": LogCap(max_file=9), "probe": Probe(rise=9),
-    "networks": ("backend",), "cap_add": ("NET_RAW",),
+    "networks": ("backend",), "cap_add": ("NET_RAW",), "mounts": (Mount(MountKind.VOLUME, "data", "/data", read_only=True),),
 }  # fmt: skip
 NAMING: dict[str, Any] = {"image": "mirror/shop:v1", "repo_digest": "acme/shop@sha256:" + "c" * 64}
 
@@ -98,6 +99,7 @@ def test_a_bundle_holds_nothing_but_plain_values() -> None:
     full = replace(PLAIN, **OTHER)
     plain = json.loads(json.dumps(asdict(full)))
     assert plain.pop("probe") == {"uptime": 0.0, **(text := json.loads(full.canonical())).pop("probe")}
+    plain["mounts"] = [{key: value for key, value in one.items() if value} for one in plain["mounts"]]
     assert plain == text
 
 
