@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from deployctl.domain.change.diagnosis import FailureCause
     from deployctl.domain.images.release import App
     from deployctl.domain.inputs.names import AppName
-    from deployctl.domain.inputs.units import At
+    from deployctl.domain.inputs.units import At, Ms
 
 
 class Phase(StrEnum):
@@ -129,3 +129,21 @@ class LeaseFacts:
     pid: int
     since: str
     token: int
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One line of traffic history: a switch of an app's traffic."""
+
+    revision: int
+    app: AppName
+    kind: str  # upgrade, rollback, undo, stop, start
+    source: int | None  # number of the release that was live before
+    target: int | None  # number of the release that is live since
+    at: At
+    actor: str
+    note: str = ""
+    switch_ms: Ms = 0.0
+    held: int | None = None  # release that this change put on hold
+    lifted: int | None = None  # release that this change released from hold
+    chain: tuple[int, ...] = ()  # releases to roll back to from here, see domain/change/serving.py

@@ -129,3 +129,17 @@ def read_components(text: str, first: Bundle) -> tuple[Component, ...]:
 
 def _bundle_of(raw: Mapping[str, Any], first: Bundle) -> Bundle:
     return type(first).from_canonical(raw["bundle"]) if "bundle" in raw else first
+
+
+def without_defaults(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return what is not left at its default of nothing."""
+    return {name: value for name, value in fields.items() if value}
+
+
+def read_attached(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what its containers have of outside their image; most have nothing, and then nothing is loaded."""
+    if "mounts" not in raw:
+        return {}
+    from deployctl.domain.images.mounts import read_mounts
+
+    return {"mounts": read_mounts(raw["mounts"])}

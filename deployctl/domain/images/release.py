@@ -11,20 +11,21 @@ from enum import StrEnum
 
 from deployctl.dataclass import asdict, dataclass, field, replace
 from deployctl.digest import sha256
+from deployctl.domain.change.deployment import Change as Change
 from deployctl.domain.host.networks import AppNetwork
-from deployctl.domain.images.component import WEB, InstanceId, is_plain, release_hash
+from deployctl.domain.images.component import WEB, InstanceId, is_plain, read_attached, release_hash, without_defaults
 from deployctl.domain.proxy.trust import ProxyTrust
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from typing import Annotated, Any, Self
 
     from deployctl.domain.images.component import Component
     from deployctl.domain.images.mounts import Mount
     from deployctl.domain.inputs.app_spec import AppFile
     from deployctl.domain.inputs.names import AppName, ComponentName, Version
-    from deployctl.domain.inputs.units import At, Ms
+    from deployctl.domain.inputs.units import At
 
 
 class Colour(StrEnum):
@@ -123,7 +124,7 @@ class Bundle:
     def _fields(self) -> dict[str, Any]:
         fields = asdict(self)
         fields["probe"] = {name: value for name, value in fields["probe"].items() if value or name not in LATER_PROBE_KEYS}
-        fields["mounts"] = [_set(mount) for mount in fields["mounts"]]
+        fields["mounts"] = [without_defaults(mount) for mount in fields["mounts"]]
         return {name: value for name, value in fields.items() if value or name not in LATER_KEYS}
 
     def hash(self) -> str:
@@ -153,23 +154,9 @@ class Bundle:
                 "probe": Probe(**probe),
                 "networks": tuple(raw.get("networks", ())),
                 "cap_add": tuple(raw.get("cap_add", ())),
-                **_attached(raw),
+                **read_attached(raw),
             }
         )
-
-
-def _set(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return what is not left at its default of nothing."""
-    return {name: value for name, value in fields.items() if value}
-
-
-def _attached(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what its containers have of outside their image; most have nothing, and then nothing is loaded."""
-    if "mounts" not in raw:
-        return {}
-    from deployctl.domain.images.mounts import read_mounts
-
-    return {"mounts": read_mounts(raw["mounts"])}
 
 
 def _words(value: list[str] | None) -> tuple[str, ...] | None:
@@ -346,21 +333,3 @@ class App:
             host, port = self.listen
             return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         return self.hosts[0] if self.hosts else None
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One line of traffic history: a switch of an app's traffic."""
-
-    revision: int
-    app: AppName
-    kind: str  # upgrade, rollback, undo, stop, start
-    source: int | None  # number of the release that was live before
-    target: int | None  # number of the release that is live since
-    at: At
-    actor: str
-    note: str = ""
-    switch_ms: Ms = 0.0
-    held: int | None = None  # release that this change put on hold
-    lifted: int | None = None  # release that this change released from hold
-    chain: tuple[int, ...] = ()  # releases to roll back to from here, see domain/change/serving.py
