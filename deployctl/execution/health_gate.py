@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from deployctl.ports import ContainerFacts, Services
 
 CANDIDATE_INTERVAL = 0.1  # seconds between probes of a candidate; the configured interval is for live versions
+IMAGE_INTERVAL = 0.25  # seconds between runs of the image's own check: each is a process more in the container
 LOG_LINES = 50
 KILLED = 137  # 128 + SIGKILL
 OOM_MOMENT = 0.3  # seconds; Docker 20.10 was observed to set OOMKilled shortly after the exit
@@ -78,7 +79,7 @@ class HealthGate:
             if clock.now() >= end:
                 raise self.failure()
             self.services.report.detail(f"{answer.sentence}  {health.good} of {health.rise} good answers")
-            clock.sleep(CANDIDATE_INTERVAL)
+            clock.sleep(IMAGE_INTERVAL if self.probe.kind is ProbeKind.DOCKER else CANDIDATE_INTERVAL)
 
     def quick(self) -> str:
         """Return at the first good response of a release that was health-checked before; `fall` bad ones raise
@@ -161,11 +162,11 @@ class HealthGate:
     def _answer(self) -> ProbeAnswer:
         match self.probe.kind:
             case ProbeKind.DOCKER:
-                status = (self.seen and self.seen.health) or "none"
-                if status == "unhealthy":
+                from deployctl.execution.image_healthcheck import ask_image
+
+                if self.seen and self.seen.health == "unhealthy":
                     raise self.failure()
-                return ProbeAnswer(ok=status == "healthy", sentence=f"HEALTHCHECK says {status}",
-                              code=None if status == "healthy" else AnswerCode.UNHEALTHY)
+                return ask_image(self.seen, self.services.engine)
             case ProbeKind.EXEC:
                 return self._execute()
             case ProbeKind.PROCESS:
@@ -214,7 +215,8 @@ class HealthGate:
             seconds=self.services.clock.now() - self.started,
             running=bool(seen and seen.running), exit_code=seen.exit_code if seen else None,
             oom_killed=bool(seen and seen.oom_killed), restarted=bool(seen and seen.restarts > (self.restarts or 0)),
-            health_output=seen.health_output if seen else "", healthcheck_times=seen.healthcheck_times if seen else None,
+            health_output=(seen and seen.health_output) or self._printed(),
+            healthcheck_times=seen.healthcheck_times if seen else None,
             probe_exit=self.last.exit_code if self.last else None,
             listening=tuple(self.services.guard.listening(seen.pid)) if seen and seen.pid else (),
             logs=tuple(last_lines(self.services, self.instance)),
@@ -222,6 +224,10 @@ class HealthGate:
             active_version=self.active.version if self.active else None,
             active_env=frozenset(name for name, _ in self.active.bundle.env) if self.active else frozenset(),
         )
+
+    def _printed(self) -> str:
+        """Return what the image's own check printed when we ran it."""
+        return self.last_bad if self.probe.kind is ProbeKind.DOCKER and self.last and self.last.exit_code else ""
 
     def _last_look(self) -> ContainerFacts | None:
         """Read once more; a kill that the engine has not explained yet gets a moment to become an OOM kill."""

@@ -136,6 +136,7 @@ class ContainerFacts:
     started_at: str = ""
     health: str | None = None  # of the image's HEALTHCHECK: starting, healthy, unhealthy
     health_output: str = ""
+    healthcheck: tuple[str, ...] = ()  # the command of that HEALTHCHECK
     healthcheck_times: HealthcheckTimes | None = None
     limits: Resources | None = None  # None if the engine cannot enforce one of them
     restart: Restart | None = None

@@ -36,7 +36,7 @@ SECOND: dict[str, Any] = {
 
 @pytest.fixture(scope="module", autouse=True)
 def _every_image(engine_url: str) -> None:
-    ensure_images(*((name, "v1") for name in ("spoof", "volume", "dockerhealth")), base_url=engine_url)
+    ensure_images(*((name, "v1") for name in ("spoof", "volume", "dockerhealth", "dockerlate")), base_url=engine_url)
 
 
 @pytest.fixture
@@ -183,6 +183,12 @@ def test_a_healthcheck_of_the_image_runs_only_where_it_is_asked_for(cli: Cli) ->
     seen = cli.inspect("asked", "v1")
     assert seen["State"]["Health"]["Status"] == "healthy"
     assert cli.app("asked")["state"] == "healthy"
+
+
+def test_a_healthcheck_of_the_image_need_not_wait_for_dockers_clock(cli: Cli) -> None:
+    cli.serving("late", image="dctl-test/dockerlate", health={"kind": "docker", "deadline": "30s"}, watch="1s")
+    assert cli.inspect("late", "v1")["State"]["Health"]["Status"] == "starting"
+    assert cli.app("late")["state"] == "healthy"
 
 
 def test_a_volume_of_the_image_is_said_and_goes_with_its_container(cli: Cli) -> None:

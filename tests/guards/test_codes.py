@@ -44,7 +44,6 @@ ERRORS: Mapping[str, str] = {
     "failed": "failed; what was live before is still live",
     "forged": "the request did not come from a page of the dashboard",
     "forwarding_off": "IPv4 forwarding is disabled in the kernel",
-    "healthcheck_too_slow": "the image's HEALTHCHECK gives no result before the deadline",
     "history_broken": "the ledger's history was altered",
     "image_not_allowed": "the server's settings do not allow this image",
     "image_store_silent": "Docker's image store is not responding",

@@ -222,15 +222,6 @@ def test_a_probes_command_that_is_not_in_the_image_is_named(code: int) -> None:
     assert likely(replace(REFUSED, bundle=bundle, probe_exit=1)) == ""
 
 
-@pytest.mark.parametrize(("times", "api", "first"), [
-    (HealthcheckTimes(), "1.41", 30.0), (HealthcheckTimes(), "1.53", 30.0), (HealthcheckTimes(start_period=60.0), "1.41", 30.0),
-    (HealthcheckTimes(start_period=60.0), "1.44", 5.0), (HealthcheckTimes(interval=2.0, start_period=60.0), "1.44", 2.0),
-    (HealthcheckTimes(start_period=60.0, start_interval=1.0), "1.100", 1.0),
-])
-def test_the_first_healthcheck_comes_when_the_engine_asks_it(times: HealthcheckTimes, api: str, first: float) -> None:
-    assert times.first_after(api) == first
-
-
 @pytest.mark.parametrize("had", [True, False])
 def test_a_variable_is_lost_only_if_what_serves_had_it(*, had: bool) -> None:
     evidence = replace(ENDED, logs=("KeyError: 'DATABASE_URL'",), active_version="v1",

@@ -168,6 +168,20 @@ def test_the_times_of_a_healthcheck_are_told_and_what_is_left_out_is_dockers_def
     assert facts.image_facts({"Id": "1", "Config": {"Healthcheck": {"Test": ["NONE"]}}}).healthcheck_times is None
 
 
+@pytest.mark.parametrize(("check", "command"), [
+    ({"Test": ["CMD", "/check", "-q"]}, ("/check", "-q")),
+    ({"Test": ["CMD-SHELL", "curl -f localhost || exit 1"]}, ("/bin/sh", "-c", "curl -f localhost || exit 1")),
+    ({"Test": ["NONE"]}, ()), ({"Test": []}, ()), (None, ()),
+])
+def test_the_command_of_a_healthcheck_can_be_run(check: Any, command: tuple[str, ...]) -> None:
+    assert facts._test({"Healthcheck": check}) == command
+
+
+def test_a_healthcheck_runs_in_the_images_own_shell() -> None:
+    config = {"Healthcheck": {"Test": ["CMD-SHELL", "test -e /up"]}, "Shell": ["/bin/bash", "-c"]}
+    assert facts._test(config) == ("/bin/bash", "-c", "test -e /up")
+
+
 @pytest.mark.parametrize(("more", "origins"), [
     ({}, None), ({"Identity": {"Pull": [{"Repository": "127.0.0.1/acme/shop"}]}}, ("127.0.0.1/acme/shop",)),
     ({"Identity": {}}, ()), ({"Identity": None}, ()),

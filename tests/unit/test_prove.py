@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from deployctl.domain.change.diagnosis import FailureCause
 from deployctl.domain.images.component import Component, InstanceId
 from deployctl.domain.images.release import Probe, ProbeKind, Release
-from deployctl.errors import EngineUnavailable, NotHealthy
+from deployctl.errors import EngineRefused, EngineUnavailable, NotHealthy
 from deployctl.execution.health_gate import LOG_LINES, HealthGate, ask_from_outside
 from deployctl.ports import ContainerFacts, Executed, ProbeAnswer
 from deployctl.testing.fake_engine import Behaviour
@@ -282,6 +283,37 @@ def test_the_images_own_check_is_believed_once_it_says_healthy(
         return
     with pytest.raises(NotHealthy, match=f"HEALTHCHECK says {health or 'none'}"):
         one.until_ready()
+
+
+def test_the_images_own_check_is_run_while_the_engine_has_no_result_yet(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    edit_container(w, monkeypatch, health="starting", healthcheck=("/check", "-q"))
+    ran: list[tuple[str, ...]] = []
+
+    def execute(_container: ContainerFacts, command: Sequence[str]) -> Executed:
+        ran.append(tuple(command))
+        return Executed(int(len(ran) < 3), "no database")
+
+    w.engine.executes = execute
+    begun = w.clock.now()
+    assert trial(w, kind=ProbeKind.DOCKER, deadline=60.0).until_ready()
+    assert ran == [("/check", "-q")] * 3
+    assert w.clock.now() - begun < 1
+
+
+def test_what_the_images_own_check_printed_is_told(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    edit_container(w, monkeypatch, health="starting", healthcheck=("/check",))
+    w.engine.executes = lambda _container, _command: Executed(1, "no database\n")
+    with pytest.raises(NotHealthy, match="no database") as told:
+        trial(w, kind=ProbeKind.DOCKER, deadline=1.0).until_ready()
+    assert told.value.cause == FailureCause.HEALTHCHECK_FAILS
+
+
+def test_where_it_may_not_be_run_the_engines_result_is_awaited(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    edit_container(w, monkeypatch, health="starting", healthcheck=("/check",))
+    w.engine.fail_next("execute", EngineRefused("exec is not allowed"))
+    one = trial(w, kind=ProbeKind.DOCKER)
+    assert one.ask().sentence == "HEALTHCHECK says starting"
+    assert one.ask().ok
 
 
 def test_the_images_own_check_that_says_unhealthy_ends_it_at_once(w: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from deployctl.cli.rendering.change import moved_text
 from deployctl.domain.images.component import InstanceId
-from deployctl.domain.images.healthcheck import HealthcheckTimes
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.domain.proxy.traffic import Counters
 from deployctl.errors import (
@@ -274,17 +273,6 @@ def test_an_image_that_nobody_has_changes_nothing(w: World) -> None:
     assert w.everything() == before
     assert away.value.serving is not None
     assert away.value.serving.version == "v1"
-
-
-def test_a_healthcheck_that_comes_after_the_deadline_is_refused_with_the_numbers(w: World) -> None:
-    slow = replace(runnable("slow"), healthcheck=("CMD", "/check"), healthcheck_times=HealthcheckTimes(interval=90.0))
-    w.engine.images.add("acme/shop:v50", image=slow)
-    w.edit(health={"kind": "docker", "deadline": "60s"})
-    with pytest.raises(Invalid, match=r"90 s after the start.*within 60 s") as refused:
-        w.upgrade("v50")
-    assert refused.value.code == "healthcheck_too_slow"
-    assert refused.value.remedy[0] == 'set health.deadline = "120s"'
-    assert w.engine.containers() == []
 
 
 def test_an_image_for_another_machine_is_refused_before_anything_starts(w: World) -> None:

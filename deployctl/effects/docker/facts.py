@@ -39,6 +39,7 @@ def container_facts(inspected: Mapping[str, Any]) -> ContainerFacts:
         restarts=inspected.get("RestartCount") or 0,
         started_at="" if state.get("StartedAt") in {None, _NEVER} else state["StartedAt"],
         health=_known_health(health.get("Status")),
+        healthcheck=_test(config),
         healthcheck_times=_times(config.get("Healthcheck")),
         health_output=((health.get("Log") or [{}])[-1].get("Output") or ""),
         limits=_limits(inspected.get("HostConfig") or {}),
@@ -156,6 +157,14 @@ def image_facts(inspected: Mapping[str, Any], *, podman: bool = False) -> Image:
         volumes=tuple(sorted(config.get("Volumes") or ())),
         env=tuple(_pair(entry) for entry in config.get("Env") or ()),
     )
+
+
+def _test(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the argument list of a container's HEALTHCHECK, none if it has none."""
+    form, *words = (config.get("Healthcheck") or {}).get("Test") or ("NONE",)
+    if form == "CMD-SHELL" and words:
+        return (*(config.get("Shell") or ("/bin/sh", "-c")), words[0])
+    return tuple(words) if form == "CMD" else ()
 
 
 def _times(check: Mapping[str, Any] | None) -> HealthcheckTimes | None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 
 from deployctl.dataclass import dataclass, replace
 from deployctl.domain.images.argv import Argv, complete, gains_command, runs_nothing
 from deployctl.domain.images.capabilities import to_drop
 from deployctl.domain.images.component import Component
-from deployctl.domain.images.healthcheck import HealthcheckTimes
 from deployctl.domain.images.image_ref import (
     parse_image,
     require_allowed_registry,
@@ -35,7 +33,7 @@ if TYPE_CHECKING:
     from deployctl.domain.change.facts import AppFacts
     from deployctl.domain.images.image_ref import ImageRef
     from deployctl.domain.images.image_source import ImageNews, PullPolicy
-    from deployctl.domain.images.release import Bundle, Probe
+    from deployctl.domain.images.release import Bundle
     from deployctl.domain.inputs.app_spec import AppFile
     from deployctl.domain.inputs.names import AppName, Version
     from deployctl.ports import EngineInfo, Image, NetworkFacts, Services
@@ -184,18 +182,6 @@ def _require_runnable(image: Image, reference: str, template: Bundle, app: AppNa
     if template.probe.kind is ProbeKind.DOCKER and not image.healthcheck:
         raise Invalid(f'config/{app}.toml: health.kind = "docker", but the image {reference} has no HEALTHCHECK',
                       remedy=['use health.kind = "http" with a path, or "tcp"'])
-    if template.probe.kind is ProbeKind.DOCKER:
-        _require_in_time(image.healthcheck_times or HealthcheckTimes(), template.probe, reference, app, engine)
-
-
-def _require_in_time(times: HealthcheckTimes, probe: Probe, reference: str, app: AppName, engine: EngineInfo) -> None:
-    """Raises if the image's first HEALTHCHECK runs after the deadline: waiting for it could not succeed."""
-    first, within = times.first_after(engine.api), probe.start_grace + probe.deadline
-    if first >= within:
-        raise Invalid(f"the HEALTHCHECK of {reference} first runs {first:g} s after the start, but config/{app}.toml "
-                      f"requires it to be healthy within {within:g} s (health.start_grace and health.deadline)",
-                      remedy=[f'set health.deadline = "{math.ceil(first + times.timeout)}s"',
-                              'or use health.kind = "http" with a path, or "tcp"'], code="healthcheck_too_slow")
 
 
 def _remarks(image: Image | None, file: AppFile, row: App | None, wanted: App) -> list[str]:

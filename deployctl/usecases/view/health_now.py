@@ -54,9 +54,10 @@ def ask_once(release: Release, instance: Instance, app: App, container: Containe
     if kind is ProbeKind.PROCESS:
         return ProbeAnswer(ok=True, sentence="is running")
     if kind is ProbeKind.DOCKER:
-        health = container.health if container else None
-        return ProbeAnswer(health == "healthy", f"HEALTHCHECK says {health or 'nothing'}",
-                      code=None if health == "healthy" else AnswerCode.UNHEALTHY)
+        from deployctl.execution.image_healthcheck import ask_image
+
+        starting = container is not None and container.health == "starting"  # the list says no more than that
+        return ask_image(s.engine.find_container(container.id) if container and starting else container, s.engine)
     if kind is ProbeKind.EXEC:
         return _execute(release, instance, s)
     return ask_from_outside(s, release, instance, app)
