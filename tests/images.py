@@ -49,7 +49,7 @@ RECIPES: dict[str, Recipe] = {
     "volume": Recipe("volume", volumes=("/data",)),  # /facts tells how often it was started on that volume
     "nonroot": Recipe(user="10001"),
     "dockerhealth": Recipe(healthcheck=_ASK),
-    "dockerlate": Recipe(healthcheck=Healthcheck((*ENTRYPOINT, _PROGRAM, "ask"), interval=600)),  # Docker has no result for ten minutes
+    "dockerlate": Recipe(healthcheck=Healthcheck((*ENTRYPOINT, _PROGRAM, "ask"), interval=600)),  # no result for ten minutes
     "laggy": Recipe("laggy", env={"LAG": "0.4"}),  # seconds, before every answer
     "needsenv": Recipe("needsenv"),  # good when DATABASE_URL is given, else a traceback and exit 1
     # never healthy
