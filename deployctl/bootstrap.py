@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from deployctl.domain.host.leftovers import Remains
     from deployctl.domain.host.server import ServerSpec
     from deployctl.ledger.file.vault import Vault
-    from deployctl.ports import Reporter
+    from deployctl.ports import Exclusion, Reporter
 
 READ_TIMEOUT = 1.0  # seconds that a rollback waits for an engine that hangs
 HANDS = 4  # containers that are started at once: it is the engine's CPU that they need, and more gain nothing
@@ -66,13 +66,20 @@ def _services(settings: Settings, spec: ServerSpec, ledger: SqliteLedger, *, rep
         home=settings.home, spec=spec, engine=engine,
         traffic=HaproxyTraffic(settings.haproxy_dir, spec, lambda: ledger.table(bridged=bridged), clock,
                                earlier=[Settings(Path(place)).haproxy_dir for place in home.earlier]),
-        prober=SocketProber(), guard=LinuxGuard(), ledger=ledger, clock=clock, report=reporter, actor=Actor.of(actor),
+        prober=SocketProber(), guard=LinuxGuard(),
+        exclusion=lambda: _exclusion(settings), ledger=ledger, clock=clock, report=reporter, actor=Actor.of(actor),
         bridged=bridged,
         app_file=lambda app: load_judged_app(settings, app, spec, now=lambda: ledger.find_app(app)),
         app_files=lambda: app_names(settings),
         judge_files=lambda: load_judged_apps(settings, spec, now=ledger.find_app),
         meter=SqliteMetricsStore(settings.metrics, warn=reporter.warn), kept_logs=LogFiles(settings.kept_logs), hands=HANDS,
     )
+
+
+def _exclusion(settings: Settings) -> Exclusion:
+    from deployctl.effects.linux.exclusion import LinuxExclusion
+
+    return LinuxExclusion(settings.state_dir)
 
 
 def has_ledger(settings: Settings) -> bool:

@@ -199,6 +199,12 @@ class PlaceTaken(EngineRefused):
     code = "place_taken"
 
 
+class LauncherRefused(EngineRefused):
+    """A container cannot be started by our launcher: no program of ours runs there, or the engine is elsewhere."""
+
+    code = "launcher_refused"
+
+
 class SwitchRefused(DeployctlError):
     code = "switch_refused"
 

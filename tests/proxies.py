@@ -32,6 +32,7 @@ BINARY = "DEPLOYCTL_TEST_HAPROXY"  # the program to test with; unset it is the b
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 128
 
     def handle_error(self, request: object, client_address: object) -> None:
         """HAProxy may end an idle connection at any time."""
@@ -127,6 +128,9 @@ class Ledger:
     def add(self, *backends: Backend) -> None:
         names = {backend.name for backend in backends}
         self._put(*(backend for backend in self.table.backends if backend.name not in names), *backends)
+
+    def let_wait(self, *apps: AppName) -> None:
+        self.table = replace(self.table, queues=frozenset(apps))
 
     def drop(self, app: AppName, release: int, *, replica: int = 0) -> None:
         self._put(*(b for b in self.table.backends if (b.app, b.release) != (app, release) or replica not in {0, b.replica}))

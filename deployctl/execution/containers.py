@@ -129,7 +129,7 @@ def _placed(walk: Walk, release: Release) -> list[Instance]:
     return [one for one in walk.services.ledger.instances(release.app) if one.release == release.number]
 
 
-def _names(walk: Walk, release: Release, instance: Instance) -> dict[str, tuple[Any, ...]]:
+def _names(walk: Walk, release: Release, instance: Instance) -> dict[str, Any]:
     """Return by which names it finds the other components of its release, and they find it: of another release never.
 
     Both ways are needed: Docker's DNS knows the links, also to a sibling that is created later; /etc/hosts answers while a

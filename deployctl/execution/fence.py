@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 ENGINE = frozenset({"keep_image", "release_image", "ensure_network", "ensure_network_gone", "ensure_volume",
                     "fill_volume", "ensure_volume_gone", "ensure_created", "ensure_started",
                     "ensure_stopped", "ensure_removed", "set_restart", "set_limits",
-                    "ensure_named", "ensure_connected"})
-TRAFFIC = frozenset({"sync", "refresh_previews", "switch", "cut"})
+                    "ensure_named", "ensure_connected", "ensure_attached", "ensure_detached"})
+TRAFFIC = frozenset({"sync", "refresh_previews", "switch", "cut", "queue"})
 GUARD = frozenset({"ensure", "ensure_gone", "pin", "unpin"})
 FENCED_LEDGER_CALLS = frozenset({"add_app", "ensure_release", "set_wishes", "remove_app", "mark_proven", "mark_failed",
                                  "mark_completed",

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from deployctl.domain.inputs.app_spec import AppFile
     from deployctl.domain.inputs.names import AppName
     from deployctl.errors import DeployctlError
+    from deployctl.ports.exclusion import Exclusion as Exclusion
     from deployctl.ports.logs import KeptLogs as KeptLogs
     from deployctl.ports.logs import LogLine as LogLine
     from deployctl.ports.metrics import MetricsStore
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from deployctl.ports.traffic import Traffic as Traffic
 
 ON_DEMAND = {"engine": ("EngineInfo", "Image", "Lack"),
+             "exclusion": ("Exclusion",),
              "logs": ("KeptLogs", "LogLine"),
              "protocols": ("Clock", "Engine", "Ledger", "Prober", "Reporter"),
              "traffic": ("Guard", "Traffic")}
@@ -99,6 +101,26 @@ class ContainerMount:
 
 
 @dataclass(frozen=True, slots=True)
+class Endpoint:
+    """The place of a container in a network of ours. Its MAC follows from the address (domain/host/networks.py)."""
+
+    network: str
+    address: str
+    aliases: tuple[str, ...] = ()  # further names there
+    links: tuple[tuple[str, str], ...] = ()  # what it alone calls others there: name, and the alias that is meant
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """How our launcher starts the program of a container: first it waits for the address, then for the lock."""
+
+    launcher: str  # file on this host, bound into the container
+    address: str | None = None  # that one of its interfaces must have
+    lock: str | None = None  # file on this host, bound into the container: one container at a time holds it
+    env: tuple[tuple[str, str], ...] = ()  # variables whose values are in files: name, path inside the container
+
+
+@dataclass(frozen=True, slots=True)
 class ContainerSpec:
     """A container to create. `publish` is bound to 127.0.0.1, None publishes nothing; `labels` are all of ours, so that
     none is inherited."""
@@ -115,6 +137,12 @@ class ContainerSpec:
     hosts: tuple[tuple[str, str], ...] = ()  # lines of its /etc/hosts: name, address
     cap_drop: tuple[str, ...] = ()  # capabilities that it is created without
     mounts: tuple[ContainerMount, ...] = ()
+    launch: Launch | None = None  # None: the engine starts its program itself
+    apart: bool = False  # created without a place in its network: `ensure_attached` gives it one
+
+    @property
+    def endpoint(self) -> Endpoint:
+        return Endpoint(self.network, self.address, self.aliases, self.links)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +229,7 @@ class Services:
     traffic: Traffic
     prober: Prober
     guard: Guard
+    exclusion: Callable[[], Exclusion]  # few commands need it
     ledger: Ledger
     clock: Clock
     report: Reporter

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from deployctl.ports import (
         ContainerFacts,
         ContainerSpec,
+        Endpoint,
         EngineEvent,
         EngineInfo,
         Executed,
@@ -83,11 +84,17 @@ class Engine(UsageReader, Protocol):
     def ensure_connected(self, container: str, network: str) -> None:
         """Connect it to that network, where the engine chooses its address; also to one that was recreated under its
         name. Raises NotFound if there is none."""
+    def ensure_attached(self, container: str, endpoint: Endpoint) -> ContainerFacts:
+        """Give it that place in a network of ours, also while it runs. Raises PlaceTaken if a running container has the
+        address."""
+    def ensure_detached(self, container: str, network: str) -> ContainerFacts:
+        """Take it out of that network, also while it runs: what it has open there breaks off. Absent there is fine."""
     def ensure_started(self, container: str) -> ContainerFacts:
-        """Raises PlaceTaken if its port or address is taken, or its network is gone."""
-    def ensure_stopped(self, container: str, *, grace: float) -> ContainerFacts:
-        """Stop with the container's stop signal, kill after `grace` seconds, and never restart it. Absent is not fine:
-        NotFound."""
+        """Raises PlaceTaken if its port or address is taken, or its network is gone. One that is attached to no network
+        is started without one."""
+    def ensure_stopped(self, container: str, *, grace: float, keep_restart: bool = False) -> ContainerFacts:
+        """Stop with the container's stop signal, kill after `grace` seconds, and never restart it. `keep_restart`: what
+        the engine does with it after its own restart stays as it was. Absent is not fine: NotFound."""
     def ensure_removed(self, container: str) -> None:
         """Remove a stopped or running container and its anonymous volumes. Absent is fine."""
     def set_restart(self, container: str, *, always: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -15,6 +16,12 @@ if TYPE_CHECKING:
     from deployctl.domain.proxy.traffic import Counters, StrayProxy, Switched
     from deployctl.domain.proxy.trust import DroppedFront
     from deployctl.ports import Neighbour
+
+
+class QueueLack(StrEnum):
+    """Why HAProxy cannot let requests wait: clients of the app then get 503 meanwhile."""
+
+    NO_LUA = "queue_no_lua"  # HAProxy was built without Lua
 
 
 class Traffic(Protocol):
@@ -40,6 +47,17 @@ class Traffic(Protocol):
     def ask(self, app: AppName, release: int, probe: Probe, *, replica: str = "") -> GateAnswer:
         """Probe that release, or that replica of it (COMPONENT.PORT.NUMBER), once by HTTP, by the route that clients take,
         whichever is live; no client can do the same. Holds no lock, ends within probe.timeout. Starts a dead HAProxy."""
+    def queue_lack(self) -> QueueLack | None:
+        """Return why requests cannot be queued; None: they can."""
+    def queue(self, app: AppName, *, seconds: float) -> None:
+        """Let the app's requests wait from now on, each until `release_queue`, and none longer than so many seconds from
+        now: what waits then gets 503 with Retry-After, and what comes later is served as if there were no queue. Again:
+        the time begins again. The app has to be in the table's `queues`. Raises SwitchRefused if HAProxy does not
+        confirm."""
+    def release_queue(self, app: AppName) -> None:
+        """Let what waits be served by the live release, in all workers. None waiting is fine."""
+    def queues(self) -> dict[AppName, float]:
+        """Return the apps whose requests wait now, with the seconds that are left."""
     def refusals(self) -> list[Rejection]:
         """Return HAProxy's own recent responses, oldest first; includes those before a reload."""
     def counters(self) -> dict[tuple[AppName, int], Counters]:

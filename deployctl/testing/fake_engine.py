@@ -7,7 +7,6 @@ from itertools import takewhile
 
 from deployctl.dataclass import dataclass, replace
 from deployctl.domain.host.home import HomeFacts, HomeIdentity, count_homes
-from deployctl.domain.host.networks import mac_of
 from deployctl.domain.images.release import Resources, Restart
 from deployctl.errors import (
     AnotherEngine,
@@ -20,6 +19,7 @@ from deployctl.errors import (
 from deployctl.ports import (
     ContainerFacts,
     ContainerSpec,
+    Endpoint,
     EngineEvent,
     EngineInfo,
     Executed,
@@ -32,6 +32,7 @@ from deployctl.ports import (
 from deployctl.testing.fake_clock import FakeClock, unix
 from deployctl.testing.fake_hands import FakeContainer, FakeHands
 from deployctl.testing.fake_images import FakeImages, require_kept
+from deployctl.testing.fake_launches import addresses_of, macs_of, spec_of
 from deployctl.testing.fake_networks import FakeNetworks
 from deployctl.testing.fake_script import FakeScript
 from deployctl.testing.fake_volumes import FakeVolumes, FakeVolumeVerbs
@@ -47,6 +48,7 @@ class Behaviour:
     refused: str | None = None  # why it cannot even be started
     prints: tuple[str, ...] = ()
     health: str | None = None  # of its own HEALTHCHECK
+    loses_lock: bool = False  # closes the files it inherits, and with them the launcher's lock
 
 
 class FakeEngine(FakeVolumeVerbs, FakeHands, FakeScript):
@@ -182,8 +184,9 @@ class FakeEngine(FakeVolumeVerbs, FakeHands, FakeScript):
         facts = ContainerFacts(self._new_id(), spec.name, digest, running=False, status="created", labels=labels,
                                limits=spec.bundle.resources, restart=Restart.NEVER, hostname=spec.hostname,
                                env={**dict(image.env if image else ()), **dict(spec.bundle.env)},
-                               published=spec.publish, asked={spec.network: spec.address}, networks=(spec.network,),
-                               cap_drop=spec.cap_drop, mounts={mount.target: mount.source for mount in spec.mounts})
+                               published=spec.publish, asked={} if spec.apart else {spec.network: spec.address},
+                               networks=() if spec.apart else (spec.network,), cap_drop=spec.cap_drop,
+                               mounts={mount.target: mount.source for mount in spec.mounts})
         self._containers[facts.id] = FakeContainer(facts, spec)
         self.told.tell("create", facts)
         return self._containers[facts.id]
@@ -207,7 +210,22 @@ class FakeEngine(FakeVolumeVerbs, FakeHands, FakeScript):
         self.networks_here.require_joinable(name)
         found.facts = replace(found.facts, networks=tuple(sorted({*found.facts.networks, name})))
         if found.facts.running:
-            found.facts = replace(found.facts, addresses=_addresses(found, _spec_of(found)))
+            found.facts = replace(found.facts, addresses=addresses_of(found, spec_of(found)))
+
+    def ensure_attached(self, container: str, endpoint: Endpoint) -> ContainerFacts:
+        self._begin("attach", container)
+        found = self._require_ours(container)
+        if found.facts.asked.get(endpoint.network) != endpoint.address:
+            self._attach(found, endpoint)
+        self._finish("attach")
+        return found.facts
+
+    def ensure_detached(self, container: str, network: str) -> ContainerFacts:
+        self._begin("detach", container)
+        found = self._require_ours(container)
+        self._detach(found, network)
+        self._finish("detach")
+        return found.facts
 
     def ensure_started(self, container: str) -> ContainerFacts:
         self._begin("start", container)
@@ -221,39 +239,46 @@ class FakeEngine(FakeVolumeVerbs, FakeHands, FakeScript):
         return found.facts
 
     def _start(self, found: FakeContainer) -> None:
-        spec = _spec_of(found)
+        spec = spec_of(found)
         behaviour = self._behaviour(spec)
         self._require_startable(found, behaviour)
         found.facts = replace(
             found.facts, running=True, status="running", exit_code=None, oom_killed=False, error="",
-            pid=10_000 + self._made, started_at=self.clock.utc(), addresses=_addresses(found, spec),
-            macs={spec.network: mac_of(spec.address)},
-            health=behaviour.health,
+            pid=self._new_pid(), started_at=self.clock.utc(), addresses=addresses_of(found, spec),
+            macs=macs_of(found, spec), health=behaviour.health,
         )  # fmt: skip
         self.told.tell("start", found.facts)
+        found.waiting = True
+        self._launch()
+
+    def _begin_program(self, found: FakeContainer) -> None:
+        behaviour = self._behaviour(spec_of(found))
         found.log += [LogLine(self.clock.utc(), "stdout", text) for text in behaviour.prints]
+        found.lock_lost = behaviour.loses_lock
         if behaviour.exits is not None:
             self._end(found, exit_code=behaviour.exits, oom=behaviour.oom)
 
     def _require_startable(self, found: FakeContainer, behaviour: Behaviour) -> None:
-        spec, name = _spec_of(found), found.facts.name
+        spec, name = spec_of(found), found.facts.name
         if behaviour.refused is not None:
             found.facts = replace(found.facts, error=behaviour.refused, exit_code=127)
             raise EngineRefused(f"start {name}: {behaviour.refused}")
-        if spec.network not in self.networks_here.facts:
-            raise PlaceTaken(f"start {name}: network {spec.network} not found")
         others = [c.spec for c in self._containers.values() if c.spec and c.facts.running]
         if spec.publish and any(other.publish == spec.publish for other in others):
             raise PlaceTaken(f"start {name}: port 127.0.0.1:{spec.publish} is already taken by another container")
-        if any((other.network, other.address) == (spec.network, spec.address) for other in others):
+        if spec.network not in found.facts.networks:
+            return  # it has no place there
+        if spec.network not in self.networks_here.facts:
+            raise PlaceTaken(f"start {name}: network {spec.network} not found")
+        if self._has_owner(spec.network, spec.address, but=found):
             raise PlaceTaken(f"start {name}: the address for this container is used by another one")
 
-    def ensure_stopped(self, container: str, *, grace: float) -> ContainerFacts:
+    def ensure_stopped(self, container: str, *, grace: float, keep_restart: bool = False) -> ContainerFacts:
         self._begin("stop", container)
         found = self._require_ours(container)
-        found.facts = replace(found.facts, restart=Restart.NEVER)
+        found.facts = found.facts if keep_restart else replace(found.facts, restart=Restart.NEVER)
         if found.facts.running or found.facts.status == "paused":
-            deaf = self._behaviour(_spec_of(found)).deaf
+            deaf = self._behaviour(spec_of(found)).deaf and not found.waiting  # the launcher heeds it
             self.clock.sleep(grace if deaf else 0)
             self._end(found, exit_code=137 if deaf else 0)
         self._finish("stop")
@@ -264,6 +289,7 @@ class FakeEngine(FakeVolumeVerbs, FakeHands, FakeScript):
         if self._find(container) is not None:
             removed = self._containers.pop(self._require_ours(container).facts.id)
             self.told.tell("destroy", removed.facts)
+            self._launch()
         self._finish("remove")
 
     def set_restart(self, container: str, *, always: bool) -> None:
@@ -318,14 +344,3 @@ class FakeEngine(FakeVolumeVerbs, FakeHands, FakeScript):
     def _behaviour(self, spec: ContainerSpec) -> Behaviour:
         by_command = self.behaviours.get(spec.bundle.command or ())
         return by_command or self.behaviours.get(spec.bundle.digest, Behaviour())
-
-
-def _spec_of(container: FakeContainer) -> ContainerSpec:
-    if container.spec is None:
-        raise NotPermitted(f"container {container.facts.name} is not ours")
-    return container.spec
-
-
-def _addresses(found: FakeContainer, spec: ContainerSpec) -> dict[str, str]:
-    """Return its own address, and some address in each unmanaged network that it joined."""
-    return {spec.network: spec.address} | {name: "10.9.0.9" for name in found.facts.networks if name != spec.network}

@@ -12,6 +12,7 @@ from deployctl.errors import Invalid, NotFound
 from deployctl.ports import ContainerFacts, ContainerSpec, LogLine
 from deployctl.testing.fake_clock import FakeClock
 from deployctl.testing.fake_events import FakeEvents
+from deployctl.testing.fake_launches import FakeLaunches
 from deployctl.testing.fake_usage import FakeUsage
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
@@ -22,16 +23,18 @@ class FakeContainer:
     facts: ContainerFacts
     spec: ContainerSpec | None  # None: a foreign one
     log: list[LogLine] = field(default_factory=list)
+    waiting: bool = False  # the launcher runs in it, its program does not yet
+    lock_lost: bool = False  # its program closed the files that it inherited
 
 
-class FakeHands(FakeUsage):
+class FakeHands(FakeLaunches, FakeUsage):
     """The containers of a fake engine, and every way to tamper with them."""
 
     def __init__(self, home: HomeIdentity, clock: FakeClock) -> None:
         self.home, self.clock = home, clock  # a test may have moved the home
         self.told = FakeEvents(lambda: self.home, clock)
         self._containers: dict[str, FakeContainer] = {}  # by id
-        self._made = 0
+        self._made = self._ran = 0
 
     def add_stranger(self, name: str, *, image: str, labels: Mapping[str, str] | None = None) -> ContainerFacts:
         """Run a foreign container here."""
@@ -60,6 +63,7 @@ class FakeHands(FakeUsage):
         """Remove it, running or not."""
         removed = self._containers.pop(self._require(container).facts.id)
         self.told.tell("destroy", removed.facts)
+        self._launch()
 
     def remake(self, container: str, *, image: str, **fields: object) -> ContainerFacts:
         """Recreate it from another image, as another tool would: name, labels and addresses are copied, the id is
@@ -87,8 +91,14 @@ class FakeHands(FakeUsage):
         found.facts = replace(
             found.facts, running=False, status="exited", exit_code=exit_code, oom_killed=oom, pid=0, addresses={}, macs={}
         )
+        found.waiting = False
         self.told.tell("die", found.facts)
+        self._launch()
 
     def _new_id(self) -> str:
         self._made += 1
         return sha256(f"{self.home.path} {self._made}".encode()).hexdigest()
+
+    def _new_pid(self) -> int:
+        self._ran += 1
+        return 10_000 + self._ran

@@ -15,6 +15,7 @@ from deployctl.domain.proxy.traffic import Counters, StrayProxy, Switched, Traff
 from deployctl.domain.proxy.trust import DroppedFront
 from deployctl.errors import ProxyUnavailable, SwitchRefused
 from deployctl.ports import Traffic
+from deployctl.ports.traffic import QueueLack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ class FakeTraffic(Traffic):
         self.fronts: dict[AppName, DroppedFront] = {}
         self.strays_here: list[StrayProxy] = []
         self._unfit: dict[tuple[AppName, int, str], GateAnswer] = {}
+        self.lack: QueueLack | None = None  # why requests cannot be queued
+        self._queued: dict[AppName, float] = {}
         self._refusals: list[Rejection] = []
         self.switches: list[tuple[AppName, Switched]] = []  # in the order they were confirmed
 
@@ -116,6 +119,20 @@ class FakeTraffic(Traffic):
             return GateAnswer(f"{message} HAProxy's own 503", Cause.UNREACHABLE, 503)
         unfit = self._unfit.get((app, release, replica)) or self._unfit.get((app, release, ""))
         return unfit or GateAnswer(f"{message} 200", status=200, ms=0.1)
+
+    def queue_lack(self) -> QueueLack | None:
+        return self.lack
+
+    def queue(self, app: AppName, *, seconds: float) -> None:
+        self.ensure_up()
+        self._require_agreement()
+        self._queued[app] = seconds
+
+    def release_queue(self, app: AppName) -> None:
+        self._queued.pop(app, None)
+
+    def queues(self) -> dict[AppName, float]:
+        return dict(self._queued)
 
     def refusals(self) -> list[Rejection]:
         return list(self._refusals)

@@ -8,12 +8,15 @@ from __future__ import annotations
 import io
 import random
 import secrets
+import shutil
 import tarfile
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from ipaddress import IPv4Network
+from pathlib import Path
 from typing import Any, Protocol
 
 import docker
@@ -22,13 +25,17 @@ from docker.errors import NotFound as DockerNotFound
 from deployctl.domain.host.home import HomeIdentity
 from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.images.release import Bundle, Probe, Resources
+from deployctl.domain.inputs.names import AppName, ComponentName
 from deployctl.effects.docker.engine import DockerEngine
 from deployctl.effects.http.prober import SocketProber
+from deployctl.effects.linux.exclusion import LinuxExclusion
 from deployctl.ports import (
     ContainerFacts,
     ContainerSpec,
     Engine,
+    Exclusion,
     Executed,
+    Launch,
     NetworkFacts,
     NetworkSpec,
     VolumeFacts,
@@ -36,6 +43,7 @@ from deployctl.ports import (
 )
 from deployctl.testing.fake_clock import FakeClock
 from deployctl.testing.fake_engine import Behaviour, FakeEngine
+from deployctl.testing.fake_exclusion import FakeExclusion
 from deployctl.testing.fake_volumes import FakeVolume
 from tests import images, machine, support
 from tests.contract.stub_registry import StubRegistry, stub_registry
@@ -55,11 +63,15 @@ class World(Protocol):
     mark: str
     subnet: IPv4Network
     registry: str  # host:port, where `publish` puts images
+    exclusion: Exclusion
 
     def image(self, name: str) -> str:
         """Have an image of that behaviour here and return its id."""
 
     def port(self) -> int: ...
+    def launch(self, component: str) -> Launch:
+        """Return how the launcher starts a container of that component, once it has its lock."""
+
     def wait_ready(self, seen: ContainerFacts) -> None:
         """Return when the app inside answers."""
 
@@ -101,6 +113,7 @@ class FakeWorld:
         self.fake = self.engine = FakeEngine(self.home, clock=FakeClock())
         self.fake.executes = lambda container, command: Executed(int(command[-1]), "said\n")
         self._ports = iter(range(20000, 28000))
+        self.exclusion: Exclusion = FakeExclusion(self.fake)
 
     def image(self, name: str) -> str:
         digest = self.fake.images.add(f"dctl-test/{name}:v1").digest
@@ -109,6 +122,9 @@ class FakeWorld:
 
     def port(self) -> int:
         return next(self._ports)
+
+    def launch(self, component: str) -> Launch:
+        return launch(self, component)
 
     def wait_ready(self, seen: ContainerFacts) -> None:
         """Nothing boots here."""
@@ -172,6 +188,8 @@ class DockerWorld:
         self.engine: Engine
         self.docker = self.engine = DockerEngine(self.home, self.spec, {}, sleep=lambda seconds: None)
         self.published: list[str] = []
+        self.state = Path(tempfile.mkdtemp(prefix=mark))
+        self.exclusion: Exclusion = LinuxExclusion(self.state)
         self.by_manifest = support.has_containerd_store(api)  # then the id of an image is its manifest's digest
 
     def image(self, name: str) -> str:
@@ -180,6 +198,9 @@ class DockerWorld:
 
     def port(self) -> int:
         return support.free_port()
+
+    def launch(self, component: str) -> Launch:
+        return launch(self, component)
 
     def wait_ready(self, seen: ContainerFacts) -> None:
         address, bridge = next(iter(seen.addresses.values())), network(self).bridge
@@ -246,6 +267,7 @@ class DockerWorld:
 
     def clean(self) -> None:
         self.docker.close()
+        shutil.rmtree(self.state)
         support.remove_labelled(self.api, f"deployctl.mark={self.mark}")
         support.remove_labelled(self.api, f"deployctl.home={self.home}")
         ours = [tag for tag in support.image_tags(self.api) if self.mark in tag or tag.startswith(self.registry)]
@@ -276,6 +298,12 @@ def docker_world(url: str) -> Iterator[DockerWorld]:
             yield world
         finally:
             world.clean()
+
+
+def launch(world: World, component: str) -> Launch:
+    engine = world.engine.info()
+    return Launch(world.exclusion.lay_launcher(engine.architecture, engine),
+                  lock=world.exclusion.lay_lock(AppName("shop"), ComponentName(component)))
 
 
 # -- what tests ask for ---------------------------------------------------------------------------------------------

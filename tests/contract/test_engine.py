@@ -22,7 +22,7 @@ from deployctl.errors import (
     PlaceTaken,
     RegistryUnavailable,
 )
-from deployctl.ports import ContainerFacts, ContainerMount, Engine
+from deployctl.ports import ContainerFacts, ContainerMount, ContainerSpec, Endpoint, Engine
 from tests.contract.engine_worlds import World, container, docker_world, fake_world, network, volume
 
 
@@ -70,6 +70,8 @@ AWAY: dict[str, Callable[[Engine], object]] = {
     "ensure_network_gone": lambda engine: engine.ensure_network_gone("shop"),
     "ensure_started": lambda engine: engine.ensure_started("shop"),
     "ensure_stopped": lambda engine: engine.ensure_stopped("shop", grace=1),
+    "ensure_attached": lambda engine: engine.ensure_attached("shop", Endpoint("net", "172.29.0.2")),
+    "ensure_detached": lambda engine: engine.ensure_detached("shop", "net"),
     "ensure_removed": lambda engine: engine.ensure_removed("shop"),
     "set_restart": lambda engine: engine.set_restart("shop", always=True),
     "execute": lambda engine: engine.execute("shop", ["true"], timeout=1),
@@ -85,6 +87,85 @@ AWAY: dict[str, Callable[[Engine], object]] = {
 def test_an_engine_that_is_away_is_called_unavailable(world: World, verb: str) -> None:
     with pytest.raises(EngineUnavailable, match="Docker is not responding"):
         AWAY[verb](world.away())
+
+
+# -- places in networks, and the launcher ------------------------------------------------------------------------------
+def place(spec: ContainerSpec) -> Endpoint:
+    return replace(spec.endpoint, aliases=("db",), links=(("queue", "queue.r1.shop"),))
+
+
+def test_a_container_can_be_created_and_started_without_a_place_in_its_network(engine: Engine, world: World) -> None:
+    spec = replace(container(world), apart=True, publish=None)
+    made = engine.ensure_created(spec)
+    assert (made.networks, made.asked) == ((), {})
+    assert engine.ensure_created(spec).networks == ()
+    seen = engine.ensure_started(made.id)
+    assert seen.running
+    assert seen.addresses == {}
+
+
+def test_a_running_container_gets_its_place_and_loses_it(engine: Engine, world: World) -> None:
+    spec = replace(container(world), apart=True, publish=None)
+    seen = engine.ensure_started(engine.ensure_created(spec).id)
+    for _ in range(2):
+        placed = engine.ensure_attached(seen.id, place(spec))
+        assert placed.addresses == {spec.network: spec.address}
+        assert placed.macs == {spec.network: mac_of(spec.address)}
+        assert placed.running
+    for _ in range(2):
+        assert engine.ensure_detached(seen.id, spec.network).addresses == {}
+
+
+def test_a_place_is_one_containers_until_it_stops(engine: Engine, world: World) -> None:
+    former, later = container(world, number=1), replace(container(world, number=2), apart=True, publish=None)
+    first = engine.ensure_started(engine.ensure_created(former).id)
+    second = engine.ensure_started(engine.ensure_created(replace(later, address=former.address)).id)
+    with pytest.raises(PlaceTaken):
+        engine.ensure_attached(second.id, former.endpoint)
+    engine.ensure_stopped(first.id, grace=5)
+    assert engine.ensure_attached(second.id, former.endpoint).addresses == {former.network: former.address}
+    with pytest.raises(PlaceTaken):
+        engine.ensure_started(first.id)
+
+
+def test_an_attached_container_can_be_given_another_address(engine: Engine, world: World) -> None:
+    spec = replace(container(world), apart=True, publish=None)
+    seen = engine.ensure_started(engine.ensure_created(spec).id)
+    engine.ensure_attached(seen.id, spec.endpoint)
+    other = str(world.subnet[30])
+    assert engine.ensure_attached(seen.id, replace(spec.endpoint, address=other)).addresses == {spec.network: other}
+
+
+def test_a_stop_can_leave_it_to_the_engine_to_start_it_again(engine: Engine, world: World) -> None:
+    for keep, wanted in ((True, Restart.ALWAYS), (False, Restart.NEVER)):
+        seen = started(world)
+        engine.set_restart(seen.id, always=True)
+        stopped = engine.ensure_stopped(seen.id, grace=0, keep_restart=keep)
+        assert (stopped.running, stopped.restart) == (False, wanted)
+
+
+def test_the_launcher_waits_for_the_address_and_then_for_the_lock(engine: Engine, world: World) -> None:
+    launch = world.launch("db")
+    former = replace(container(world, number=1), launch=replace(launch, address=str(world.subnet[11])), publish=None)
+    first = engine.ensure_started(engine.ensure_created(former).id)
+    world.wait_ready(first)
+    assert world.exclusion.holders(launch.lock or "") == (first.pid,)
+    later = replace(container(world, number=2), launch=former.launch, address=former.address, apart=True, publish=None)
+    second = engine.ensure_started(engine.ensure_created(later).id)
+    assert world.exclusion.holders(launch.lock or "") == (first.pid,)
+    engine.ensure_stopped(first.id, grace=5)
+    assert world.exclusion.holders(launch.lock or "") == ()
+    second = engine.ensure_attached(second.id, former.endpoint)
+    world.wait_ready(second)
+    assert world.exclusion.holders(launch.lock or "") == (second.pid,)
+    assert world.exclusion.holds(launch.lock or "", second.pid)
+    assert not world.exclusion.holds(launch.lock or "", first.pid)
+
+
+def test_a_container_that_waits_obeys_the_stop_signal(engine: Engine, world: World) -> None:
+    spec = replace(container(world, "noterm"), launch=replace(world.launch("db"), address=str(world.subnet[40])), publish=None)
+    seen = engine.ensure_started(engine.ensure_created(spec).id)
+    assert engine.ensure_stopped(seen.id, grace=60).exit_code != 137
 
 
 # -- images -----------------------------------------------------------------------------------------------------------

@@ -350,3 +350,29 @@ def test_two_releases_with_replicas_are_told_apart(replicated: World) -> None:
     assert replicated.traffic.ask(SHOP, 4, PROBE, replica="web.8080.2").ok
     assert not replicated.traffic.ask(SHOP, 4, PROBE, replica="web.8080.3").ok
     assert replicated.traffic.ask(SHOP, 3, PROBE, replica="web.8080.3").ok
+
+
+# -- the queue ----------------------------------------------------------------------------------------------------------
+def test_an_app_is_queued_until_it_is_released(world: World) -> None:
+    world.ledger.let_wait(SHOP)
+    world.traffic.switch(SHOP, 1)
+    assert world.traffic.queue_lack() is None
+    for seconds in (20, 30):
+        world.traffic.queue(SHOP, seconds=seconds)
+        assert world.traffic.queues()[SHOP] == pytest.approx(seconds, abs=10)
+    for _ in range(2):
+        world.traffic.release_queue(SHOP)
+        assert world.traffic.queues() == {}
+    assert world.traffic.routes() == {SHOP: 1}
+
+
+def test_a_queue_starts_a_dead_proxy_and_a_release_does_not_need_one(world: World) -> None:
+    world.ledger.let_wait(SHOP)
+    world.traffic.sync()
+    world.kill()
+    world.traffic.queue(SHOP, seconds=30)
+    assert set(world.traffic.queues()) == {SHOP}
+    world.kill()
+    world.traffic.release_queue(SHOP)
+    world.traffic.ensure_up()
+    assert world.traffic.queues() == {}

@@ -52,6 +52,7 @@ ERRORS: Mapping[str, str] = {
     "interrupted": "interrupted by a signal",
     "invalid": "a wrong argument, field or config value",
     "key_reused": "the idempotency key was used for another request",
+    "launcher_refused": "the launcher cannot start a container of this image or on this engine",
     "ledger_unusable": "the ledger cannot be read",
     "method_not_allowed": "the address does not support this HTTP method",
     "network_full": "the app's network has no free address",

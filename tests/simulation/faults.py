@@ -43,8 +43,10 @@ CHANGES: dict[str, frozenset[str]] = {
     "engine": frozenset({
         "pull_image", "keep_image", "release_image", "ensure_network", "ensure_network_gone", "ensure_volume",
         "fill_volume", "ensure_volume_gone", "ensure_created",
-        "ensure_started", "ensure_stopped", "ensure_removed", "set_restart", "set_limits", "ensure_named"}),
-    "traffic": frozenset({"sync", "switch", "refresh_previews", "cut", "ensure_up"}),
+        "ensure_started", "ensure_stopped", "ensure_removed", "set_restart", "set_limits", "ensure_named",
+        "ensure_attached", "ensure_detached"}),
+    "traffic": frozenset({"sync", "switch", "refresh_previews", "cut", "ensure_up", "queue", "release_queue"}),
+    "exclusion": frozenset({"lay_launcher", "lay_lock", "forget_locks"}),
     "guard": frozenset({"ensure", "ensure_gone", "pin", "unpin"}),
     "prober": frozenset(),
     "ledger": frozenset({

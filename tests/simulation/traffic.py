@@ -18,6 +18,7 @@ from deployctl.domain.proxy.traffic import Backend, Counters, StrayProxy, Switch
 from deployctl.domain.proxy.trust import DroppedFront
 from deployctl.errors import DeployctlError, ProxyUnavailable, SwitchRefused
 from deployctl.ports import Traffic
+from deployctl.ports.traffic import QueueLack
 
 Server = tuple[AppName, int]
 Previews = frozenset[tuple[str, str, int, bool]]
@@ -56,6 +57,7 @@ class SimulatedTraffic(Traffic):
         self.file_routes: dict[AppName, int] | None = None  # None: route.map is not there
         self.file = Carried()
         self.worker: Carried | None = None  # None: HAProxy is dead
+        self.queued: dict[AppName, float] = {}  # apps whose requests wait, with the seconds they were given
         self.live: dict[AppName, int] = {}
         self.open: dict[Server, int] = {}
 
@@ -64,6 +66,7 @@ class SimulatedTraffic(Traffic):
         other.file_routes = None if self.file_routes is None else dict(self.file_routes)
         other.file, other.live = self.file.copy(), dict(self.live)
         other.worker = self.worker.copy() if self.worker else None
+        other.queued = dict(self.queued)
         return other
 
     # -- up, in sync ----------------------------------------------------------------------------------------------
@@ -103,6 +106,20 @@ class SimulatedTraffic(Traffic):
         self.file = replace(self.file, previews=previews)
         self.step("known.map is written")
         self._require_up().previews = previews
+
+    # -- queue ----------------------------------------------------------------------------------------------------
+    def queue_lack(self) -> QueueLack | None:
+        return None
+
+    def queue(self, app: AppName, *, seconds: float) -> None:
+        self.ensure_up()
+        self.queued[app] = seconds
+
+    def release_queue(self, app: AppName) -> None:
+        self.queued.pop(app, None)
+
+    def queues(self) -> dict[AppName, float]:
+        return dict(self.queued)
 
     # -- switch ---------------------------------------------------------------------------------------------------
     def switch(self, app: AppName, to: int | None, *, sure: Callable[[], object] = bool) -> Switched:

@@ -16,9 +16,10 @@ from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.inputs.app_spec import AppFile
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import EngineRefused
-from deployctl.ports import ContainerFacts, Engine, Guard, Image, Ledger, Prober, Services, Traffic
+from deployctl.ports import ContainerFacts, Engine, Exclusion, Guard, Image, Ledger, Prober, Services, Traffic
 from deployctl.testing.fake_clock import FakeClock
 from deployctl.testing.fake_engine import Behaviour, FakeEngine
+from deployctl.testing.fake_exclusion import FakeExclusion
 from deployctl.testing.fake_guard import FakeGuard
 from deployctl.testing.fake_images import made_up
 from deployctl.testing.fake_logs import FakeKeptLogs
@@ -67,8 +68,8 @@ class SimulatedEngine(FakeEngine):
         super().__init__(home, clock=clock)
         self.restarting: set[str] = set()
 
-    def ensure_stopped(self, container: str, *, grace: float) -> ContainerFacts:
-        facts = super().ensure_stopped(container, grace=grace)
+    def ensure_stopped(self, container: str, *, grace: float, keep_restart: bool = False) -> ContainerFacts:
+        facts = super().ensure_stopped(container, grace=grace, keep_restart=keep_restart)
         self.restarting.discard(facts.id)
         return facts
 
@@ -113,6 +114,7 @@ class World:
         self.hearts = Hearts(scheduler)
         clock = WorldClock(scheduler)
         self.engine = engine_copy(scene.engine, clock) if scene else engine_with_images(clock)
+        self.exclusion = FakeExclusion(self.engine)
         self.guard = guard_copy(scene.guard) if scene else FakeGuard()
         self.reader = SimulatedLedger(self.db, Process(scheduler, "nobody", lambda process: None, at=0.0), self.hearts)
         table = lambda: self.reader.table(bridged=True)  # noqa: E731  both want the same
@@ -140,6 +142,7 @@ class World:
             traffic=cast(Traffic, Door(process, self, "traffic", self.traffic)),
             prober=cast(Prober, Door(process, self, "prober", self.prober)),
             guard=cast(Guard, Door(process, self, "guard", self.guard)),
+            exclusion=lambda: cast(Exclusion, Door(process, self, "exclusion", self.exclusion)),
             ledger=cast(Ledger, Door(process, self, "ledger", ledger)), meter=FakeMetrics(), kept_logs=FakeKeptLogs(),
         )
 
@@ -254,7 +257,7 @@ def engine_copy(engine: SimulatedEngine, clock: FakeClock) -> SimulatedEngine:
     other = SimulatedEngine(engine.home, clock=clock)
     other.images._here, other.images.registry = dict(engine.images._here), dict(engine.images.registry)
     other.networks_here.facts = dict(engine.networks_here.facts)
-    other.behaviours, other._made = engine.behaviours, engine._made
+    other.behaviours, other._made, other._ran = engine.behaviours, engine._made, engine._ran
     other._containers = {name: replace(c, log=list(c.log)) for name, c in engine._containers.items()}
     return other
 

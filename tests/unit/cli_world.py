@@ -22,6 +22,7 @@ from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.ports import Reporter, Services
 from deployctl.testing.fake_clock import FakeClock
 from deployctl.testing.fake_engine import FakeEngine
+from deployctl.testing.fake_exclusion import FakeExclusion
 from deployctl.testing.fake_guard import FakeGuard
 from deployctl.testing.fake_logs import FakeKeptLogs
 from deployctl.testing.fake_metrics import FakeMetrics
@@ -74,6 +75,7 @@ class World:
         self.settings = Settings(self.home)
         self.clock = FakeClock()
         self.engine = FakeEngine(str(self.home), clock=self.clock)
+        self.exclusion = FakeExclusion(self.engine)
         self.guard, self.prober, self.meter = FakeGuard(), FakeProber(), FakeMetrics()
         self.kept_logs = FakeKeptLogs()
         self.ledgers: list[SqliteLedger] = []
@@ -106,7 +108,8 @@ class World:
         spec = ServerSpec()
         return Services(
             home=settings.home, spec=spec, engine=self.engine, traffic=self.traffic, prober=self.prober,
-            guard=self.guard, ledger=ledger, clock=self.clock, report=reporter, actor=Actor("mara", Via.CLI), bridged=True,
+            guard=self.guard, exclusion=lambda: self.exclusion,
+            ledger=ledger, clock=self.clock, report=reporter, actor=Actor("mara", Via.CLI), bridged=True,
             app_file=lambda app: load_judged_app(settings, app, spec, now=lambda: ledger.find_app(app)),
             app_files=lambda: app_names(settings),
             judge_files=lambda: load_judged_apps(settings, spec, now=ledger.find_app),

@@ -26,7 +26,7 @@ SPEC = ContainerSpec(
 
 
 def request(**bundle: Any) -> dict[str, Any]:
-    return words.container_request(replace(SPEC, bundle=replace(BUNDLE, **bundle)), SPEC.labels)
+    return words.container_request(replace(SPEC, bundle=replace(BUNDLE, **bundle)), SPEC.labels, {})
 
 
 def test_a_container_is_asked_for_exactly_as_its_bundle_says() -> None:

@@ -20,13 +20,14 @@ READS = {
     "engine": {"info", "find_image", "networks", "volumes", "find_container", "containers", "logs", "execute", "events",
                "usage", "kept_tags", "list_images", "registry_digest", "homes", "require_store"},
     "traffic": {"routes", "counters", "in_flight", "drift", "pid", "notes", "strays", "dropped_fronts", "frailties",
-                "ask", "refusals"},
+                "ask", "refusals", "queues", "queue_lack"},
     "guard": {"bridge_up", "has_interface", "routed_subnets", "port_taken", "has_address", "listening", "guarded",
               "may_pin", "neighbours", "held"},
 }
 UNFENCED = {
     "engine": {"pull_image"},  # an image more on the server harms nobody, and a pull may take minutes
-    "traffic": {"ensure_up", "stop", "forget_notes"},  # repair without a switch; end of a home; after the ledger has it
+    # repair without a switch; end of a home; after the ledger has it; no request waits longer than it must
+    "traffic": {"ensure_up", "stop", "forget_notes", "release_queue"},
     "guard": set(),
 }
 

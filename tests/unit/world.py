@@ -22,6 +22,7 @@ from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.ports import Image, ProbeAnswer, Reporter, Services
 from deployctl.testing.fake_clock import FakeClock
 from deployctl.testing.fake_engine import FakeEngine
+from deployctl.testing.fake_exclusion import FakeExclusion
 from deployctl.testing.fake_guard import FakeGuard
 from deployctl.testing.fake_images import made_up
 from deployctl.testing.fake_logs import FakeKeptLogs
@@ -73,6 +74,7 @@ class World:
         self.clock, self.guard, self.told, self.meter = FakeClock(), FakeGuard(), Told(), FakeMetrics()
         self.kept_logs = FakeKeptLogs()
         self.engine = FakeEngine(str(home), clock=self.clock)
+        self.exclusion = FakeExclusion(self.engine)
         self.ledger = self.open_ledger()
         self.engine.known = lambda: self.ledger.engine
         self.traffic = FakeTraffic(lambda: self.ledger.table(bridged=True))
@@ -100,7 +102,8 @@ class World:
     def services(self, *, actor: str = "mara (cli)", ledger: SqliteLedger | None = None) -> Services:
         return Services(
             home=self.home, spec=self.spec, engine=self.engine, traffic=self.traffic, prober=self.prober,
-            guard=self.guard, ledger=ledger or self.ledger, clock=self.clock, report=self.told, actor=Actor.of(actor),
+            guard=self.guard, exclusion=lambda: self.exclusion,
+            ledger=ledger or self.ledger, clock=self.clock, report=self.told, actor=Actor.of(actor),
             bridged=True, app_file=self._file, app_files=lambda: list(self.files),
             judge_files=lambda: {app: self._judged(app) for app in self.files},
             meter=self.meter, kept_logs=self.kept_logs,

@@ -85,6 +85,7 @@ class TrafficTable:
     ports: Mapping[str, tuple[str, int]] = field(default_factory=dict)  # where further ports listen, by APP.PORT
     replicated: int = 0  # kept releases that may have several replicas: HAProxy has pools for at least as many
     leases: Mapping[str, str] = field(default_factory=dict)  # way → pool; chosen from what HAProxy has, never recorded
+    queues: frozenset[AppName] = frozenset()  # apps whose requests may have to wait: an exclusive component is handed over
 
 
 class Precision(StrEnum):

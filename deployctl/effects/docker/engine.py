@@ -18,7 +18,7 @@ from deployctl.effects.docker import requests as words
 from deployctl.effects.docker.client import Belonging, DockerClient
 from deployctl.effects.docker.networks import DockerNetworks, VolumeVerbs, require_ours
 from deployctl.effects.docker.reader import quoted, with_query
-from deployctl.errors import EngineRefused, EngineUnavailable, Invalid, NotFound, NotPermitted
+from deployctl.errors import EngineRefused, EngineUnavailable, Invalid, NotFound
 from deployctl.paths import Path
 
 TYPE_CHECKING = False
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from deployctl.ports import (
         ContainerFacts,
         ContainerSpec,
+        Endpoint,
         EngineEvent,
         EngineInfo,
         Executed,
@@ -194,6 +195,8 @@ class DockerEngine(VolumeVerbs):
         def create(api: APIClient) -> ContainerFacts:
             there = self._find(spec.name, within=self._docker.timeout)
             made = self._create(api, spec) if there is None else self._adopt(spec, there)
+            if spec.apart and made.status == "created" and spec.network in made.networks:
+                api.disconnect_container_from_network(made.id, spec.network)
             for network in spec.bundle.networks:  # one endpoint at a time: engines before API 1.44 accept no more
                 self._connect(api, made, network)
             return self._require(made.id)
@@ -204,7 +207,7 @@ class DockerEngine(VolumeVerbs):
         image = self._find_image(spec.bundle.digest, within=self._docker.timeout)
         if image is None:
             raise NotFound(f"the image of {spec.name}, {spec.bundle.digest}, is not on this server")
-        request = words.container_request(spec, words.silenced(image) | self._labels(spec.labels))
+        request = words.container_request(spec, words.silenced(image) | self._labels(spec.labels), image.get("Config") or {})
         create_from: Any = api.create_container_from_config  # untyped
         return self._require(str(create_from(request, spec.name)["Id"]))
 
@@ -222,16 +225,19 @@ class DockerEngine(VolumeVerbs):
         self._change("connect", container, lambda api, found: self._connect(api, found, network))
 
     def _connect(self, api: APIClient, found: ContainerFacts, name: str) -> None:
-        network = self._networks.find(name)
-        if network is None:
-            raise NotFound(f"the network {name} is not on this server", remedy=[f"docker network create {name}"])
-        if (network.get("Labels") or {}).get(words.MANAGED):
-            raise NotPermitted(f"the network {name} belongs to an app of deployctl and cannot be joined")
-        if name in found.networks:
-            if found.network_ids.get(name, "") in {"", network["Id"]}:
-                return
-            api.disconnect_container_from_network(found.id, name, force=True)  # a removed one of that name
-        api.connect_container_to_network(found.id, network["Id"])
+        from deployctl.effects.docker.endpoints import join
+
+        join(api, found, self._networks.find(name), name)
+
+    def ensure_attached(self, container: str, endpoint: Endpoint) -> ContainerFacts:
+        from deployctl.effects.docker.endpoints import attach
+
+        return self._change("attach", container, partial(attach, endpoint, timeout=self._docker.timeout, address=self.address))
+
+    def ensure_detached(self, container: str, network: str) -> ContainerFacts:
+        from deployctl.effects.docker.endpoints import detach
+
+        return self._change("detach", container, partial(detach, network))
 
     def ensure_started(self, container: str) -> ContainerFacts:
         def start(api: APIClient, found: ContainerFacts) -> None:
@@ -242,11 +248,11 @@ class DockerEngine(VolumeVerbs):
 
         return self._change("start", container, start)
 
-    def ensure_stopped(self, container: str, *, grace: float) -> ContainerFacts:
+    def ensure_stopped(self, container: str, *, grace: float, keep_restart: bool = False) -> ContainerFacts:
         def stop(api: APIClient, found: ContainerFacts) -> None:
             if found.status == "paused":
                 api.unpause(found.id)  # a frozen process receives no stop signal
-            if found.restart is not Restart.NEVER:  # otherwise the engine's next start would restart it
+            if found.restart is not Restart.NEVER and not keep_restart:  # otherwise the engine's next start would restart it
                 _restart(api, found, Restart.NEVER)
             api.stop(found.id, timeout=math.ceil(grace))
 

@@ -16,23 +16,24 @@ if TYPE_CHECKING:
 
     from deployctl.domain.host.home import HomeIdentity
     from deployctl.domain.images.release import Resources
-    from deployctl.ports import ContainerMount, ContainerSpec, NetworkSpec
+    from deployctl.ports import ContainerMount, ContainerSpec, Endpoint, NetworkSpec
 
 LABEL_PREFIX = "deployctl."  # prefix of all our labels
 APP_LABEL = "deployctl.app"
 MANAGED = "deployctl.managed"
 ADDRESS = "deployctl.address"  # as requested: Podman reports none for a stopped container
 BRIDGE = "com.docker.network.bridge.name"
+LAUNCHER, LOCK = "/.deployctl/launch", "/.deployctl/lock"  # where a container has them
 
 
-def container_request(spec: ContainerSpec, labels: Mapping[str, str]) -> dict[str, Any]:
-    """Return the body of /containers/create: the release spec and nothing else. None is left to the image."""
+def container_request(spec: ContainerSpec, labels: Mapping[str, str], image: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the body of /containers/create: the release spec and nothing else. None is left to the image, whose own
+    configuration is `image`."""
     bundle = spec.bundle
     wishes: dict[str, Any] = {
         "Image": require_digest(bundle.digest),
         "Hostname": spec.hostname,
-        "Entrypoint": _list(bundle.entrypoint),
-        "Cmd": _list(bundle.command),
+        **_program(spec, image),
         "User": bundle.user,
         "WorkingDir": bundle.working_dir,
         "Env": [f"{name}={value}" for name, value in bundle.env],
@@ -48,14 +49,43 @@ def container_request(spec: ContainerSpec, labels: Mapping[str, str]) -> dict[st
     return {key: value for key, value in wishes.items() if value is not None}
 
 
+def _program(spec: ContainerSpec, image: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is started. The launcher becomes the entrypoint, so the image's own one and its command have to be
+    spelt out behind it; an entrypoint of the bundle replaces both, as in Docker."""
+    bundle = spec.bundle
+    if spec.launch is None:
+        return {"Entrypoint": _list(bundle.entrypoint), "Cmd": _list(bundle.command)}
+    from deployctl.effects.launcher import launched
+
+    entrypoint, command = bundle.entrypoint, bundle.command
+    if command is None and entrypoint is None:
+        command = tuple(image.get("Cmd") or ())
+    if entrypoint is None:
+        entrypoint = tuple(image.get("Entrypoint") or ())
+    program = [*entrypoint, *(command or ())]
+    lock = LOCK if spec.launch.lock else None
+    launcher = launched(program, launcher=LAUNCHER, address=spec.launch.address, lock=lock, env=spec.launch.env)
+    return {"Entrypoint": launcher[:-len(program)], "Cmd": program}
+
+
+def _mounts(spec: ContainerSpec) -> list[dict[str, Any]]:
+    laid = {} if spec.launch is None else {LAUNCHER: spec.launch.launcher, LOCK: spec.launch.lock}
+    own = [{"Type": "bind", "Source": source, "Target": target, "ReadOnly": True} for target, source in laid.items() if source]
+    return [*map(_mount, spec.mounts), *own]
+
+
 def _endpoint(spec: ContainerSpec) -> dict[str, Any]:
-    """Return how it joins its own network. Among several, Docker 28 uses the one with the highest priority as default
-    route and for the published port; earlier engines ignore the field, and sort by the networks' names."""
-    first = {"GwPriority": 1} if spec.bundle.networks else {}
-    names: dict[str, Any] = {"Aliases": list(spec.aliases)} if spec.aliases else {}
-    if spec.links:  # Docker's own DNS keeps these for each container: the same name means another one in each release
-        names["Links"] = [f"{alias}:{name}" for name, alias in spec.links]
-    return {"IPAMConfig": {"IPv4Address": spec.address}, "MacAddress": mac_of(spec.address), **names, **first}
+    return endpoint_request(spec.endpoint, among_others=bool(spec.bundle.networks))
+
+
+def endpoint_request(endpoint: Endpoint, *, among_others: bool) -> dict[str, Any]:
+    """Return how a container joins a network of ours. Among several, Docker 28 uses the one with the highest priority as
+    default route and for the published port; earlier engines ignore the field, and sort by the networks' names."""
+    first = {"GwPriority": 1} if among_others else {}
+    names: dict[str, Any] = {"Aliases": list(endpoint.aliases)} if endpoint.aliases else {}
+    if endpoint.links:  # Docker's own DNS keeps these for each container: the same name means another one in each release
+        names["Links"] = [f"{alias}:{name}" for name, alias in endpoint.links]
+    return {"IPAMConfig": {"IPv4Address": endpoint.address}, "MacAddress": mac_of(endpoint.address), **names, **first}
 
 
 def _host_config(spec: ContainerSpec) -> dict[str, Any]:
@@ -72,7 +102,7 @@ def _host_config(spec: ContainerSpec) -> dict[str, Any]:
             "Type": "json-file",
             "Config": {"max-size": str(bundle.log.max_size), "max-file": str(bundle.log.max_file)},
         },
-        **({"Mounts": [_mount(one) for one in spec.mounts]} if spec.mounts else {}),
+        **({"Mounts": mounts} if (mounts := _mounts(spec)) else {}),
         **({"ExtraHosts": [f"{name}:{address}" for name, address in spec.hosts]} if spec.hosts else {}),
         **limits_request(bundle.resources),
     }

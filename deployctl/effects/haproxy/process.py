@@ -327,15 +327,20 @@ def find_version(spec: ServerSpec) -> tuple[int, int]:
     return BUNDLED if find_binary(spec)[1] else _ask_version(require_binary(spec))
 
 
-@cache
 def _ask_version(path: str) -> tuple[int, int]:
-    from subprocess import PIPE, SubprocessError, run  # not needed by a rollback
+    return answers.parse_version(say_about_itself(path, "-v")) or BUNDLED
+
+
+@cache
+def say_about_itself(path: str, flag: str) -> str:
+    """Return what it prints about itself; empty if it cannot be run."""
+    from subprocess import SubprocessError, run  # not needed by a rollback
 
     try:
-        output = run([path, "-v"], stdout=PIPE, text=True, timeout=PROCESS_WAIT_SECONDS, check=False, env=_environment()).stdout
+        return run([path, flag], capture_output=True, text=True, timeout=PROCESS_WAIT_SECONDS, check=False,
+                   env=_environment()).stdout
     except (OSError, SubprocessError):
-        return BUNDLED
-    return answers.parse_version(output) or BUNDLED
+        return ""
 
 
 def _environment() -> dict[str, str]:

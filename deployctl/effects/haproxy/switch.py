@@ -36,8 +36,10 @@ if TYPE_CHECKING:
     from deployctl.domain.proxy.trust import DroppedFront
     from deployctl.effects.haproxy.drift import ProxyFacts
     from deployctl.effects.haproxy.gate import HaproxyGate
+    from deployctl.effects.haproxy.queue import HaproxyQueue
     from deployctl.effects.haproxy.trace import HaproxyTrace
     from deployctl.ports import Clock
+    from deployctl.ports.traffic import QueueLack
 
 
 class HaproxyTraffic:
@@ -49,7 +51,7 @@ class HaproxyTraffic:
         from deployctl.effects.haproxy.config.files import HaproxyFiles
 
         self._home = HaproxyHome(folder.absolute(), tuple(earlier))
-        self._table, self._clock = table, clock
+        self._spec, self._table, self._clock = spec, table, clock
         self._sockets = HaproxySockets(self._home)
         self._process = HaproxyProcess(self._home, spec, self._sockets, clock)
         self._runtime = HaproxyRuntime(self._sockets.worker, clock)
@@ -167,6 +169,31 @@ class HaproxyTraffic:
     def refusals(self) -> list[Rejection]:
         with self._locked():
             return self._trace.read()
+
+    # -- the queue ---------------------------------------------------------------------------------------------------
+    @cached_property
+    def _queue(self) -> HaproxyQueue:
+        from deployctl.effects.haproxy.queue import HaproxyQueue
+
+        return HaproxyQueue(self._files, self._runtime, self._sockets, self._upkeep, self._leaving)
+
+    def queue_lack(self) -> QueueLack | None:
+        from deployctl.effects.haproxy.queue import queue_lack
+
+        return queue_lack(self._spec)
+
+    def queue(self, app: AppName, *, seconds: float) -> None:
+        with self._locked():
+            self._upkeep.ensure_up()
+            self._queue.hold(app, seconds)
+
+    def release_queue(self, app: AppName) -> None:
+        with self._locked():
+            self._queue.release(app)
+
+    def queues(self) -> dict[AppName, float]:
+        with self._locked():
+            return self._queue.waiting()
 
     # -- up, in sync ----------------------------------------------------------------------------------------------
     def ensure_up(self) -> bool:

@@ -19,21 +19,20 @@ PROC_LOCKS = Path("/proc/locks")
 def end_frozen_holder(handle: int) -> None:
     """Kill the process that holds the lock of that open file if it is stopped (SIGSTOP, Ctrl-Z, a debugger); else do
     nothing."""
-    for pid in _holders(handle):
+    for pid in holders(os.fstat(handle).st_ino):
         if _is_stopped(pid):
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
 
 
-def _holders(handle: int) -> list[int]:
-    """Return which processes hold a lock on that file, from proc(5): `1: FLOCK ADVISORY WRITE 4711 08:01:393261 0
-    EOF`."""
+def holders(inode: int) -> list[int]:
+    """Return which other processes hold a lock on the file of that inode, from proc(5): `1: FLOCK ADVISORY WRITE 4711
+    08:01:393261 0 EOF`. Lines with an arrow are of those that wait."""
     try:
         lines = [line.split() for line in PROC_LOCKS.read_text().splitlines()]
     except OSError:  # not Linux
         return []
-    inode = str(os.fstat(handle).st_ino)
-    mine = [words for words in lines if len(words) > 5 and words[1] == "FLOCK" and words[5].split(":")[-1] == inode]
+    mine = [words for words in lines if len(words) > 5 and words[1] == "FLOCK" and words[5].split(":")[-1] == str(inode)]
     return [int(words[4]) for words in mine if words[4].isdecimal() and int(words[4]) != os.getpid()]
 
 

@@ -2,8 +2,7 @@
 tables.
 
 Both follow whatever spoke last, except for permanent entries, which hold whatever another container on the bridge
-claims. They are read from /proc and written by rtnetlink (man 7 rtnetlink): some ten microseconds, where a process
-would take milliseconds.
+claims.
 """
 
 from __future__ import annotations
@@ -11,17 +10,30 @@ from __future__ import annotations
 import errno
 import os
 import struct
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing
 
+from deployctl.effects.linux.rtnetlink import (
+    CREATE,
+    DUMP,
+    LINK,
+    REPLACE,
+    ask,
+    attribute,
+    attributes,
+    change,
+    index_of,
+    ipv4,
+    open_kernel,
+    packed,
+    refusals,
+)
 from deployctl.errors import DeployctlError, NotPermitted
 from deployctl.paths import Path
 from deployctl.ports import Neighbour
 from deployctl.stdlib import socket
 
-_ERROR, _DONE = 2, 3  # types of messages
+# types of messages
 _NEW_LINK, _GET_LINK, _NEW_NEIGHBOUR, _DELETE_NEIGHBOUR, _GET_NEIGHBOUR, _GET_NAMESPACE_ID = 16, 18, 28, 29, 30, 90
-_REQUEST, _ACK, _REPLACE, _CREATE, _DUMP = 0x1, 0x4, 0x100, 0x400, 0x300  # flags of messages
 _BRIDGE = 7  # AF_BRIDGE
 _REACHABLE, _NOARP, _PERMANENT = 0x02, 0x40, 0x80  # states of a neighbour; NOARP is "static" for a bridge
 _OF_MASTER, _STICKY = 0x04, 0x40  # flags of a neighbour; STICKY since Linux 4.20: traffic from another port does not move it
@@ -31,20 +43,21 @@ _NAMESPACE_ID, _NAMESPACE_PID = 1, 2  # attributes of a namespace
 _NEW_NETWORK = 0x40000000  # CLONE_NEWNET
 _SET = "3"  # NET_ADDR_SET: the MAC was set, and is not that of a port
 _ARP_PERMANENT = 0x04  # ATF_PERM
-_NET_ADMIN = 12  # its bit among the capabilities
-_HEADER, _ATTRIBUTE = struct.Struct("=IHHII"), struct.Struct("=HH")  # nlmsghdr, rtattr
-_NEIGHBOUR, _LINK, _NAMESPACE = struct.Struct("=BxxxiHBB"), struct.Struct("=BxHiII"), struct.Struct("=Bxxx")  # ndmsg, ifinfomsg
-_PATIENCE = 2.0  # seconds; the kernel responds immediately
-
-NetlinkMessage = tuple[int, bytes]  # type and body
+NET_ADMIN = 12  # its bit among the capabilities
+_NEIGHBOUR, _NAMESPACE = struct.Struct("=BxxxiHBB"), struct.Struct("=Bxxx")  # ndmsg, rtgenmsg
 
 
 def may_fix() -> bool:
     """Return whether this process may write the tables."""
+    return may(NET_ADMIN)
+
+
+def may(capability: int) -> bool:
+    """Return whether this process has that capability."""
     from deployctl.effects.linux.proc_net import read
 
     line = next((line for line in read(Path("/proc/self/status")).splitlines() if line.startswith("CapEff:")), "CapEff: 0")
-    return bool(int(line.split()[1], 16) >> _NET_ADMIN & 1)
+    return bool(int(line.split()[1], 16) >> capability & 1)
 
 
 def neighbours() -> dict[tuple[str, str], Neighbour]:
@@ -58,27 +71,27 @@ def neighbours() -> dict[tuple[str, str], Neighbour]:
 
 def fix(bridge: str, address: str, mac: str) -> None:
     """Send what is for that address to that MAC, whatever else claims it. Idempotent."""
-    body = _NEIGHBOUR.pack(socket.AF_INET, _index(bridge), _PERMANENT, 0, 0)
-    _change(_NEW_NEIGHBOUR, _REPLACE | _CREATE, body + _attribute(_DESTINATION, _ipv4(address))
-            + _attribute(_MAC, _packed(mac)), f"pin {address} to {mac}")
+    body = _NEIGHBOUR.pack(socket.AF_INET, index_of(bridge), _PERMANENT, 0, 0)
+    change(_NEW_NEIGHBOUR, REPLACE | CREATE, body + attribute(_DESTINATION, ipv4(address))
+            + attribute(_MAC, packed(mac)), f"pin {address} to {mac}")
 
 
 def loosen(bridge: str, address: str) -> None:
     """Remove the permanent entry. Absent is fine, as is a removed bridge."""
     if (bridge, address) in neighbours():
-        body = _NEIGHBOUR.pack(socket.AF_INET, _index(bridge), 0, 0, 0)
-        _change(_DELETE_NEIGHBOUR, 0, body + _attribute(_DESTINATION, _ipv4(address)), f"unpin {address}",
+        body = _NEIGHBOUR.pack(socket.AF_INET, index_of(bridge), 0, 0, 0)
+        change(_DELETE_NEIGHBOUR, 0, body + attribute(_DESTINATION, ipv4(address)), f"unpin {address}",
                 fine=errno.ENOENT)
 
 
 def fix_port(bridge: str, mac: str, pid: int) -> None:
     """Send what is for that MAC to the bridge port of that process, whatever else sends with it. Idempotent."""
-    with _refusals(f"find the port of process {pid}"):  # it may have ended in the meantime
-        port = _find_port(bridge, pid)
+    with refusals(f"find the port of process {pid}"):  # it may have ended in the meantime
+        port = find_port(bridge, pid)
     if port is None:
         raise DeployctlError(f"process {pid} has no port of {bridge}")
     body = _NEIGHBOUR.pack(_BRIDGE, port, _NOARP | _REACHABLE, _OF_MASTER | _STICKY, 0)
-    _change(_NEW_NEIGHBOUR, _REPLACE | _CREATE, body + _attribute(_MAC, _packed(mac)), f"hold {mac} at its port of {bridge}")
+    change(_NEW_NEIGHBOUR, REPLACE | CREATE, body + attribute(_MAC, packed(mac)), f"hold {mac} at its port of {bridge}")
 
 
 def fix_host(bridge: str, gateway: str, mac: str, pid: int) -> None:
@@ -89,15 +102,15 @@ def fix_host(bridge: str, gateway: str, mac: str, pid: int) -> None:
 
     if read(Path("/sys/class/net", bridge, "addr_assign_type")).strip() != _SET:
         return
-    with closing(_inside(pid)) as kernel, _refusals(f"read the interfaces of process {pid}"):
-        links = ((body, _attributes(body[_LINK.size:])) for kind, body in
-                 _ask(_GET_LINK, _DUMP, _LINK.pack(socket.AF_UNSPEC, 0, 0, 0, 0), kernel) if kind == _NEW_LINK)
-        mine = next((_LINK.unpack_from(body)[2] for body, found in links if found.get(_LINK_MAC) == _packed(mac)), None)
+    with closing(_inside(pid)) as kernel, refusals(f"read the interfaces of process {pid}"):
+        links = ((body, attributes(body[LINK.size:])) for kind, body in
+                 ask(_GET_LINK, DUMP, LINK.pack(socket.AF_UNSPEC, 0, 0, 0, 0), kernel) if kind == _NEW_LINK)
+        mine = next((LINK.unpack_from(body)[2] for body, found in links if found.get(_LINK_MAC) == packed(mac)), None)
         if mine is None:
             raise DeployctlError(f"process {pid} has no interface with the MAC {mac}")
-        body = _NEIGHBOUR.pack(socket.AF_INET, mine, _PERMANENT, 0, 0) + _attribute(_DESTINATION, _ipv4(gateway))
+        body = _NEIGHBOUR.pack(socket.AF_INET, mine, _PERMANENT, 0, 0) + attribute(_DESTINATION, ipv4(gateway))
         host = read(Path("/sys/class/net", bridge, "address")).strip()
-        _change(_NEW_NEIGHBOUR, _REPLACE | _CREATE, body + _attribute(_MAC, _packed(host)),
+        change(_NEW_NEIGHBOUR, REPLACE | CREATE, body + attribute(_MAC, packed(host)),
                 f"pin {gateway} to {host} for process {pid}", kernel=kernel)
 
 
@@ -116,110 +129,30 @@ def _enter(pid: int) -> socket.socket:
         with Path(f"/proc/{pid}/ns/net").open("rb") as network:
             if ctypes.CDLL(None, use_errno=True).setns(network.fileno(), _NEW_NETWORK):
                 raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-        return _open()
+        return open_kernel()
     except OSError as e:
         raise NotPermitted(f"cannot enter the network namespace of process {pid}: {e.strerror}") from e
 
 
 def fixed_ports(bridge: str) -> set[str]:
     """Return the MACs that the bridge forwards to a port that nothing else can take over by sending."""
-    request = _LINK.pack(_BRIDGE, 0, 0, 0, 0) + _attribute(_LINK_MASTER, struct.pack("=i", _index(bridge)))
+    request = LINK.pack(_BRIDGE, 0, 0, 0, 0) + attribute(_LINK_MASTER, struct.pack("=i", index_of(bridge)))
     found = set()
-    with _refusals(f"read the ports of {bridge}"):
-        entries = list(_ask(_GET_NEIGHBOUR, _DUMP, request))
+    with refusals(f"read the ports of {bridge}"):
+        entries = list(ask(_GET_NEIGHBOUR, DUMP, request))
     for kind, body in entries:
         state = _NEIGHBOUR.unpack_from(body)[2]
-        mac = _attributes(body[_NEIGHBOUR.size:]).get(_MAC)
+        mac = attributes(body[_NEIGHBOUR.size:]).get(_MAC)
         if kind == _NEW_NEIGHBOUR and mac and state & _NOARP and not state & _PERMANENT:
             found.add(mac.hex(":"))
     return found
 
 
-def _find_port(bridge: str, pid: int) -> int | None:
+def find_port(bridge: str, pid: int) -> int | None:
     """Return the index of the bridge port whose other end is in that process's network."""
-    request = _LINK.pack(socket.AF_UNSPEC, 0, 0, 0, 0) + _attribute(_LINK_MASTER, struct.pack("=i", _index(bridge)))
-    ports = [(body, _attributes(body[_LINK.size:])) for kind, body in _ask(_GET_LINK, _DUMP, request) if kind == _NEW_LINK]
-    about = _NAMESPACE.pack(socket.AF_UNSPEC) + _attribute(_NAMESPACE_PID, struct.pack("=I", pid))
-    answers = [_attributes(body[_NAMESPACE.size:]) for _, body in _ask(_GET_NAMESPACE_ID, 0, about)]
+    request = LINK.pack(socket.AF_UNSPEC, 0, 0, 0, 0) + attribute(_LINK_MASTER, struct.pack("=i", index_of(bridge)))
+    ports = [(body, attributes(body[LINK.size:])) for kind, body in ask(_GET_LINK, DUMP, request) if kind == _NEW_LINK]
+    about = _NAMESPACE.pack(socket.AF_UNSPEC) + attribute(_NAMESPACE_PID, struct.pack("=I", pid))
+    answers = [attributes(body[_NAMESPACE.size:]) for _, body in ask(_GET_NAMESPACE_ID, 0, about)]
     mine = answers[0].get(_NAMESPACE_ID) if answers else None
-    return next((_LINK.unpack_from(body)[2] for body, found in ports if mine and found.get(_LINK_NAMESPACE_ID) == mine), None)
-
-
-# -- messages -----------------------------------------------------------------------------------------------------
-def _change(kind: int, flags: int, body: bytes, doing: str, *, fine: int = 0, kernel: socket.socket | None = None) -> None:
-    with _refusals(doing, fine=fine):
-        for _ in _ask(kind, flags | _ACK, body, kernel):
-            pass
-
-
-@contextmanager
-def _refusals(doing: str, *, fine: int = 0) -> Iterator[None]:
-    """Translate kernel errors other than `fine`."""
-    try:
-        yield
-    except OSError as e:
-        if e.errno in {errno.EPERM, errno.EACCES}:
-            raise NotPermitted(f"cannot {doing}: this requires root") from e
-        if e.errno != fine:
-            raise DeployctlError(f"cannot {doing}: {e.strerror or e}") from e
-
-
-def _open() -> socket.socket:
-    kernel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
-    kernel.settimeout(_PATIENCE)
-    return kernel
-
-
-def _ask(kind: int, flags: int, body: bytes, line: socket.socket | None = None) -> Iterator[NetlinkMessage]:
-    """Yield the kernel's responses, in our own network or through that socket. Raises OSError with its reason."""
-    with nullcontext(line) if line else closing(_open()) as kernel:
-        kernel.send(_HEADER.pack(_HEADER.size + len(body), kind, _REQUEST | flags, 1, 0) + body)
-        while True:
-            for got, answer in _messages(kernel.recv(1 << 17)):
-                if got == _ERROR and (code := struct.unpack_from("=i", answer)[0]):
-                    raise OSError(-code, os.strerror(-code))
-                if got in {_ERROR, _DONE}:
-                    return
-                yield got, answer
-            if not flags & (_DUMP | _ACK):
-                return
-
-
-def _messages(data: bytes) -> Iterator[NetlinkMessage]:
-    while len(data) >= _HEADER.size:
-        length, kind, *_ = _HEADER.unpack_from(data)
-        yield kind, data[_HEADER.size:length]
-        data = data[_aligned(length):]
-
-
-def _attribute(kind: int, value: bytes) -> bytes:
-    text = _ATTRIBUTE.pack(_ATTRIBUTE.size + len(value), kind) + value
-    return text.ljust(_aligned(len(text)), b"\0")
-
-
-def _attributes(data: bytes) -> dict[int, bytes]:
-    found = {}
-    while len(data) >= _ATTRIBUTE.size:
-        length, kind = _ATTRIBUTE.unpack_from(data)
-        found[kind] = data[_ATTRIBUTE.size:length]
-        data = data[max(_aligned(length), _ATTRIBUTE.size):]
-    return found
-
-
-def _aligned(length: int) -> int:
-    return (length + 3) & ~3
-
-
-def _ipv4(address: str) -> bytes:
-    return socket.inet_pton(socket.AF_INET, address)
-
-
-def _packed(mac: str) -> bytes:
-    return bytes.fromhex(mac.replace(":", ""))
-
-
-def _index(interface: str) -> int:
-    try:
-        return socket.if_nametoindex(interface)
-    except OSError as e:
-        raise DeployctlError(f"no interface {interface} on this host") from e
+    return next((LINK.unpack_from(body)[2] for body, found in ports if mine and found.get(_LINK_NAMESPACE_ID) == mine), None)

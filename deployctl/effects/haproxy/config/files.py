@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 HAPROXY_THREADS = 4  # more cost memory and do not speed up one server's load
 _MAPS = (wire.ROUTE, wire.KNOWN, wire.VERSION, wire.HOST)
-_SOME_MAPS = (wire.FRONT, wire.POOL, wire.PORT)
+_SOME_MAPS = (wire.FRONT, wire.POOL, wire.PORT, wire.QUEUE)
 
 
 class HaproxyFiles:
@@ -46,6 +46,10 @@ class HaproxyFiles:
         config = self.configuration()
         needed = (*_MAPS, *(name for name in _SOME_MAPS if f"({name})" in config))  # 0.1.0 had no map of fronts
         return bool(config) and all(self._path(name).exists() for name in needed)
+
+    def has_queue(self) -> bool:
+        """Return whether requests of some app may have to wait."""
+        return wire.QUEUE in self.configuration()
 
     def token(self) -> str:
         """Return the token of the configuration on disk; empty if it is not ours."""
@@ -107,9 +111,18 @@ class HaproxyFiles:
         if not self._path(wire.FRONT).exists():
             presumed = presumed_fronts(table, self._spec, self.configuration(), self._home)
             texts[self._path(wire.FRONT)] = config.map_text(presumed)
+        if table.queues:
+            texts |= self._queue()
         texts[self._home.config] = self.expected(table)
         differed = [_write(path, text) for path, text in texts.items()]
         return any(differed)
+
+    def _queue(self) -> dict[Path, str]:
+        """Return what lets requests wait; who waits now stays as it is."""
+        from deployctl.effects.haproxy.config import queue
+
+        path = self._path(wire.QUEUE)
+        return {self._path(queue.SCRIPT): queue.TEXT} | ({} if path.exists() else {path: ""})
 
     def dropped_fronts(self, found: Mapping[str, str], table: TrafficTable) -> dict[AppName, DroppedFront]:
         """Read the running map of fronts."""

@@ -9,7 +9,7 @@ was started with, so what runs is always known.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from deployctl import __version__
 from deployctl.dataclass import dataclass
@@ -47,14 +47,15 @@ class ProxyHost:
 
 def render(table: TrafficTable, spec: ServerSpec, machine: ProxyHost, token: str) -> str:
     from deployctl.effects.haproxy import gate, trace
-    from deployctl.effects.haproxy.config import cookies
+    from deployctl.effects.haproxy.config import cookies, queue
     from deployctl.effects.haproxy.config import request_counts as tally
 
     version, private = machine.version, f"{machine.gates}{wire.require_name(token)[-8:]}"
-    servers = _servers(table)
-    head = [*_global(spec, machine, token), *_defaults(spec), *_frontend(table, spec, private), gate.answer_rule(table),
-            tally.rules(version), trace.LOG_SILENT, *_who(table), tally.section(version), *_pools(table, servers),
-            _named_backend(table), cookies.rules(dashboard=spec.web.enabled), *servers.get(wire.APPS, ())]
+    servers, scripts = _servers(table), [queue.LOAD] if table.queues else []
+    head = [*_global(spec, machine, token, scripts=scripts), *_defaults(spec), *_frontend(table, spec, private),
+            gate.answer_rule(table), tally.rules(version), trace.LOG_SILENT, *_who(table), tally.section(version),
+            *_pools(table, servers), _named_backend(table), cookies.rules(dashboard=spec.web.enabled),
+            *servers.get(wire.APPS, ())]
     return "\n".join(head) + "\n"
 
 
@@ -78,7 +79,7 @@ def _pools(table: TrafficTable, servers: Mapping[str, list[str]]) -> list[str]:
     return [line for pool in pools(table) for line in (section(pool), *servers.get(pool, ()))]
 
 
-def _global(spec: ServerSpec, machine: ProxyHost, token: str) -> list[str]:
+def _global(spec: ServerSpec, machine: ProxyHost, token: str, *, scripts: Sequence[str]) -> list[str]:
     from deployctl.effects.haproxy import trace
 
     return [
@@ -93,6 +94,7 @@ def _global(spec: ServerSpec, machine: ProxyHost, token: str) -> list[str]:
         "  fd-hard-limit 100000",
         f"  tune.bufsize {BUFFER}",
         *([f"  uid {NOBODY}", f"  gid {NOBODY}", "  setcap cap_net_raw"] if machine.drop_root else []),
+        *scripts,
         trace.RING,
     ]
 
@@ -119,10 +121,12 @@ def _ms(seconds: float) -> str:
 
 def _frontend(table: TrafficTable, spec: ServerSpec, private: str) -> list[str]:
     from deployctl.effects.haproxy import gate, trace
+    from deployctl.effects.haproxy.config import queue
     from deployctl.effects.haproxy.config.trust import connection_lines, header_lines
 
     binds = [*_binds(table, spec), gate.bind(private)]
-    rules = [*_preview(spec), *connection_lines(table, spec), _whose(table), gate.GATE_RULES, _WHICH,
+    waits = [queue.RULES] if table.queues else []
+    rules = [*_preview(spec), *connection_lines(table, spec), _whose(table), gate.GATE_RULES, *waits, _WHICH,
              *gate.release_rules(table), _ANSWERED, *_where(table)]
     return ["frontend pub", *binds, trace.LOG, *rules, *header_lines(table)]
 

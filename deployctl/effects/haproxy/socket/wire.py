@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 ROUTE, KNOWN, VERSION, HOST = "route.map", "known.map", "version.map", "host.map"
 POOL, PORT = "pool.map", "port.map"  # the pool of what has replicas; what a further port leads to
 FRONT = "front.map"  # filled by HAProxy itself: apps with untrusted proxies on this machine in front, with the address
+QUEUE = "queue.map"  # apps whose requests wait, each until when and how long at most
 FIRST_WORKER = "@1 "  # the master passes such a command on to the worker that receives traffic
 ALL_SERVERS = -1
 
