@@ -29,8 +29,14 @@ COMPACT = """
 import sys
 from pathlib import Path
 from deployctl.ledger.file.vault import Vault
-from deployctl.usecases.ledger.compact import compact_ledger
-compact_ledger(Vault(Path(sys.argv[1]), Path(sys.argv[1]).parent, now=sys.argv[2]), actor="x (cli)", dry_run=False)
+from deployctl.usecases.ledger import compact as told
+ledger = Path(sys.argv[1])
+fold = told.fold_ledger
+def fold_ledger(*words, **named):  # no lease was held by anybody: from now on changes and this must not meet
+    ledger.with_name("unheld").touch()
+    return fold(*words, **named)
+told.fold_ledger = fold_ledger
+told.compact_ledger(Vault(ledger, ledger.parent, now=sys.argv[2]), actor="x (cli)", dry_run=False)
 """
 
 
@@ -114,7 +120,7 @@ def test_nobody_is_refused_a_rollback_while_another_process_compacts(w: World) -
     before = size_of(path)
     process = subprocess.Popen([sys.executable, "-c", COMPACT, str(path), w.clock.utc()], cwd=Path(__file__).parents[2])
     try:
-        while not has_begun(path) and process.poll() is None:
+        while not path.with_name("unheld").exists() and process.poll() is None:
             time.sleep(0.001)
         while process.poll() is None:
             w.undo()
