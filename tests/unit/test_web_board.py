@@ -283,6 +283,35 @@ def test_when_the_engine_hangs_after_a_change_the_old_reading_says_that_it_is_ol
     assert "did not respond in time" in seen.why
 
 
+def test_a_reading_that_was_overtaken_is_shown_rather_than_the_one_before_it(
+        wall: Wall, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While readings take long and something changes during each, the page may be late, but never falls back."""
+    assert version(wall) == "v2"
+    wall.w.rollback()
+    taken, gates, begun = module._status, [threading.Event(), threading.Event()], threading.Event()
+    left = iter(gates)
+
+    def slowly(s: Services, app: AppName | None) -> StatusView:
+        gate = next(left)
+        begun.set()
+        assert gate.wait(PATIENCE)
+        return taken(s, app)
+
+    monkeypatch.setattr(module, "_status", slowly)
+    with ThreadPoolExecutor(2) as askers:
+        first = askers.submit(wall.status_cache.whole, SHOP)
+        assert begun.wait(PATIENCE)
+        wall.status_cache.forget(SHOP)
+        second = askers.submit(wall.status_cache.whole, SHOP)
+        gates[0].set()
+        assert not first.result(PATIENCE).stale
+        late = second.result(PATIENCE)
+        assert late.stale
+        assert late.value.apps[0].active is not None
+        assert late.value.apps[0].active.version == "v1"
+        gates[1].set()
+
+
 def test_an_app_that_was_removed_is_not_shown_from_memory(wall: Wall, monkeypatch: pytest.MonkeyPatch) -> None:
     def removed(_s: Services, _app: AppName | None) -> StatusView:
         raise NotFound("no such app")

@@ -258,6 +258,27 @@ def test_who_comes_back_hears_of_what_was_changed_while_nobody_looked(tower: Tow
     assert told(tower, back, "state", within=1.0).app == "shop"
 
 
+def test_who_comes_back_to_an_app_that_changed_while_others_were_looked_at_begins_anew(tower: Tower) -> None:
+    """Somebody's stream kept the poller going, which publishes nothing of an app that no page shows."""
+    blog, stream = tower.open(BLOG), tower.open(SHOP)
+    told(tower, stream, "state")
+    tower.broker.publish("progress", SHOP, {})
+    heard = all_that_waits(stream)[-1].id
+    tower.broker.leave(stream)
+    with tower.w.beside() as other:
+        annotate(SHOP, other, options=ChangeOptions("checkout 500s"))
+    tower.wait(1.0)
+    back = tower.broker.open(MARA, frozenset({SHOP}), last=heard)
+    assert back.missed
+    assert not blog.missed
+
+
+def test_a_page_that_opens_while_its_app_is_passed_over_begins_anew(tower: Tower) -> None:
+    blog, stream = tower.open(BLOG), tower.open(SHOP)
+    tower.broker.skip({SHOP})
+    assert (stream.missed, blog.missed) == (True, False)
+
+
 @pytest.mark.parametrize("last", [0, 1, 10**12])
 def test_who_comes_back_with_a_number_that_is_not_known_begins_anew(tower: Tower, last: int) -> None:
     tower.broker.publish("progress", SHOP, {})

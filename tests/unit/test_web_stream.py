@@ -38,12 +38,12 @@ class Heard:
 
 
 class Ear:
-    """One open stream. `comments` counts the heartbeats."""
+    """One open stream. `beats` counts the heartbeats."""
 
     def __init__(self, answer: TestResponse) -> None:
         assert answer.status_code == 200, answer.text
         self.answer, self.pieces = answer, answer.iter_encoded()
-        self.comments, self.retry = 0, 0
+        self.beats, self.retry = 0, 0
 
     def next(self) -> Heard | None:
         """Return the next event, None when the stream has ended."""
@@ -52,9 +52,10 @@ class Ear:
             if "retry" in lines:
                 self.retry = int(lines["retry"])
             elif "event" in lines:
+                if lines["event"] == "beat":
+                    self.beats += 1
+                    continue
                 return Heard(int(lines["id"]), lines["event"], json.loads(lines["data"]))
-            else:
-                self.comments += 1
         return None
 
     def until(self, kind: str) -> Heard:
@@ -125,10 +126,10 @@ def test_counters_are_heard_again_and_again(shop: Site) -> None:
     ear.close()
 
 
-def test_when_all_is_quiet_a_comment_finds_out_whether_somebody_listens(shop: Site) -> None:
+def test_when_all_is_quiet_a_beat_tells_both_ends_that_the_other_is_there(shop: Site) -> None:
     ear = listen(shop.signed_in("mara"))
     ear.until("snapshot")
-    assert b": here\n\n" in ear.pieces  # reads on until it comes
+    assert b"event: beat\ndata: {}\n\n" in ear.pieces  # reads on until it comes
     ear.close()
 
 
@@ -244,7 +245,7 @@ def test_a_stream_ends_within_a_beat_when_its_person_may_not_listen_any_more(sho
     }
     acts[ending]()
     assert ear.ends()
-    assert ear.comments <= RIGHTS_CHECK_SECONDS / BEAT + 1, "it ends at the next look at the right"
+    assert ear.beats <= RIGHTS_CHECK_SECONDS / BEAT + 1, "it ends at the next look at the right"
     ear.close()
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import time
 
 from playwright.sync_api import Page, expect
 
-from tests.e2e.cli import Cli
+from tests.e2e.cli import HEALTH, Cli
 from tests.support import free_port
 from tests.web.pages import (
     SOON,
@@ -75,7 +74,7 @@ def test_a_version_that_does_not_get_healthy_changes_nothing_and_says_why(shop: 
     expect(notice.get_by_role("link", name="Try again")).to_be_visible()
     notice.get_by_role("button", name="Dismiss").click()
     expect(notice).to_have_count(0)
-    page.reload()
+    visit("/apps/shop", within=page)
     expect(notice).to_have_count(0)
     assert shop.active("shop") == "v2"
 
@@ -92,17 +91,15 @@ def test_a_deploy_can_be_stopped_from_the_page(shop: Cli, visit: Visit) -> None:
 
 
 def test_during_a_deploy_one_click_goes_back_at_once_and_ends_it(shop: Cli, visit: Visit) -> None:
+    shop.write("shop", health={**HEALTH, "deadline": "120s"})  # by itself it would go on for longer than the test waits
     page = visit("/apps/shop", allowed={423})  # what the deploy itself is answered when it is overtaken that early
     deploy(page, "sick", SICK)
     back = button(page, "Abort and roll back to v1")
     expect(back).to_be_visible(timeout=SOON)
-    began = time.monotonic()
     back.click()
     expect_serves(page, "v1")
-    took = time.monotonic() - began
     expect_toast(page, "Traffic is on v1.")
     assert shop.active("shop") == "v1"
-    assert took < 4.5, took  # the deploy gives up by itself after five; how long it takes is for bench/dashboard.py
     expect(page.locator("ol.stepper")).to_have_count(0, timeout=SOON)
 
 
@@ -154,12 +151,12 @@ def test_a_version_is_started_beside_and_stopped_again(shop: Cli, visit: Visit) 
     expect(page.locator("article.slot h3 a", has_text="v3")).to_be_visible(timeout=2 * SOON)
     assert shop.get("shop", X_Deployctl_Version="v3").version == "v3"
     expect_serves(page, "v2")
-    page.goto("/apps/shop/versions/v3")
+    visit("/apps/shop/versions/v3", within=page)
     page.get_by_label("More actions").click()
     page.get_by_role("link", name="Stop v3").click()
     dialog(page).get_by_role("button", name=re.compile("Stop")).click()
     expect_toast(page, "v3")
-    page.goto("/apps/shop")
+    visit("/apps/shop", within=page)
     expect(page.locator("article.slot h3 a", has_text="v3")).to_have_count(0)
 
 

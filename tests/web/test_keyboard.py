@@ -144,7 +144,7 @@ def test_single_keys_can_be_switched_off_and_the_palette_stays(shop: Cli, visit:
     page = visit("/settings")
     page.get_by_label("Single-key shortcuts").select_option("off")
     page.get_by_role("button", name="Save in this browser").click()
-    page.goto("/apps/shop")
+    visit("/apps/shop", within=page)
     for key in ("r", "d", "?", "l"):
         page.keyboard.press(key)
     page.wait_for_timeout(300)

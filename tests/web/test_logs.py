@@ -72,10 +72,10 @@ def test_a_filter_is_asked_of_the_server_and_stands_in_the_address(shop: Cli, vi
     expect(page.locator("#log")).to_contain_text("DATABASE_URL is not set")
     expect(page.locator("#log")).not_to_contain_text("all is well")
     expect(page.locator("#log li.e").first).to_contain_text("error")
-    page.goto("/apps/shop/logs?q=is+well")
+    visit("/apps/shop/logs?q=is+well", within=page)
     expect(page.locator("#log")).to_contain_text("all is well")
     assert "DATABASE_URL" not in page.locator("#log").inner_text()
-    page.goto("/apps/shop/logs")
+    visit("/apps/shop/logs", within=page)
     page.get_by_role("link", name="Errors", exact=True).click()
     page.wait_for_url(re.compile(r"errors=1"))
     expect(page.locator("#log")).to_contain_text("DATABASE_URL is not set")
@@ -99,7 +99,7 @@ def test_what_a_container_prints_is_text(shop: Cli, visit: Visit) -> None:
     expect(page.locator("#log")).to_contain_text("<script>alert(2)</script>", timeout=SOON)
     expect(page.locator("#log")).to_contain_text("\\x1b[31mred", timeout=SOON)
     assert page.locator("#log img, #log script").count() == 0
-    page.goto("/apps/shop")
+    visit("/apps/shop", within=page)
     expect(page.locator("main")).to_contain_text("<script>alert(2)</script>", timeout=SOON)
 
 

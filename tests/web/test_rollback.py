@@ -8,6 +8,7 @@ from playwright.sync_api import APIResponse, Page, Route, expect
 
 from tests.e2e.cli import Cli
 from tests.web.pages import (
+    SOON,
     box_of,
     button,
     dialog,
@@ -126,8 +127,7 @@ def test_a_connection_that_breaks_after_it_was_done_is_not_a_second_switch(shop:
 
 def test_of_two_tabs_that_are_clicked_together_one_moves_the_traffic_and_the_other_is_told(shop: Cli, visit: Visit) -> None:
     first, before = visit("/apps/shop", allowed={409, 412, 423}), len(changes(shop))
-    second = first.context.new_page()
-    second.goto("/apps/shop")
+    second = visit("/apps/shop", beside=first)
     at = first.evaluate("Date.now()") + 300
     for tab in (first, second):
         tab.evaluate("at => { setTimeout(() => document.querySelector('button.go').click(), at - Date.now()) }", at)
@@ -141,9 +141,10 @@ def test_of_two_tabs_that_are_clicked_together_one_moves_the_traffic_and_the_oth
 def test_a_stale_page_moves_nothing_says_who_was_faster_and_takes_the_focus_there(shop: Cli, visit: Visit) -> None:
     page, before = visit("/apps/shop", allowed={409, 412}), len(changes(shop))
     hold_back(page)
+    visit("/apps/shop", within=page)  # so that nothing is on its way any more
     shop.do("rollback", "shop")
     button(page, "Roll back to v1").click()
-    expect(told(page)).to_contain_text(re.compile("moved|switched"))
+    expect(told(page)).to_contain_text(re.compile("moved|switched"), timeout=SOON)
     expect(told(page)).to_contain_text("Your click was not carried out.")
     assert "Your click was not carried out." in focused(page)
     assert changes(shop)[: len(changes(shop)) - before] == ["rollback"]
@@ -160,7 +161,6 @@ def hold_back(page: Page) -> None:
     page.route("**/events*", lambda route: route.abort("aborted"))
     page.route("**/live", maybe)
     page.route("**/lower", maybe)
-    page.reload()  # so that nothing is on its way any more
 
 
 def test_the_command_line_and_the_page_at_once_make_one_switch(shop: Cli, visit: Visit) -> None:
@@ -196,9 +196,7 @@ def test_the_list_of_apps_shows_it_too(shop: Cli, visit: Visit) -> None:
 def test_one_stream_serves_all_tabs_of_a_browser(shop: Cli, visit: Visit) -> None:
     page = visit("/apps/shop")
     expect_live(page)
-    tabs = [page.context.new_page() for _ in range(3)]
-    for tab in tabs:
-        tab.goto("/apps/shop")
+    tabs = [visit("/apps/shop", beside=page) for _ in range(3)]
     for tab in tabs:
         expect_live(tab)
     shop.do("rollback", "shop")

@@ -54,6 +54,7 @@ def create_app(web_state: WebState) -> Flask:
     limits.put_concurrency_limit(app)
     request_checks.put_request_checks(app)
     app.after_request(hold_back)
+    app.after_request(mark_stale)
     put_filters(app)
     all_pages.put_pages(app)
     for blueprint in (event_stream.pages, monitoring.pages, routes_read.look, routes_change.move, routes_people.people,
@@ -88,6 +89,14 @@ def hold_back(answer: Response) -> Response:
     except DeployctlError as ended:
         answer.close()
         return make_response(refuse(ended))
+    return answer
+
+
+def mark_stale(answer: Response) -> Response:
+    """Return the response, marked if the page shows an older reading than it should: nothing reports when there is a
+    newer one, so the page requests the piece again."""
+    if g.get("stale"):
+        answer.headers["Deployctl-Stale"] = "yes"
     return answer
 
 

@@ -21,6 +21,7 @@ MOST_APPS = 50  # that one browser watches
 # milliseconds after which a browser returns whose stream made room; until then its page polls
 RETRY_MILLISECONDS = 5000
 
+BEAT = "event: beat\ndata: {}\n\n"  # which a page can hear, unlike a comment: without it a connection that is gone looks quiet
 ANEW = "id: \n\n"  # makes the browser forget the last message: what it shows by then may be more than it may see now
 
 pages = Blueprint("stream", __name__)
@@ -76,7 +77,7 @@ def _messages(stream: Stream, here: WebState, right: Right) -> Iterator[str]:
             yield ANEW
             return
         if message or here.clock.now() - told_at >= beat:
-            yield text_of(message) if message else ": here\n\n"
+            yield text_of(message) if message else BEAT
             told_at = here.clock.now()
 
 

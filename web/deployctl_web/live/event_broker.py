@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from threading import Event, Lock
 from typing import Any
@@ -35,6 +35,7 @@ class EventBroker:
         self._past: Bounded[int, EventMessage] = Bounded(MAX_KEPT_BYTES, entries=MAX_KEPT_MESSAGES,
                                                          size=lambda message: message.size)
         self._number = int(time.time())  # keeps growing across a restart, so that an old id is not mistaken for ours
+        self._unread = 0  # the number at which something changed that no message reports
         self._lock, self.someone, self.closed = Lock(), Event(), False
         self.displaced = 0  # streams that ended to make room for another one
 
@@ -54,7 +55,7 @@ class EventBroker:
         with self._lock:
             self._make_room(who)
             past = self._past.values()
-            known = last is not None and bool(past) and past[0].id - 1 <= last <= self._number
+            known = last is not None and bool(past) and max(past[0].id - 1, self._unread) <= last <= self._number
             stream.missed = not known
             for message in past if known else ():
                 if message.id > (last or 0) and stream.wants(message):
@@ -135,6 +136,15 @@ class EventBroker:
             for stream in self._streams:
                 if stream.wants(message):
                     stream.put(message)
+
+    def skip(self, apps: Collection[AppName]) -> None:
+        """Record that these apps have changed while no page showed them, so nothing was published. A page that returns
+        to one of them has missed that, and so has one that has just opened."""
+        with self._lock:
+            self._number += 1
+            self._unread = self._number
+            for stream in self._streams:
+                stream.missed = stream.missed or stream.apps is None or not stream.apps.isdisjoint(apps)
 
     def progressed(self, job: Job) -> None:
         """Publish a job's progress; called in the job's thread."""

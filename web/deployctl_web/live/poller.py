@@ -100,7 +100,10 @@ class Poller:
     def _tell_changed(self, apps: set[AppName]) -> None:
         for app in apps:
             self._status_cache.forget(app)
-        for app in apps if self._broker.all_looked_at() else apps & self._broker.looked_at():
+        shown = apps if self._broker.all_looked_at() else apps & self._broker.looked_at()
+        if apps != shown:
+            self._broker.skip(apps - shown)
+        for app in shown:
             self._tell_app(app, anyway=True)  # one step more or less shows on the page, not in the view
 
     def _look_at_health(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from itertools import count
 from threading import RLock
 from typing import Any, Generic, TypeVar, cast
 
@@ -51,6 +52,7 @@ class CachedStatus(Generic[T]):
     why: str = ""
     wrong: bool = False  # something was changed since
     stamp: Hashable = None  # the ledger's stamp before it was read
+    number: int = 0  # grows with each reading that is begun
 
 
 class StatusCache:
@@ -61,6 +63,7 @@ class StatusCache:
         self._kept: Bounded[Key, CachedStatus[Any]] = Bounded(MAX_CACHE_BYTES)
         self._flights: dict[Key, tuple[Hashable, Future[CachedStatus[Any]]]] = {}
         self._under_way: set[Future[CachedStatus[Any]]] = set()  # including those that were forgotten
+        self._numbers = count(1)
         self._lock = RLock()  # a reading may be done, and stored, before its requester continues
         self._threads = ThreadPoolExecutor(READERS, "status-cache")
 
@@ -128,13 +131,13 @@ class StatusCache:
         except TimeoutError:
             if kept is None:
                 raise
-            return self._stale(kept, "Docker or HAProxy did not respond in time.")
+            return self._stale(key, kept, "Docker or HAProxy did not respond in time.")
         except NotFound:
             raise
         except DeployctlError as e:
             if kept is None:
                 raise
-            return self._stale(kept, e.message)
+            return self._stale(key, kept, e.message)
 
     def _stamp(self, key: Key) -> Hashable:
         """Return what differs after the app, or any, was changed by whatever process; None if unknown."""
@@ -146,33 +149,37 @@ class StatusCache:
         return frozenset(stamps.items()) if key[1] is None else stamps.get(key[1], "")
 
     def _take_off(self, key: Key, stamp: Hashable) -> tuple[Hashable, Future[CachedStatus[Any]]]:
-        flight = self._threads.submit(self._look, key, stamp)
+        flight = self._threads.submit(self._look, key, stamp, next(self._numbers))
         self._under_way.add(flight)
         flight.add_done_callback(self._under_way.discard)
         self._flights[key] = stamp, flight
         flight.add_done_callback(lambda done: self._land(key, done))
         return stamp, flight
 
-    def _look(self, key: Key, stamp: Hashable) -> CachedStatus[Any]:
+    def _look(self, key: Key, stamp: Hashable, number: int) -> CachedStatus[Any]:
         with self._pool.lend(READER) as s:
-            return CachedStatus(_LOOKS[key[0]](s, key[1]), s.clock.utc(), self._now(), stamp=stamp)
+            return CachedStatus(_LOOKS[key[0]](s, key[1]), s.clock.utc(), self._now(), stamp=stamp, number=number)
 
     def _land(self, key: Key, flight: Future[CachedStatus[Any]]) -> None:
-        """Store the reading, unless something was changed while it was taken."""
+        """Store the reading. If something was changed while it was taken it is wrong, but less so than an earlier one."""
         with self._lock:
-            if self._flights.get(key, (None, None))[1] is not flight:
-                return
-            del self._flights[key]
+            overtaken = self._flights.get(key, (None, None))[1] is not flight
+            if not overtaken:
+                del self._flights[key]
             if flight.cancelled() or isinstance(flight.exception(), NotFound):
-                self._kept.drop(key)
+                if not overtaken:
+                    self._kept.drop(key)
             elif flight.exception() is None:
-                self._kept.put(key, flight.result())
+                seen, kept = flight.result(), self._kept.find(key)
+                if kept is None or kept.number < seen.number:
+                    self._kept.put(key, replace(seen, wrong=overtaken))
 
     def _aged(self, seen: CachedStatus[Any]) -> CachedStatus[Any]:
         return replace(seen, age=max(0.0, self._now() - seen.taken))
 
-    def _stale(self, seen: CachedStatus[Any], why: str) -> CachedStatus[Any]:
-        return replace(self._aged(seen), stale=True, why=why)
+    def _stale(self, key: Key, seen: CachedStatus[Any], why: str) -> CachedStatus[Any]:
+        """Return the last reading there is, which may have come while the caller waited for a still later one."""
+        return replace(self._aged(self._kept.find(key) or seen), stale=True, why=why)
 
 
 def _status(s: Services, app: AppName | None) -> StatusView:

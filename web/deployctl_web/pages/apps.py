@@ -69,6 +69,7 @@ def _afresh(apps: Sequence[AppName]) -> dict[AppName, AppView]:
 
 def _seen(*, at_once: float = 0.0) -> dict[str, Any]:
     seen = _home(at_once)
+    g.stale = seen.stale
     apps, meter = _mine(seen.value), web_state().meter
     return {"seen": seen, "view": seen.value, "apps": apps, "stale": seen.stale and seen.age > STALE_SECONDS,
             "files": _files(seen.value), "states": [app.state for app in apps],

@@ -92,7 +92,7 @@ def look_at(app: AppName, *, at_once: float = 0.0) -> AppPage:
     ledger raises."""
     here = web_state()
     seen, idle = here.status_cache.whole(app, at_once=at_once), here.status_cache.idle(app)
-    view = seen.value.apps[0]
+    view, g.stale = seen.value.apps[0], seen.stale
     with here.pool.lend_to_read(g.who.actor) as s:
         found = versions(view, s, idle=idle)
         return _look(require_app(app, s), seen, view, found, s)

@@ -3,7 +3,7 @@ import {$, $$, el, meta, root} from './dom.js';
 import {freshAt, refresh, refreshAll} from './live.js';
 import {ask, close, show} from './ask.js';
 
-const TIME = 3500, OLD = 10000, INERT = 700, UNDO = 30, AGAIN = 1000;
+const TIME = 3500, LATE = 60000, OLD = 10000, INERT = 700, UNDO = 30, AGAIN = 1000;
 const NOT_SENT = new Set(['csrf_token', 'revision', 'key']);
 const TRUE = new Set(['yes', 'abort']), NUMBERS = new Set(['release']);
 
@@ -51,33 +51,50 @@ async function sendNow(wish, form, button) {
     button.disabled = true;
     setTimeout(() => { if (button.disabled) label.textContent = MOVES.has(wish.verb) ? 'Switching…' : 'Working…'; }, 150);
   }
-  let answer = null, told = {};
-  const headers = {'Content-Type': 'application/json', 'X-CSRFToken': meta('csrf-token'), 'Idempotency-Key': wish.key};
-  if (wish.revision) headers['If-Match'] = `"${wish.revision}"`;
-  const signal = AbortSignal.timeout(TIME);
-  for (let tries = 3; tries && !answer && !signal.aborted; tries--) {  // a connection may break on the way back: by its key it is done once
-    try {
-      answer = await fetch(`/api/v1/apps/${encodeURIComponent(wish.app)}/${wish.verb}`, {
-        method: 'POST', headers, body: JSON.stringify(wish.body), credentials: 'same-origin', signal});
-      told = await answer.json();
-    } catch {
-      answer = null;
-      await new Promise(done => setTimeout(done, 250));
-    }
-  }
+  const answering = post(wish), late = Symbol('late');
+  const first = await Promise.race([answering, new Promise(done => setTimeout(done, TIME, late))]);
+  const {answer, told} = first === late ? {} : first;
   const ms = performance.now() - started;
   if (answer?.ok && form?.contains(document.activeElement)) document.activeElement.blur();  // what was typed has been sent
   const fresh = refreshAll().catch(() => {});
   if (answer?.ok) await fresh;
-  for (const region of $$('[data-refresh]')) refresh(region).catch(() => {});  // charts and logs are of who serves now
+  for (const region of $$('[data-refresh]')) refresh(region);  // charts and logs are of who serves now
   if (form) delete form.dataset.busy;
   if (button) {
     button.disabled = false;
     label.textContent = was;
   }
   inert();
-  if (!answer) unknown(wish);
-  else if (answer.ok && turn === turns) succeeded(wish, told, answer.status, ms, focused);
+  if (answer) return settle(wish, answer, told, ms, turn, focused);
+  const box = unknown(wish);
+  if (first === late) answering.then(async ({answer: slow, told: said}) => {
+    if (!slow) return;
+    await refreshAll().catch(() => {});
+    box.remove();
+    settle(wish, slow, said, performance.now() - started, turn, false);
+  });
+}
+
+// Resolves with what the server has answered. A connection may break on the way back: by its key it is done once. Whoever
+// waits is told before long; the request itself is not given up, or a slow server might never do what was clicked.
+async function post(wish) {
+  const headers = {'Content-Type': 'application/json', 'X-CSRFToken': meta('csrf-token'), 'Idempotency-Key': wish.key};
+  if (wish.revision) headers['If-Match'] = `"${wish.revision}"`;
+  const signal = AbortSignal.timeout(LATE);
+  for (let tries = 3; tries && !signal.aborted; tries--) {
+    try {
+      const answer = await fetch(`/api/v1/apps/${encodeURIComponent(wish.app)}/${wish.verb}`, {
+        method: 'POST', headers, body: JSON.stringify(wish.body), credentials: 'same-origin', signal});
+      return {answer, told: await answer.json()};
+    } catch {
+      await new Promise(done => setTimeout(done, 250));
+    }
+  }
+  return {};
+}
+
+function settle(wish, answer, told, ms, turn, focused) {
+  if (answer.ok && turn === turns) succeeded(wish, told, answer.status, ms, focused);
   else if (!answer.ok) refused(wish, told, answer.status);
 }
 
@@ -129,7 +146,7 @@ function refused(wish, told, status) {
 
 function unknown(wish) {
   const line = `deployctl status ${wish.app}`;
-  notice('Not confirmed yet: the server did not respond in time. The page now shows the latest state.', {remedy: [line]});
+  return notice('Not confirmed yet: the server did not respond in time. The page now shows the latest state.', {remedy: [line]});
 }
 
 export const askUrl = wish => `/apps/${encodeURIComponent(wish.app)}/ask?${new URLSearchParams({verb: wish.verb, ...(wish.body.to_version ?? wish.body.version ? {to: wish.body.to_version ?? wish.body.version} : {}),
@@ -169,12 +186,18 @@ const VERBS = {rollback: 'Roll back', upgrade: 'Deploy', undo: 'Undo', start: 'S
 const named = wish => `${VERBS[wish.verb] ?? wish.verb}${wish.body.to_version || wish.body.version ? ` ${wish.verb === 'rollback' ? 'to ' : ''}${wish.body.to_version ?? wish.body.version}` : ''}`;
 const sentence = text => /^\p{L}+[ ,:;]/u.test(text) ? text.charAt(0).toUpperCase() + text.slice(1) : text;  // names stay as they are
 
-// A second click must not take back what the first one did.
+// A second click must not take back what the first one did, nor may it on a button that has come in the meantime.
+let inertUntil = 0;
 function inert() {
-  const buttons = $$('form[data-act] button, a[data-ask]');
-  for (const one of buttons) one.inert = true;
-  setTimeout(() => { for (const one of buttons) one.inert = false; }, INERT);
+  inertUntil = performance.now() + INERT;
+  still();
+  setTimeout(() => { if (performance.now() >= inertUntil) still(false); }, INERT + 1);
 }
+
+function still(yes = true) {
+  for (const one of $$('form[data-act] button, a[data-ask]')) one.inert = yes;
+}
+document.addEventListener('swapped', () => { if (performance.now() < inertUntil) still(); });
 
 let ticking = 0, offered = null;
 function hide() {
@@ -218,4 +241,5 @@ export function notice(text, {remedy = [], serving = null, details = []} = {}) {
     el('button', {type: 'button', class: 'icon', 'aria-label': 'Dismiss', click: () => box.remove()}, '×'));
   place.prepend(box);
   if (!document.activeElement?.matches('input, textarea, select')) box.focus({preventScroll: false});
+  return box;
 }

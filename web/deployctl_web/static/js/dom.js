@@ -32,14 +32,17 @@ export function ago(text) {
 // Returns a duration that still runs: 0:14.
 export const stopwatch = seconds => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, '0')}`;
 
-// Fetches a piece of a page. Resolves with null when nobody is signed in any more: then the page is loaded anew.
+const PATIENCE = 15000;
+
+// Fetches a piece of a page. Resolves with null when nobody is signed in any more: then the page is loaded anew. Rejects
+// when nothing came: a connection may break, or neither break nor bring anything.
 export async function piece(url, headers = {'X-Fragment': '1'}) {
-  const answer = await fetch(url, {headers, credentials: 'same-origin'});
+  const answer = await fetch(url, {headers, credentials: 'same-origin', signal: AbortSignal.timeout(PATIENCE)});
   if (answer.status === 401) {
     location.reload();
     return null;
   }
-  return {ok: answer.ok, status: answer.status, text: await answer.text()};
+  return {ok: answer.ok, status: answer.status, stale: answer.headers.has('Deployctl-Stale'), text: await answer.text()};
 }
 
 // Returns a selector that finds the element again after its piece of the page was made anew, null when there is none.

@@ -3,6 +3,8 @@ import {$, $$, ago, pathTo, piece, stopwatch} from './dom.js';
 
 const pending = new Map();  // element → promise of the refresh under way
 const again = new Set();    // elements for which something changed meanwhile
+const pauses = new Map();   // element whose last fetch failed → milliseconds until the one after the next
+const FIRST = 1000, LAST = 30000, FINAL = new Set([403, 404]);
 export let freshAt = Date.now();
 
 export function refreshAll() {
@@ -19,40 +21,85 @@ async function renew() {
   document.dispatchEvent(new CustomEvent('swapped', {detail: $('main')}));
 }
 
-// Resolves when the piece shows what is so now. A change during a fetch means one more fetch.
+// Resolves when the piece shows what is so now. A change during a fetch means one more fetch. A piece that did not come,
+// or that the server itself calls stale, is asked for again: nothing else would tell that the page is behind.
 export function refresh(region) {
-  const url = region.dataset.live ?? region.dataset.refresh;
   if (pending.has(region)) {
     again.add(region);
     return pending.get(region);
   }
-  const work = (async () => {
-    const bar = setTimeout(() => document.body.classList.add('waiting'), 300);
-    try {
-      do {
-        again.delete(region);
-        const got = await piece(url);
-        if (got?.ok) {
-          swap(region, got.text);
-          freshAt = Date.now();
-        }
-      } while (again.has(region));
-    } finally {
-      clearTimeout(bar);
-      document.body.classList.remove('waiting');
-      pending.delete(region);
-    }
-  })();
+  const work = fetched(region).then(whole => whole ? pauses.delete(region) : askLater(region));
   pending.set(region, work);
   return work;
 }
 
+// Returns whether the last of its fetches brought the piece as it is now.
+async function fetched(region) {
+  const url = region.dataset.live ?? region.dataset.refresh;
+  const bar = setTimeout(() => document.body.classList.add('waiting'), 300);
+  let got = null;
+  try {
+    do {
+      again.delete(region);
+      got = await piece(url).catch(() => ({ok: false, status: 0}));
+      if (!got?.ok) continue;
+      swap(region, got.text);
+      freshAt = Date.now();
+    } while (again.has(region));
+  } finally {
+    clearTimeout(bar);
+    document.body.classList.remove('waiting');
+    pending.delete(region);
+  }
+  return got === null || (got.ok ? !got.stale : FINAL.has(got.status));
+}
+
+function askLater(region) {
+  const pause = pauses.get(region) ?? FIRST;
+  pauses.set(region, Math.min(2 * pause, LAST));
+  setTimeout(() => { if (region.isConnected && pauses.has(region)) refresh(region); }, pause);
+}
+
+// A click is a press and a release of the same element, and the browser drops it if that was replaced between the two: so
+// what is pressed stays until it is released. A press that is never released keeps the page for a few seconds at most.
+const HELD = 5000, TAP = 350;  // milliseconds; a finger's click comes that much after it has left
+let pressed = null, held = 0;
+const waiting = new Map();  // region → what is to be put into it
+
+function press(element) {
+  clearTimeout(held);
+  pressed = element;
+  held = setTimeout(letGo, HELD);
+}
+
+function letGo() {
+  clearTimeout(held);
+  pressed = null;
+  const due = [...waiting];
+  waiting.clear();
+  for (const [region, html] of due) if (region.isConnected) swap(region, html);
+}
+
+const letGoSoon = () => { if (pressed) setTimeout(letGo); };  // the click itself comes first
+const on = (kinds, act) => { for (const kind of kinds) document.addEventListener(kind, act, {capture: true, passive: true}); };
+on(['pointerdown'], event => press(event.target));
+on(['pointercancel', 'dragend', 'click'], letGoSoon);
+on(['pointerup'], event => { if (event.pointerType === 'mouse') letGoSoon(); else setTimeout(letGo, TAP); });
+on(['keydown'], event => { if (event.key === ' ' && !event.repeat) press(event.target); });
+on(['keyup'], event => { if (event.key === ' ') letGoSoon(); });
+addEventListener('blur', letGoSoon);
+
 // Puts the new inside in place; focus, open menus and what somebody is typing stay.
 function swap(region, html) {
+  if (pressed && region.contains(pressed)) {
+    waiting.set(region, html);
+    return;
+  }
+  waiting.delete(region);
   if (region.dataset.was === html) return;
   const focused = region.contains(document.activeElement) ? pathTo(document.activeElement) : null;
   if (focused && document.activeElement.matches('input:not([type=hidden]), textarea, select')) {
-    document.activeElement.onblur ??= () => setTimeout(() => refresh(region).catch(() => {}));
+    document.activeElement.onblur ??= () => setTimeout(() => refresh(region));
     return;
   }
   const open = $$('details[open][id]', region).map(one => one.id);
@@ -119,10 +166,10 @@ setInterval(() => {
   for (const region of $$('[data-refresh]')) {
     if (now - (region.askedAt ?? now) >= 1000 * (region.dataset.every || 10)) {
       region.askedAt = now;
-      refresh(region).catch(() => {});
+      refresh(region);
     } else region.askedAt ??= now;
   }
 }, 1000);
 
 // What is only for looks is fetched once the page stands: it was left empty to be fast.
-for (const region of $$('[data-refresh]:empty')) refresh(region).catch(() => {});
+for (const region of $$('[data-refresh]:empty')) refresh(region);

@@ -8,8 +8,10 @@ const mine = $('[data-live][data-app]')?.dataset.app ?? ($('[data-live]') ? '' :
 const channel = 'BroadcastChannel' in window ? new BroadcastChannel('deployctl') : null;
 const wants = new Map();  // tab → {app, at}
 const POLL = 5000, QUIET = 15000, HIDDEN = 60000, GREY = 10000, FIRST = 2000, LAST = 30000;
+const DEAD = 35000;  // a stream says at least every ten seconds that it is there: after that its connection is only believed to be
 
 let source = null, url = '', heardAt = 0, tryAt = 0, pause = FIRST, release = null, away = false;
+let whole = false;  // everything was asked for since this tab began to listen: what happened before that it cannot have heard
 
 function want() {
   if (mine === null || away) return;
@@ -25,6 +27,10 @@ function tune() {
   const next = apps.size ? `/events?${[...apps].sort().map(app => app ? `app=${encodeURIComponent(app)}` : 'all=1').join('&')}` : '';
   if (next === url && source?.readyState !== 2) return;
   if (next === url && Date.now() < tryAt) return;
+  open(next);
+}
+
+function open(next) {
   source?.close();
   [source, url] = [null, next];
   if (!next) return;
@@ -36,6 +42,10 @@ function tune() {
       channel?.postMessage({told});
     });
   }
+  source.addEventListener('beat', () => {
+    heardAt = Date.now();
+    channel?.postMessage({alive: true});
+  });
   source.onopen = () => {
     [heardAt, pause] = [Date.now(), FIRST];
     channel?.postMessage({alive: true});
@@ -53,8 +63,13 @@ function hear({kind, data}) {
   if (kind === 'metrics') metrics(data.app, data.releases);
   else if (kind === 'state' && mine && data.app !== mine) return;
   else if (kind === 'progress') progress(data);
-  else refreshAll().catch(() => {});
+  else renew();
   document.dispatchEvent(new CustomEvent('told', {detail: {kind, data}}));
+}
+
+function renew() {
+  whole = true;
+  return refreshAll().catch(() => {});
 }
 
 // The words of the step under way change often: they are written in place.
@@ -124,14 +139,16 @@ async function watch() {
   if (mine === null || away) return;
   want();
   tune();
+  if (release && source?.readyState === 1 && Date.now() - heardAt > DEAD) open(url);
   if (release && source?.readyState === 1) channel?.postMessage({alive: true});
-  const open = release ? source?.readyState === 1 : Date.now() - heardAt < QUIET;
-  if (!open && Date.now() - polledAt >= POLL) {
+  if (!whole || (!hears() && Date.now() - polledAt >= POLL)) {
     polledAt = Date.now();
-    await refreshAll().catch(() => {});
+    await renew();
   }
-  show(open ? 'live' : Date.now() - freshAt < 2 * POLL ? 'polling' : 'lost');
+  show(hears() ? 'live' : Date.now() - freshAt < 2 * POLL ? 'polling' : 'lost');
 }
+
+const hears = () => release ? source?.readyState === 1 : Date.now() - heardAt < QUIET;
 
 function show(state) {
   const place = $('#conn'), was = root.dataset.conn;
