@@ -3,6 +3,8 @@ changes under it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from playwright.sync_api import APIResponse, Page, Route, expect
 
@@ -28,12 +30,17 @@ def show_what_was_read_before(route: Route, before: str) -> None:
 
 
 @pytest.mark.parametrize("lose", [drop, fail, show_what_was_read_before])
-def test_a_piece_that_got_lost_is_asked_for_again_though_nothing_else_happens(shop: Cli, visit: Visit, lose: object) -> None:
+def test_a_piece_that_got_lost_is_asked_for_again_though_nothing_else_happens(
+        shop: Cli, visit: Visit, lose: Callable[[Route, str], None]) -> None:
     page = visit("/apps/shop", broken=True, allowed={503})
     expect_live(page)
-    before, lost = page.request.get("/apps/shop/live", headers={"X-Fragment": "1"}).text(), []
-    assert callable(lose)
-    page.route(LIVE, lambda route: (lost.append(route.request.url), lose(route, before)))
+    before, lost = page.request.get("/apps/shop/live", headers={"X-Fragment": "1"}).text(), list[Route]()
+
+    def lose_it(route: Route) -> None:
+        lost.append(route)
+        lose(route, before)
+
+    page.route(LIVE, lose_it)
     shop.do("rollback", "shop")
     expect(page.locator("#lower .feed li").first).to_contain_text("Rolled back to v1", timeout=SOON)
     until_all_is_told(page)

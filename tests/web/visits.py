@@ -43,7 +43,7 @@ def visits(chromium: Browser, served: Served, signed_in: SignedIn) -> Iterator[V
         def go(path: str = "/", *, who: str | None = ADMIN, allowed: set[int] = frozenset(), **how: Any) -> Page:  # type: ignore[assignment]
             beside, within = how.pop("beside", None), how.pop("within", None)
             if beside or within:
-                page = within or beside.context.new_page()
+                page: Page = within or beside.context.new_page()
                 watching[page.context].go(page, path)
                 return page
             broken = how.pop("broken", False)
