@@ -53,6 +53,7 @@ from deployctl.domain.inputs.quantities import (
     parse_port,
     parse_size,
 )
+from deployctl.domain.proxy.traffic import MOST_REPLICAS
 from deployctl.domain.proxy.trust import ProxyTrust
 from deployctl.errors import Invalid
 
@@ -121,6 +122,7 @@ class RunSpec(ConfigTable):
     networks: Annotated[tuple[str, ...], by(joined_networks)] = ()
     cap_add: Annotated[tuple[str, ...], by(added_capabilities)] = ()
     mounts: Annotated[tuple[str, ...], by(parse_mounts)] = ()
+    replicas: Annotated[int | None, by(parse_count, low=1, high=MOST_REPLICAS)] = None
     needs: dict[ComponentKey, Annotated[str, one_of(*Condition)]] = Field(default_factory=dict)
     health: HealthSpec = HealthSpec()
     resources: ResourceSpec = ResourceSpec()
@@ -170,7 +172,7 @@ class ComponentSpec(RunSpec):
         if kind is ComponentKind.JOB:
             bundle = replace(bundle, probe=PROBE, init=self.init if "init" in self.model_fields_set else True)
             return Component(bundle, name, kind, self.needed(), timeout=self.timeout)
-        return Component(replace(bundle, probe=self._probe()), name, kind, self.needed(), self.overlap)
+        return Component(replace(bundle, probe=self._probe()), name, kind, self.needed(), self.overlap, replicas=self.replicas)
 
     def _like(self, main: RunSpec) -> RunSpec:
         inherited = {"networks": main.networks, "user": main.user, "mounts": main.mounts}
@@ -232,7 +234,7 @@ class AppSpec(RunSpec):
     def templates(self) -> tuple[Component, ...]:
         """Return the app's components before their images are known, the one that clients reach first."""
         bundle = self.container(image="", port=self.port, volumes=self.volumes)
-        main = Component(bundle, ComponentName(self.name), needs=self.needed())
+        main = Component(bundle, ComponentName(self.name), needs=self.needed(), replicas=self.replicas)
         return (main, *(spec.component(ComponentName(name), self) for name, spec in self.components.items()))
 
     def warnings(self) -> list[str]:

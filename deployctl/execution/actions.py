@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 from deployctl.dataclass import replace
 from deployctl.domain.change.plan import PlanKind, StepKind
@@ -11,13 +12,15 @@ from deployctl.domain.images.release import Change, Hold
 from deployctl.domain.proxy.traffic import closed_text
 from deployctl.errors import DeployctlError, NotFound, NotHealthy, RevertedAfterSwitch
 from deployctl.execution.containers import (
+    blame,
     container_of,
     create_container,
     ensure_network,
+    forget_container,
+    fronts_of,
     instance_of,
     instances_of,
     keep_image,
-    main_of,
     recorded,
     release_of,
     remove_empty_network,
@@ -44,7 +47,8 @@ DRAIN_LOOK = 0.05  # seconds between two readings of the open requests
 def prove_healthy(walk: Walk, step: Step) -> Course:
     """Pass the health gate: the full check, or one good response of a release that is warm."""
     s, release, instance = walk.services, release_of(walk, step), instance_of(walk, step)
-    warm, app = walk.facts.is_warm(step.release), s.ledger.find_app(release.app)
+    warm = walk.facts.is_warm(step.release) and step.instance in walk.facts.running
+    app = s.ledger.find_app(release.app)
 
     def ask(s: Services, check: Check) -> tuple[str, int | None]:
         trial = HealthGate(release, instance, s, check, active=_active(walk), just_seen=warm,
@@ -55,8 +59,7 @@ def prove_healthy(walk: Walk, step: Step) -> Course:
     try:
         found = yield ask
     except NotHealthy as e:
-        walk.keep_failed = True
-        s.ledger.mark_failed(release.app, release.number, why=e.message, code=e.cause or e.code)
+        blame(walk, release, e)
         raise
     text, walk.restarts[step.instance] = found
     if not walk.will(StepKind.GATE, step.release) and _is_last_check(walk, step):
@@ -77,18 +80,20 @@ def _mark_proven(walk: Walk, release: Release) -> None:
 
 # -- traffic --------------------------------------------------------------------------------------------------------
 def let_proxy_know(walk: Walk, step: Step) -> str:
-    """Have HAProxy route to the instance, on the app's public address, still without traffic."""
+    """Have HAProxy route to the release, on the app's public address, still without traffic."""
     s, app, release = walk.services, walk.plan.app, release_of(walk, step)
-    main = main_of(walk, step)
+    fronts = fronts_of(walk, step)
     for one in release.instances:
         if one in walk.facts.running or walk.has_started(one):
             s.engine.set_restart(container_of(recorded(walk, one)), always=True)
     if walk.wishes is not None:
         s.ledger.set_wishes(walk.wishes)
-    s.ledger.set_instance(app, main.id, routed=True)
+    for front in fronts:
+        s.ledger.set_instance(app, front.id, routed=True)
     if walk.plan.kind is PlanKind.START and step.release != walk.facts.app.active:
         s.ledger.set_instances(app, step.release, beside=True)
-    try_to_settle(s, walk.facts.app, main, container_of(main))  # before any client comes
+    for front in fronts:
+        try_to_settle(s, walk.facts.app, front, container_of(front))  # before any client comes
     if closed := s.traffic.sync():
         walk.warn(closed_text(closed))
     return walk.wishes.address or "" if walk.wishes else ""
@@ -103,8 +108,7 @@ def pass_gate(walk: Walk, step: Step) -> str:
     try:
         text = ask_through_proxy(release, walk.wishes or walk.facts.app, walk.services, walk.check)
     except NotHealthy as e:
-        walk.keep_failed = True
-        walk.services.ledger.mark_failed(release.app, release.number, why=e.message, code=e.cause or e.code)
+        blame(walk, release, e)
         raise
     _mark_proven(walk, release)
     walk.services.traffic.refresh_previews()
@@ -114,9 +118,9 @@ def pass_gate(walk: Walk, step: Step) -> str:
 def switch_traffic(walk: Walk, step: Step) -> str:
     target = walk.plan.target if walk.plan.kind is PlanKind.STOP else step.release
     _require_own_image(walk, target)
-    main = walk.facts.main(target)
-    if main is not None and main.id in walk.facts.own_mac and walk.services.bridged:  # a reboot of the host has lost it
-        try_to_pin(walk.services, walk.facts.app, main)
+    for main in walk.facts.mains(target):
+        if main.id in walk.facts.own_mac and walk.services.bridged:  # a reboot of the host has lost it
+            try_to_pin(walk.services, walk.facts.app, main)
     switched = walk.services.traffic.switch(walk.plan.app, target)
     walk.switched, walk.switch_ms = True, switched.ms
     return f"confirmed by HAProxy in {switched.ms:.1f} ms"
@@ -133,13 +137,13 @@ def _require_own_image(walk: Walk, target: int | None) -> None:
 
 def watch_candidate(walk: Walk, step: Step) -> str:
     release = release_of(walk, step)
-    main = main_of(walk, step)
-    trial = HealthGate(release, main, walk.services, walk.check, active=_active(walk), restarts=walk.restarts.get(main.id))
+    trial, *others = [
+        HealthGate(release, one, walk.services, walk.check, active=_active(walk), restarts=walk.restarts.get(one.id))
+        for one in fronts_of(walk, step) if one.id in release.mains]
     try:
-        return trial.watch(walk.policy.watch)
+        return trial.watch(walk.policy.watch, others)
     except NotHealthy as e:
-        walk.keep_failed = True
-        walk.services.ledger.mark_failed(release.app, release.number, why=e.message, code=e.cause or e.code)
+        blame(walk, release, e)
         _hold_failed(walk, release)
         back = RevertedAfterSwitch(f"{release.version} failed under traffic: {e.message} "
                                    "Traffic was switched back automatically.",
@@ -179,16 +183,7 @@ def _refresh_previews(walk: Walk) -> None:
 
 # -- retiring ---------------------------------------------------------------------------------------------------------
 def drain(walk: Walk, step: Step) -> str:
-    """Wait until that release has no open requests, at most the app's drain time; then close the rest."""
-    s, app, within = walk.services, walk.plan.app, walk.policy.drain
-    end = s.clock.now() + within
-    while open_requests := s.traffic.in_flight(app, step.release):
-        if s.clock.now() >= end:
-            s.traffic.cut(app, step.release)
-            return f"{open_requests} still open after {within:g} s were closed"
-        s.report.detail(f"{open_requests} open requests")
-        s.clock.sleep(DRAIN_LOOK)
-    return "no open requests"
+    return _let_finish(walk, step.release, "")
 
 
 def stop_container(walk: Walk, step: Step) -> str:
@@ -219,12 +214,53 @@ def _stop(walk: Walk, step: Step, instance: Instance) -> None:
         walk.warn(f"{name} did not stop within stop_grace ({grace:g} s) and was killed")
 
 
+# -- replicas ---------------------------------------------------------------------------------------------------------
+def record_scale(walk: Walk, step: Step) -> str:
+    component = release_of(walk, step).component(step.instance.component)
+    walk.services.ledger.set_scale(walk.plan.app, component.name, step.replica, written=component.replicas or 1,
+                                   deployment=walk.deployment.id, token=walk.token)
+    walk.promoted = True
+    return ""
+
+
+def shrink(walk: Walk, step: Step) -> str:
+    """End one replica: it gets no more requests, finishes those it has, at most the app's drain time, and is removed."""
+    s, app, release = walk.services, walk.plan.app, release_of(walk, step)
+    instance = s.ledger.find_instance(app, step.instance)
+    if instance is None:
+        return "gone already"
+    if instance.routed:
+        s.ledger.set_instance(app, instance.id, routed=False)
+        s.traffic.sync()
+    for part in release.component(instance.component).parts(instance.replica):
+        _let_finish(walk, step.release, part)
+    with suppress(NotFound):
+        _stop(walk, step, instance)
+    forget_container(walk, instance)
+    return ""
+
+
+def _let_finish(walk: Walk, release: int, replica: str) -> str:
+    """Wait until no request is open to it, at most the app's drain time; then close the rest."""
+    s, app, within = walk.services, walk.plan.app, walk.policy.drain
+    end = s.clock.now() + within
+    while open_requests := s.traffic.in_flight(app, release, replica=replica):
+        if s.clock.now() >= end:
+            s.traffic.cut(app, release, replica=replica)
+            return f"{open_requests} still open after {within:g} s were closed"
+        s.report.detail(f"{open_requests} open requests")
+        s.clock.sleep(DRAIN_LOOK)
+    return "no open requests"
+
+
 # -- workers ----------------------------------------------------------------------------------------------------------
 def start_workers(walk: Walk, step: Step) -> str:
-    """Start what of the release takes no requests and does not run yet. It was proven before: that it runs is enough."""
+    """Start what of the release does not run yet: its workers, and replicas that others stood in for. It was proven before:
+    that it runs is enough."""
     s, release = walk.services, release_of(walk, step)
     started = 0
-    for one in release.workers:
+    missing = [one for one in release.serving if one not in walk.facts.running and not walk.has_started(one)]
+    for one in (*release.workers, *missing):
         about = replace(step, component=one.component, replica=one.replica)
         instance = s.ledger.find_instance(release.app, one)
         seen = s.engine.find_container(container_of(instance)) if instance else None
@@ -284,6 +320,8 @@ STEP_ACTIONS: Mapping[StepKind, StepAct] = {
     StepKind.SWITCH: switch_traffic,
     StepKind.WATCH: watch_candidate,
     StepKind.PROMOTE: promote,
+    StepKind.SCALE: record_scale,
+    StepKind.SHRINK: shrink,
     StepKind.WORK: start_workers,
     StepKind.REST: stop_workers,
     StepKind.DRAIN: drain,

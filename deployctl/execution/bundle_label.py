@@ -30,7 +30,7 @@ CAP_DROP = "deployctl.cap-drop"  # comma-separated names
 def bundle_labels(secret: bytes, release: Release, one: InstanceId) -> dict[str, str]:
     drop = {CAP_DROP: ",".join(release.cap_drop)} if release.cap_drop else {}
     component, relations = release.component(one.component), {}
-    if release.components[1:]:
+    if not release.is_plain:
         place = [release.components.index(component), len(release.components)]
         told = {**component.relations(), "place": place}
         relations[RELATIONS] = json.dumps(told, sort_keys=True, separators=(",", ":"))

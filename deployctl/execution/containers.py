@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import suppress
 
+from deployctl.domain.change.plan import PlanKind
 from deployctl.domain.images.component import InstanceId, instance_name
 from deployctl.domain.images.image_ref import is_made_of, short_digest
 from deployctl.errors import DeployctlError, EngineRefused, NetworkFull, NetworkTaken, NotFound, PlaceTaken
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from deployctl.domain.change.plan import Step
+    from deployctl.domain.images.component import Component
     from deployctl.domain.images.release import App, Bundle, Instance, Release
     from deployctl.execution.course import Check, Course, Effect
     from deployctl.execution.runner import Walk
@@ -119,9 +121,10 @@ def _lease_all(release: Release, s: Services) -> dict[InstanceId, Instance]:
 
     low, high = s.spec.ports
     published = range(low, high + 1)
+    reached = {release.main} if s.bridged else {*release.mains}  # a published port costs time at each start
     with s.ledger.transaction():
         return {one: s.ledger.add_instance(
-            release.app, one, container_name(s.ledger.identity, release, one), ports=published if one == release.main else None,
+            release.app, one, container_name(s.ledger.identity, release, one), ports=published if one in reached else None,
             taken=lambda port: s.guard.port_taken("127.0.0.1", port)) for one in release.containers}
 
 
@@ -137,13 +140,13 @@ def _names(walk: Walk, release: Release, instance: Instance) -> dict[str, Any]:
     """
     from deployctl.execution.labels import network_alias
 
-    if not release.components[1:]:
+    if release.is_plain:
         return {}
     placed = {one.component: one for one in _placed(walk, release)}
     return {"aliases": (network_alias(release, instance.component),),
             "links": tuple((one.name, network_alias(release, one.name)) for one in release.components if not one.is_job),
             "hosts": tuple((one.name, placed[one.name].address) for one in release.components
-                           if one.name in placed and not one.is_job)}
+                           if one.name in placed and not one.is_job and one.replicas is None)}
 
 
 def _clear_left_over(walk: Walk, step: Step) -> None:
@@ -171,9 +174,8 @@ def start_container(walk: Walk, step: Step) -> Course:
     try:
         instance = yield from _start_somewhere(walk, step, instance)
     except EngineRefused as e:  # it rejected this very container
-        walk.keep_failed = True
         refusal = EngineRefused(f"{name} did not start: {e.message}", remedy=e.remedy)
-        walk.services.ledger.mark_failed(instance.app, instance.release, why=refusal.message, code=refusal.code)
+        blame(walk, release_of(walk, step), refusal)
         raise refusal from e
     try_to_unpin(walk.services, _app(walk), instance)  # an earlier one may have had another MAC at this address
     _require_bridge(walk, instance)
@@ -200,8 +202,8 @@ def _start_somewhere(walk: Walk, step: Step, instance: Instance) -> Generator[Ef
         except PlaceTaken as e:
             if _lacks_joined(walk, step):
                 raise
-            if release_of(walk, step).components[1:]:  # the others were created with its address
-                raise
+            if release_of(walk, step).components[1:] and component_of(walk, step).replicas is None:
+                raise  # the others were created with its address
             walk.warn(f"{e.message}: it is created again elsewhere")
             keep_image(walk, step)  # otherwise nothing of it would be left
             forget_container(walk, instance)
@@ -280,6 +282,13 @@ def remove_empty_network(walk: Walk, step: Step) -> None:
         networks.clear_unused(walk.services, walk.plan.app)
 
 
+def blame(walk: Walk, release: Release, error: DeployctlError) -> None:
+    """Record that the release failed, and keep its containers for inspection; one more replica is no trial of it."""
+    if walk.plan.kind is not PlanKind.SCALE:
+        walk.keep_failed = True
+        walk.services.ledger.mark_failed(release.app, release.number, why=error.message, code=error.cause or error.code)
+
+
 # -- reading what a step refers to ---------------------------------------------------------------------------------------
 def release_of(walk: Walk, step: Step) -> Release:
     release = walk.facts.releases.get(step.release)
@@ -298,16 +307,23 @@ def _app(walk: Walk) -> App:
 
 def bundle_of(walk: Walk, step: Step) -> Bundle:
     """Return the spec of the instance that the step is about."""
-    return release_of(walk, step).component(step.instance.component).bundle
+    return component_of(walk, step).bundle
+
+
+def component_of(walk: Walk, step: Step) -> Component:
+    return release_of(walk, step).component(step.instance.component)
 
 
 def instance_of(walk: Walk, step: Step) -> Instance:
     return recorded(walk, step.instance)
 
 
-def main_of(walk: Walk, step: Step) -> Instance:
-    """Return the instance of the step's release that clients reach."""
-    return recorded(walk, release_of(walk, step).main)
+def fronts_of(walk: Walk, step: Step) -> list[Instance]:
+    """Return the instances of the step's release that clients reach, those without a container left out. Raises NotFound if
+    the app's own address leads to none."""
+    release = release_of(walk, step)
+    others = (walk.services.ledger.find_instance(release.app, one) for one in release.fronts[1:])
+    return [recorded(walk, release.main), *(one for one in others if one is not None)]
 
 
 def instances_of(walk: Walk, step: Step) -> list[Instance]:

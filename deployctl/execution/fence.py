@@ -27,7 +27,7 @@ ENGINE = frozenset({"keep_image", "release_image", "ensure_network", "ensure_net
 TRAFFIC = frozenset({"sync", "refresh_previews", "switch", "cut", "queue"})
 GUARD = frozenset({"ensure", "ensure_gone", "pin", "unpin"})
 FENCED_LEDGER_CALLS = frozenset({"add_app", "ensure_release", "set_wishes", "remove_app", "mark_proven", "mark_failed",
-                                 "mark_completed",
+                                 "mark_completed", "set_scale",
                                  "set_hold",
                     "add_instance", "set_instance", "remove_instance", "add_network", "remove_network", "finish_step",
                     "close_deployment"})  # open_deployment and promote check by themselves

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from deployctl.dataclass import dataclass, field
 from deployctl.domain.change.planner import spoken
@@ -50,6 +50,7 @@ class HealthGate:
     seen: ContainerFacts | None = None
     restarts: int | None = None  # the baseline: as many as there were at the first reading
     started: float = 0.0
+    health: Health = field(default_factory=lambda: Health(rise=1, fall=1))  # while it is watched
 
     @property
     def bundle(self) -> Bundle:
@@ -94,23 +95,35 @@ class HealthGate:
             self.services.clock.sleep(CANDIDATE_INTERVAL)
         raise self.failure()
 
-    def watch(self, seconds: float) -> str:
-        """Keep probing under traffic; `fall` bad responses in a row or an exit raise NotHealthy."""
-        clock, health = self.services.clock, Health(rise=1, fall=self.probe.fall)
-        due, self.proven, before = clock.now(), True, self._counted()
-        self.started = due
-        while clock.now() - self.started < seconds:
-            if clock.now() >= due:
-                health, due = health.seen(ok=self.ask().ok), due + min(self.probe.interval, 1.0)
+    def watch(self, seconds: float, others: Sequence[HealthGate] = ()) -> str:
+        """Keep probing under traffic, all replicas; `fall` bad responses of one in a row or an exit raise NotHealthy."""
+        clock, before, every = self.services.clock, self._counted(), (self, *others)
+        due = began = clock.now()
+        for one in every:
+            one.begin_watch(began)
+        while clock.now() - began < seconds:
+            asks = clock.now() >= due
+            for one in every:
+                one.watch_once(asks=asks)
+            if asks:
+                due += min(self.probe.interval, 1.0)
                 self._require_answers(before)
-            else:
-                self._look()  # an exit is noticed immediately: until then clients get errors
-            if health.failing:
-                raise self.failure()
             self.check()
             clock.sleep(CANDIDATE_INTERVAL)
         self._require_answers(before)
-        return f"{self.transcript.total} probes in {seconds:g} s"
+        return f"{sum(one.transcript.total for one in every)} probes in {seconds:g} s"
+
+    def begin_watch(self, at: float) -> None:
+        self.started, self.proven, self.health = at, True, Health(rise=1, fall=self.probe.fall)
+
+    def watch_once(self, *, asks: bool) -> None:
+        """Probe it, or only look at its container: an exit is noticed immediately, until then clients get errors."""
+        if asks:
+            self.health = self.health.seen(ok=self.ask().ok)
+        else:
+            self._look()
+        if self.health.failing:
+            raise self.failure()
 
     def _counted(self) -> Counters | None:
         """Return what HAProxy counted for it; None if it cannot be read: then only the probe counts."""

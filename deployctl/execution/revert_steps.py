@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from deployctl.domain.change.plan import StepKind
+from deployctl.domain.change.plan import PlanKind, StepKind
 from deployctl.errors import NotHealthy, SwitchRefused
 from deployctl.execution.containers import (
     bundle_of,
@@ -49,10 +49,11 @@ def _who_served(walk: Walk) -> int | None:
 def _let_proxy_know_again(walk: Walk, source: int | None) -> None:
     """An `app remove` that was overtaken may have removed the live release from HAProxy."""
     s, app = walk.services, walk.plan.app
-    main = walk.facts.main(source)
-    instance = s.ledger.find_instance(app, main.id) if main is not None else None
-    if instance is not None and not instance.routed:
+    lost = [one for main in walk.facts.mains(source)
+            if (one := s.ledger.find_instance(app, main.id)) is not None and not one.routed]
+    for instance in lost:
         s.ledger.set_instance(app, instance.id, routed=True)
+    if lost:
         s.traffic.sync()
 
 
@@ -61,6 +62,8 @@ def forget_route(walk: Walk, step: Step) -> None:
     was only restarted stays: HAProxy still sends the traffic there. An app whose first version is kept for inspection
     keeps its first address, too: clients get 503 there, and the next attempt needs no reload."""
     s = walk.services
+    if walk.plan.kind is PlanKind.SCALE:  # each replica that was added leaves when it is removed
+        return
     if walk.wishes is not None and not (walk.keep_failed and walk.facts.app.address is None):
         s.ledger.set_wishes(walk.facts.app)
     if step.release != walk.plan.source and any(done.kind is StepKind.START for done in walk.begun):
@@ -113,7 +116,8 @@ def untag(walk: Walk, step: Step) -> None:
     """Release the image if no container of the release is left."""
     from deployctl.execution.labels import release_images
 
-    if walk.services.ledger.find_instance(walk.plan.app, step.instance) is None:
+    same = step.instance[:2]  # the replicas of a component share its image
+    if not any(one.id[:2] == same for one in walk.services.ledger.instances(walk.plan.app)):
         release_images(walk.services, walk.plan.app, step.instance)
 
 

@@ -8,7 +8,7 @@ from itertools import groupby
 
 from deployctl.dataclass import dataclass, field
 from deployctl.domain.change.deployment import EndCode, EndReason, Phase, advance, begin
-from deployctl.domain.change.plan import AT_ONCE, TRAFFIC_MOVES, Step, StepKind
+from deployctl.domain.change.plan import ABOUT_AN_INSTANCE, AT_ONCE, TRAFFIC_MOVES, Step, StepKind
 from deployctl.errors import Aborted, AttentionNeeded, DeployctlError, Interrupted, LeaseHeld
 from deployctl.execution.fence import fenced, taken_over
 from deployctl.execution.interrupts import shielded
@@ -111,7 +111,7 @@ class Walk:
         """Record the result of a step."""
         s, step, ok = self.services, opened.step, failure is None
         ms, text = (s.clock.now() - opened.started) * 1000, text if failure is None else _reason(failure).message
-        if step.kind is StepKind.PROMOTE and self.promoted:
+        if step.kind in {StepKind.PROMOTE, StepKind.SCALE} and self.promoted:
             self.phase = advance(self.phase, "passed")
         s.report.end(step, ms=ms, ok=ok, text=text)
         if ok:
@@ -158,8 +158,8 @@ def _half_done(walk: Walk) -> Phase:
     return advance(advance(walk.phase, "failed"), "failed" if walk.done else "reverted")
 
 
-_AFTER = frozenset({StepKind.WORK, StepKind.REST, StepKind.DRAIN, StepKind.STOP, StepKind.PRUNE})
-_SAFE = frozenset({StepKind.SWITCH, StepKind.PROMOTE})  # a signal waits until such a step is done
+_AFTER = frozenset({StepKind.SHRINK, StepKind.WORK, StepKind.REST, StepKind.DRAIN, StepKind.STOP, StepKind.PRUNE})
+_SAFE = frozenset({StepKind.SWITCH, StepKind.PROMOTE, StepKind.SCALE})  # a signal waits until such a step is done
 
 
 def _before_and_at_promotion(walk: Walk, actions: Mapping[StepKind, StepAct]) -> None:
@@ -191,7 +191,8 @@ def _after_promotion(walk: Walk, actions: Mapping[StepKind, StepAct]) -> None:
     """Retire what is no longer needed. After a switch the requested state is reached, so a failure here is a
     warning."""
     for step in walk.plan.steps:
-        if step.kind not in _AFTER or (step.kind, step.release) in walk.settled:
+        settled = (step.kind, step.release) in walk.settled and step.kind not in ABOUT_AN_INSTANCE
+        if step.kind not in _AFTER or settled:
             continue
         try:
             take(walk, step, actions)

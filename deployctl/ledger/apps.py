@@ -10,6 +10,7 @@ from deployctl.domain.host.networks import AppNetwork
 from deployctl.domain.images.component import components_text, read_components, release_hash
 from deployctl.domain.images.release import App, Bundle, Colour, Hold, Policy, Release
 from deployctl.domain.proxy.trust import ProxyTrust
+from deployctl.ledger.scale import ScaleRows
 from deployctl.stdlib import sqlite3
 
 TYPE_CHECKING = False
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from deployctl.ledger.file.connection import LedgerConnection
 
 
-class AppRows:
+class AppRows(ScaleRows):
     """Reads and writes the tables `apps`, `releases` and `pulls`."""
 
     db: LedgerConnection
@@ -150,7 +151,10 @@ class AppRows:
         """
         self.db.require_room()
         with self.db.transaction():
-            return self.find_built(app, version, components) or self._add_release(app, version, components, at=at)
+            found = self.find_built(app, version, components)
+            if found is None:
+                return self._add_release(app, version, components, at=at)
+            return self._scaled(found) if any(one.may_scale for one in found.components) else found
 
     def _add_release(self, app: AppName, version: Version, components: Sequence[Component], *, at: str) -> Release:
         from deployctl.domain.images.capabilities import to_drop
@@ -159,7 +163,7 @@ class AppRows:
         self.db.insert("releases", {
             "app": app, "number": number, "version": version, "digest": main.digest, "bundle": main.canonical(),
             "bundle_hash": release_hash(components), "components": components_text(components), "created_at": at,
-            "cap_drop": json.dumps(to_drop(main.cap_add))})
+            "cap_drop": json.dumps(to_drop(main.cap_add)), "scale": self._scale_of(app, components)})
         for one in components:
             if one.bundle.repo_digest is not None:
                 self.note_pull(one.bundle.repo_digest, at=at)
@@ -231,4 +235,5 @@ def release_of(row: sqlite3.Row) -> Release:
         colour=Colour(row["colour"]) if row["colour"] else None, hold=hold, failure=row["failure"],
         failure_code=row["failure_code"],
         cap_drop=tuple(json.loads(row["cap_drop"])), completed=tuple(json.loads(row["completed"])),
+        scale=() if row["scale"] == "{}" else tuple(json.loads(row["scale"]).items()),
     )

@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 from deployctl.domain.images.release import Instance
 from deployctl.domain.inputs.names import ComponentName
-from deployctl.domain.proxy.traffic import Backend, TrafficTable
+from deployctl.domain.proxy.traffic import TrafficTable
 from deployctl.domain.proxy.trust import ProxyTrust
 from deployctl.errors import NetworkFull, Refused
 from deployctl.ledger.apps import network_of
+from deployctl.ledger.backends import BACKENDS, backends_of
 from deployctl.stdlib import sqlite3
 
 TYPE_CHECKING = False
@@ -121,7 +122,7 @@ class InstanceRows:
     def table(self, *, bridged: bool) -> TrafficTable:
         """Return what HAProxy should route; with `bridged` by container address, else by published port."""
         apps = self.db.execute("select * from apps order by name")
-        rows = self.db.execute(_BACKENDS)
+        rows = self.db.execute(BACKENDS)
         newest: dict[tuple[str, str], int] = {}
         for row in rows:  # ordered by number: the last health-checked one wins
             if row["proven_at"]:
@@ -129,36 +130,21 @@ class InstanceRows:
         return TrafficTable(
             listens={r["name"]: (r["listen_host"], r["listen_port"]) for r in apps if r["listen_port"]},
             hosts={host: r["name"] for r in apps for host in json.loads(r["hosts"])},
-            backends=tuple(_backend(row, bridged, newest) for row in rows),
+            backends=tuple(one for row in rows for one in backends_of(row, newest, bridged=bridged)),
             trust={r["name"]: ProxyTrust.from_json(r["trust"]) for r in apps if r["trust"]},
             actives={r["name"]: r["active"] for r in apps if r["active"] is not None},
+            replicated=self.db.execute(_REPLICATED)[0][0],
         )
 
 
 _INSTANCES = """select i.*, n.bridge, n.subnet, n.gateway, n.engines_own from instances i
 left join networks n on n.name = i.network"""
 _ONE = "i.app = ? and i.release = ? and i.component = ? and i.replica = ?"
-_BACKENDS = """
-select i.app, r.number, r.version, r.id, i.address, i.host_port, r.proven_at, r.hold_at,
-       n.bridge, n.gateway,
-       json_extract(r.bundle, '$.port') as port
-from instances i
-join releases r on r.app = i.app and r.number = i.release
-left join networks n on n.name = i.network
-where i.routed order by i.app, r.number
+_REPLICATED = """
+select coalesce(sum((length(components) - length(replace(components, '"replicas"', ''))) / length('"replicas"')), 0)
+from releases r where instr(components, '"replicas"')
+and exists (select 1 from instances i where i.app = r.app and i.release = r.number)
 """
-
-
-def _backend(row: sqlite3.Row, bridged: bool, newest: dict[tuple[str, str], int]) -> Backend:
-    return Backend(
-        app=row["app"], release=row["number"], version=row["version"], server_id=row["id"],
-        address=row["address"] if bridged else "127.0.0.1",
-        port=row["port"] if bridged else row["host_port"],
-        bridge=row["bridge"] if bridged else None,
-        preview=newest.get((row["app"], row["version"])) == row["number"],
-        held=row["hold_at"] is not None,
-        gateway=row["gateway"] if bridged else None,
-    )
 
 
 def _instance(row: sqlite3.Row) -> Instance:

@@ -63,6 +63,7 @@ class Salvage:
             if not same:
                 self.lost.append(f"{relic.app} release {relic.number}: the backup has another release of that number "
                                  f"({found.version}); the container {relic.name} was skipped")
+            self._put_scale(relic) if same else None
             return same
         components = [replace(one, bundle=_with_sure_source(one.bundle)) for one in relic.components]
         bundle, proven = components[0].bundle, self._is_routed(relic)
@@ -73,9 +74,19 @@ class Salvage:
             "proven_at": self.at if proven else None,
             "completed": json.dumps({one.name: self.at for one in components if one.is_job and proven}),
             "cap_drop": json.dumps(relic.cap_drop), **self._hold(relic)})
+        self._put_scale(relic)
         if bundle.repo_digest is not None:
             self.ledger.note_pull(bundle.repo_digest, at=self.at)
         return True
+
+    def _put_scale(self, relic: Relic) -> None:
+        """Record as many replicas as there are, of the release and of the app: the next version gets them, too."""
+        written = {one.name: one.replicas for one in relic.components}
+        for name, count in relic.scale:
+            self.ledger.db.execute("update releases set scale = json_set(scale, '$.' || json_quote(?), ?) "
+                                   "where app = ? and number = ?", [name, count, relic.app, relic.number])
+            self.ledger.db.execute("update apps set scale = json_set(scale, '$.' || json_quote(?), json(?)) where name = ?",
+                                   [name, json.dumps([count, written[name]]), relic.app])
 
     def put_instance(self, relic: Relic) -> None:
         """Record the container, with the port and the address that it has."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from deployctl.domain.host.networks import AppNetwork
     from deployctl.domain.images.component import Component, InstanceId
     from deployctl.domain.images.release import App, Change, Hold, Instance, Probe, Release, Resources
-    from deployctl.domain.inputs.names import AppName, Version
+    from deployctl.domain.inputs.names import AppName, ComponentName, Version
     from deployctl.domain.proxy.traffic import TrafficTable
     from deployctl.ports import (
         ContainerFacts,
@@ -189,6 +189,8 @@ class Ledger(AccessBook, Protocol):
     def next_number(self, app: AppName) -> int: ...
     def ensure_release(self, app: AppName, version: Version, components: Sequence[Component], *, at: str) -> Release: ...
     def mark_proven(self, app: AppName, number: int, *, at: str) -> None: ...
+    def set_scale(self, app: AppName, component: ComponentName, count: int, *, written: int, deployment: int,
+                  token: int) -> None: ...
     def mark_failed(self, app: AppName, number: int, *, why: str, code: str) -> None: ...
     def mark_completed(self, app: AppName, job: InstanceId, *, at: str) -> None:
         """Record that this job of a release ended with exit code 0: it is never run again."""

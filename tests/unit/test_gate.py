@@ -32,7 +32,7 @@ def spoil(w: World, cause: Cause = Cause.INVALID_ANSWER, release: int = 2) -> li
     asked: list[int] = []
     real = w.traffic.ask
 
-    def ask(app: str, number: int, probe: Probe) -> GateAnswer:
+    def ask(app: str, number: int, probe: Probe, *, replica: str = "") -> GateAnswer:
         asked.append(number)
         return real(SHOP, number, probe)
 
@@ -112,7 +112,7 @@ def test_it_is_proven_only_by_the_gate(w: World) -> None:
     seen: list[str | None] = []
     real = w.traffic.ask
 
-    def ask(app: str, number: int, probe: Probe) -> GateAnswer:
+    def ask(app: str, number: int, probe: Probe, *, replica: str = "") -> GateAnswer:
         seen.append(w.release("v2").proven_at)
         preview = [b.release for b in w.ledger.table(bridged=True).backends if b.preview]
         assert preview == [1], "neither header nor cookie leads to it yet"

@@ -54,6 +54,7 @@ BEGINS: dict[StepKind, tuple[str, ...]] = {
     StepKind.SWITCH: ("started", "ready"),
     StepKind.WATCH: ("started", "ready", "shifted"),
     StepKind.PROMOTE: ("started", "ready", "shifted"),
+    StepKind.SCALE: ("started", "ready", "shifted"),
 }
 
 

@@ -118,6 +118,9 @@ def _instance(snapshot: AppSnapshot, which: InstanceId) -> Iterator[Drift]:
         if seen is not None and seen.up:  # to end a migration in the middle may be worse than to let it run
             yield drift(DriftKind.RUNS, "is a job and runs again: someone started it", None)
         return
+    if snapshot.facts.is_surplus(which):
+        yield drift(DriftKind.SURPLUS, "is one more than there are to be", Repair.SHRINK)
+        return
     if instance is None or seen is None:
         forgotten = instance is not None and instance.failed and not snapshot.needs(which)
         yield drift(DriftKind.REMOVED, "was removed by someone", Repair.FORGET if forgotten else Repair.CREATE)

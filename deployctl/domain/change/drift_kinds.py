@@ -21,6 +21,7 @@ class DriftKind(StrEnum):
     RESTARTS = "restarts"  # Docker does not restart the container after a crash
     FORMER_RESTART = "former_restart"  # the container has the restart policy `unless-stopped` of 0.1.0
     RUNS = "runs"  # the container runs although nothing needs it
+    SURPLUS = "surplus"  # a replica beyond the number that there are to be
     EXPIRED = "expired"  # a standby still runs beyond `keep_warm`
     UNKNOWN = "unknown"  # a container of this home that the ledger does not know
     STRANGER = "stranger"  # a container with our labels, but without our signature
@@ -60,6 +61,7 @@ class Repair(StrEnum):
     CONNECT = "connect"
     STOP = "stop"
     REST = "rest"
+    SHRINK = "shrink"
     FORGET = "forget"
     UNTAG = "untag"
     KEEP = "keep"
@@ -87,6 +89,7 @@ REPAIR_TEXT: Mapping[Repair, str] = {
     Repair.CONNECT: "reconnect it",
     Repair.STOP: "stop it",
     Repair.REST: "stop it",
+    Repair.SHRINK: "drain it and remove it",
     Repair.FORGET: "remove it from the ledger",
     Repair.UNTAG: "remove the tag",
     Repair.KEEP: "tag its image again",

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from deployctl.domain.host.networks import AppNetwork
     from deployctl.domain.images.component import InstanceId
     from deployctl.domain.images.release import App, Change, Instance, Release, Resources, Restart
-    from deployctl.domain.inputs.names import Version
+    from deployctl.domain.inputs.names import ComponentName, Version
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +62,33 @@ class AppFacts:
         return self.instances.get(ids[0]) if ids else None
 
     def is_up(self, number: int) -> bool:
+        """Return whether it can take requests: of each component that does at least one instance runs."""
+        return bool(self._serving(number)) and not self.missing(number)
+
+    def is_complete(self, number: int) -> bool:
         """Return whether all of its instances that take requests run."""
+        return bool(self._serving(number)) and self.running.issuperset(self._serving(number))
+
+    def missing(self, number: int) -> frozenset[ComponentName]:
+        """Return its components that take requests and of which nothing runs."""
+        up = {one.component for one in self.running if one.release == number}
+        return frozenset(one.component for one in self._serving(number)) - up
+
+    def _serving(self, number: int) -> tuple[InstanceId, ...]:
         release = self.releases.get(number)
-        ids = release.serving if release else self.ids(number)
-        return bool(ids) and self.running.issuperset(ids)
+        return release.serving if release else self.ids(number)
+
+    def mains(self, number: int | None) -> tuple[Instance, ...]:
+        """Return the instances of that release which the app's own address leads to."""
+        release, main = self.releases.get(number or 0), self.main(number)
+        if release is None:
+            return (main,) if main else ()
+        return tuple([self.instances[one] for one in release.mains if one in self.instances])
+
+    def is_surplus(self, one: InstanceId) -> bool:
+        """Return whether it is a replica more than there are to be."""
+        release = self.releases.get(one.release)
+        return release is not None and one not in release.containers and one._replace(replica=1) in release.containers
 
     def workers(self, number: int | None) -> tuple[InstanceId, ...]:
         release = self.releases.get(number or 0)
@@ -102,8 +125,8 @@ class AppFacts:
 
     def is_warm(self, number: int) -> bool:
         """Return whether the release can take traffic immediately: health-checked, running and known to HAProxy."""
-        main, release = self.main(number), self.releases.get(number)
-        return bool(self.is_up(number) and main and main.routed and release and release.proven_at)
+        release = self.releases.get(number)
+        return bool(self.is_up(number) and any(one.routed for one in self.mains(number)) and release and release.proven_at)
 
     def newest_proven(self, version: Version) -> Release | None:
         """Return the release that a version means: the newest one that ever passed its health check."""
@@ -175,6 +198,8 @@ class AppSnapshot:
 
     def needs(self, which: InstanceId) -> bool:
         """Return whether that instance has to run: the workers of a standby have not."""
+        if self.facts.is_surplus(which):
+            return False
         needed = which.release in self.needed and which not in self.facts.workers(which.release)
         return needed or which.release in self.actives
 

@@ -27,6 +27,8 @@ class StepKind(StrEnum):
     SWITCH = "switch"  # the one atomic change
     WATCH = "watch"  # probes continue under traffic; a failure reverts
     PROMOTE = "promote"  # the ledger records it as active: the point of no return
+    SCALE = "scale"  # the ledger records how many replicas there are to be: nothing is reverted after that
+    SHRINK = "shrink"  # drain, stop and remove one replica
     WORK = "work"  # start the workers of what is live now
     REST = "rest"  # stop the workers of what was live before
     DRAIN = "drain"
@@ -40,13 +42,14 @@ class PlanKind(StrEnum):
     UNDO = "undo"
     START = "start"
     STOP = "stop"
+    SCALE = "scale"
     PRUNE = "prune"
     REMOVE = "remove"
     RECONCILE = "reconcile"
 
 
 # the others are about all instances of a release at once
-ABOUT_AN_INSTANCE = frozenset({StepKind.IMAGE, StepKind.CREATE, StepKind.START, StepKind.HEALTH, StepKind.JOB})
+ABOUT_AN_INSTANCE = frozenset({StepKind.IMAGE, StepKind.CREATE, StepKind.START, StepKind.HEALTH, StepKind.JOB, StepKind.SHRINK})
 AT_ONCE = frozenset({StepKind.START, StepKind.HEALTH, StepKind.JOB})  # those that follow each other may overlap: order.py
 TRAFFIC_MOVES = frozenset({PlanKind.UPGRADE, PlanKind.ROLLBACK, PlanKind.UNDO, PlanKind.STOP})  # decide what is live
 

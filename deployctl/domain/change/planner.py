@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from deployctl.domain.images.release import Probe, Release
 
 
+GOES_BACK = frozenset({PlanKind.ROLLBACK, PlanKind.UNDO})
+
+
 def plan_move(facts: AppFacts, kind: PlanKind, target: Release) -> Plan:
     """Return the plan that makes `target` live, whatever state its container is in."""
     source = facts.app.active
@@ -35,17 +38,37 @@ def bring_up(facts: AppFacts, target: Release, kind: PlanKind) -> list[Step]:
     n, v = target.number, target.version
     left_over = facts.is_failed(n)  # kept for inspection; a retry gets a fresh one
     early = [one for one in in_order(target.components) if _starts_early(one, kind) and one.name not in target.completed]
-    ids = [one for part in early for one in target.containers if one.component == part.name]
-    steps = [step for one in ids for step in _image(facts, target, one, afresh=left_over)]
-    if steps:
-        steps.append(Step(StepKind.NETWORK, n, f"network {facts.app.network} ({facts.app.subnet})"))
-        steps += _volumes(target)
-    steps += [step for one in ids for step in _create(facts, target, one, afresh=left_over)]
-    steps += [step for one in ids for step in _start(facts, target, one, afresh=left_over)]
-    if kind in {PlanKind.UPGRADE, PlanKind.START} or not facts.is_warm(n):
+    ids = [one for part in early for one in target.ids_of(part.name)]
+    if kind in GOES_BACK and facts.is_warm(n):  # what does not run is started after the switch, which need not wait for it
+        ids = [one for one in ids if one in facts.running]
+    steps = _instances(facts, target, ids, afresh=left_over)
+    started = any(step.kind is StepKind.START for step in steps)
+    if kind in {PlanKind.UPGRADE, PlanKind.START} or started or not facts.is_warm(n):
         steps.append(Step(StepKind.ROUTE, n, f"add {v} to HAProxy"))
         steps.append(Step(StepKind.GATE, n, f"probe {v} through HAProxy, as clients reach it"))
     return steps
+
+
+def adding(facts: AppFacts, target: Release, ids: Sequence[InstanceId]) -> list[Step]:
+    """Return the steps that end with those instances running, health-checked and known to HAProxy, beside the others."""
+    steps = _instances(facts, target, ids, afresh=False)
+    if ids:
+        names = ", ".join(instance_name(target, one) for one in ids)
+        steps.append(Step(StepKind.ROUTE, target.number, f"add {names} to HAProxy"))
+    if {*ids} & {*target.mains}:
+        steps.append(Step(StepKind.GATE, target.number, f"probe {target.version} through HAProxy, as clients reach it"))
+    return steps
+
+
+def _instances(facts: AppFacts, target: Release, ids: Sequence[InstanceId], *, afresh: bool) -> list[Step]:
+    """Return the steps that end with those instances running and health-checked, first what they are made of."""
+    images = {step.component: step for one in reversed(ids) for step in _image(facts, target, one, afresh=afresh)}
+    steps = [*reversed(images.values())]
+    if steps:
+        steps.append(Step(StepKind.NETWORK, target.number, f"network {facts.app.network} ({facts.app.subnet})"))
+        steps += _volumes(target)
+    steps += [step for one in ids for step in _create(facts, target, one, afresh=afresh)]
+    return steps + [step for one in ids for step in _start(facts, target, one, afresh=afresh)]
 
 
 def _volumes(target: Release) -> Iterator[Step]:
@@ -100,6 +123,8 @@ def _hand_over_work(facts: AppFacts, target: Release) -> list[Step]:
     steps = []
     if target.workers:
         steps.append(Step(StepKind.WORK, target.number, f"start the workers of {target.version}"))
+    elif facts.is_warm(target.number) and not facts.is_complete(target.number):
+        steps.append(Step(StepKind.WORK, target.number, f"start what of {target.version} does not run"))
     if source and source.workers and source.number != target.number:
         steps.append(Step(StepKind.REST, source.number, f"stop the workers of {source.version}"))
     meet = all(one.overlap for release in (source, target) if release for one in release.components)

@@ -3,9 +3,10 @@ reason."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 
-from deployctl.dataclass import dataclass
+from deployctl.dataclass import dataclass, replace
 from deployctl.domain.images.image_ref import short_digest
 from deployctl.domain.images.release import ProbeKind
 
@@ -39,6 +40,7 @@ class Code(StrEnum):
     OTHER_IMAGE = "other_image"  # ready; recreated from its own image, because someone used another one
     # it can be rolled back to
     PULL_NEEDED = "pull_needed"  # ready; its image has to be pulled first
+    REPLICAS_MISSING = "replicas_missing"  # ready; but not all of its replicas are healthy
     FAILED_LAST = "failed_last"  # ready; but it failed when it was last deployed
 
 
@@ -95,6 +97,16 @@ def judge(standing: Standing) -> Readiness:
     remark = _remark(standing, how)
     return Readiness(release.number, release.version, ready=True, how=how, seconds=seconds,
                      why=remark.sentence if remark else None, code=remark.code if remark else None)
+
+
+def together(judged: Sequence[Readiness]) -> Readiness:
+    """Return what holds for a release of which each replica was judged: one that can take the traffic is enough."""
+    warm = [one for one in judged if one.ready and one.how is How.WARM]
+    if not warm:
+        return judged[0]
+    if len(warm) == len(judged):
+        return warm[0]
+    return replace(warm[0], why=f"only {len(warm)} of its {len(judged)} replicas are healthy", code=Code.REPLICAS_MISSING)
 
 
 def _how(standing: Standing) -> How:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from deployctl.domain.change.drift import Repair
 from deployctl.domain.change.plan import Plan, PlanKind, Step, StepKind
 from deployctl.domain.change.planner import bring_up, retiring
+from deployctl.domain.change.scaling import shrinking
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from deployctl.domain.change.facts import AppSnapshot
 
 # the others: one act each
-BY_PLAN = frozenset({Repair.CREATE, Repair.START, Repair.SWITCH, Repair.REST, Repair.STOP, Repair.FORGET})
+BY_PLAN = frozenset({Repair.CREATE, Repair.START, Repair.SWITCH, Repair.REST, Repair.STOP, Repair.FORGET, Repair.SHRINK})
 
 
 def plan_repair(snapshot: AppSnapshot, drifts: Sequence[Drift]) -> Plan:
@@ -29,6 +30,7 @@ def plan_repair(snapshot: AppSnapshot, drifts: Sequence[Drift]) -> Plan:
     steps += [Step(StepKind.SWITCH, n, f"route {facts.app.name} to {facts.version(n)} again")
               for n in wanted[Repair.SWITCH]]
     steps += [Step(StepKind.REST, n, f"stop the workers of {facts.version(n)}, which is not live") for n in wanted[Repair.REST]]
+    steps += shrinking(facts, [d.instance for d in drifts if d.repair is Repair.SHRINK and d.instance is not None])
     steps += retiring(facts, stop=wanted[Repair.STOP], prune=wanted[Repair.FORGET])
     active = facts.app.active
     return Plan(facts.app.name, PlanKind.RECONCILE, active, active, tuple(steps), f"{facts.app.name}: repair what drifted",

@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.host.networks import AppNetwork
     from deployctl.domain.images.component import Component, InstanceId
-    from deployctl.domain.inputs.names import AppName, Version
+    from deployctl.domain.inputs.names import AppName, ComponentName, Version
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,7 @@ class Relic:
     cap_drop: tuple[str, ...] = ()
     place: int = 0  # of its component in the release, the one that clients reach first
     count: int = 1  # components of the release
+    scale: tuple[tuple[ComponentName, int], ...] = ()  # of which there are another number than the release's file had
 
     @property
     def number(self) -> int:

@@ -10,6 +10,7 @@ from enum import StrEnum
 from deployctl.dataclass import dataclass
 from deployctl.digest import sha256
 from deployctl.domain.inputs.names import ComponentName
+from deployctl.domain.proxy.traffic import part_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,6 +62,17 @@ class Component:
     @property
     def is_job(self) -> bool:
         return self.kind is ComponentKind.JOB
+
+    @property
+    def may_scale(self) -> bool:
+        """Return whether `scale` may change how many replicas it has: its siblings were created without its address, and
+        any number of it may run at a time."""
+        return self.replicas is not None and self.kind is ComponentKind.SIDE_BY_SIDE
+
+    def parts(self, replica: int) -> tuple[str, ...]:
+        """Return what HAProxy calls that replica of it, once for each of its ports that clients reach."""
+        ports = [] if self.bundle.port is None else [self.bundle.port]
+        return tuple([part_name(self.name, port, replica) for port in ports])
 
     @property
     def is_worker(self) -> bool:

@@ -235,9 +235,18 @@ class Release:
         return self._ids([one for one in self.components if one.is_worker])
 
     @property
-    def fronts(self) -> tuple[InstanceId, ...]:
-        """Return the instances that clients reach: the replicas of its first component."""
+    def mains(self) -> tuple[InstanceId, ...]:
+        """Return the instances that the app's own address leads to: the replicas of its first component."""
         return self._ids(self.components[:1])
+
+    @property
+    def fronts(self) -> tuple[InstanceId, ...]:
+        """Return the instances that clients reach, those of further ports too."""
+        return self.mains
+
+    def ids_of(self, name: ComponentName) -> tuple[InstanceId, ...]:
+        """Return the instances of that component."""
+        return self._ids([one for one in self.components if one.name == name])
 
     def _ids(self, components: Iterable[Component]) -> tuple[InstanceId, ...]:
         return tuple([InstanceId(self.number, one.name, n + 1) for one in components for n in range(self.replicas(one))])

@@ -11,7 +11,6 @@ from deployctl.domain.proxy.rejections import CAUSE_MEANINGS, Cause
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.images.release import App
-    from deployctl.domain.inputs.names import Version
 
 ANY = ((100, 999),)  # every HTTP status
 _ADVICE: Mapping[Cause, str] = {
@@ -45,7 +44,7 @@ def question_of(probe: Probe, app: App) -> Probe:
     return Probe(host=host, status=ANY, timeout=probe.deadline, fall=probe.fall)
 
 
-def failed_sentence(version: Version, answer: GateAnswer) -> str:
+def failed_sentence(version: str, answer: GateAnswer) -> str:
     """Return why that candidate cannot go live."""
     where, cause = f"{version} is not responding through HAProxy, as clients would reach it", answer.cause or Cause.OTHER
     if cause is Cause.NOT_ACCEPTED:

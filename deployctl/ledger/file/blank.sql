@@ -28,7 +28,7 @@ CREATE TABLE "apps" (
    "policy" TEXT,
    "next_address" INTEGER DEFAULT 0,
    "created_at" TEXT
-, trust text, file text, engines_own text);
+, trust text, file text, engines_own text, scale text not null default '{}', ports text not null default '{}');
 CREATE UNIQUE INDEX "idx_apps_subnet"
     ON "apps" ("subnet");
 CREATE UNIQUE INDEX "idx_apps_bridge"
@@ -50,7 +50,7 @@ CREATE TABLE "releases" (
    "hold_at" TEXT,
    "hold_actor" TEXT,
    "hold_reason" TEXT
-, hold_revision integer, cap_drop text not null default '[]', failure_code text, components text not null default '[{"name":"web"}]', completed text not null default '{}');
+, hold_revision integer, cap_drop text not null default '[]', failure_code text, components text not null default '[{"name":"web"}]', completed text not null default '{}', scale text not null default '{}');
 CREATE UNIQUE INDEX "idx_releases_app_number"
     ON "releases" ("app", "number");
 CREATE TABLE "port_leases" (
@@ -266,6 +266,7 @@ CREATE TABLE "instances" (
 );
 CREATE UNIQUE INDEX "idx_instances_container"
     ON "instances" ("container");
+CREATE INDEX replicated on releases(app, number) where instr(components, '"replicas"');
 insert into _sqlite_migrations(migration_set, name, applied_at) values ('deployctl', 'm001_first', '');
 insert into _sqlite_migrations(migration_set, name, applied_at) values ('deployctl', 'm002_chain', '');
 insert into _sqlite_migrations(migration_set, name, applied_at) values ('deployctl', 'm003_hold_revision', '');
@@ -287,4 +288,5 @@ insert into _sqlite_migrations(migration_set, name, applied_at) values ('deployc
 insert into _sqlite_migrations(migration_set, name, applied_at) values ('deployctl', 'm019_codes', '');
 insert into _sqlite_migrations(migration_set, name, applied_at) values ('deployctl', 'm020_components', '');
 insert into _sqlite_migrations(migration_set, name, applied_at) values ('deployctl', 'm021_jobs', '');
-pragma user_version = 21;
+insert into _sqlite_migrations(migration_set, name, applied_at) values ('deployctl', 'm022_replicas', '');
+pragma user_version = 22;

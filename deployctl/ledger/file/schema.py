@@ -16,7 +16,7 @@ from deployctl.domain.host.actor import Actor
 from deployctl.domain.images.image_source import is_doubtful
 from deployctl.ledger.chain import PROMOTED, links, promotion
 
-SCHEMA_VERSION = 21
+SCHEMA_VERSION = 22
 schema = Migrations("deployctl")
 
 
@@ -332,3 +332,13 @@ def m020_components(db: Database) -> None:
 def m021_jobs(db: Database) -> None:
     """Record which jobs of a release have completed, and when."""
     db.execute("alter table releases add column completed text not null default '{}'")
+
+
+@schema()
+def m022_replicas(db: Database) -> None:
+    """Store how many replicas were set, and where an app's further ports listen. HAProxy needs as many pools as kept
+    releases have components with replicas: an index finds them among all."""
+    db.execute("alter table apps add column scale text not null default '{}'")
+    db.execute("alter table apps add column ports text not null default '{}'")
+    db.execute("alter table releases add column scale text not null default '{}'")
+    db.execute("create index replicated on releases(app, number) where instr(components, '\"replicas\"')")

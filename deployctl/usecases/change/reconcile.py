@@ -302,6 +302,7 @@ def _proven(lines: Sequence[RepairDone], s: Services) -> Iterator[RepairDone]:
 def _wait_for(line: RepairDone, s: Services) -> None:
     app, number = AppName(line.app or ""), line.release or 0
     release = s.ledger.find_release(app, number)
-    instance = s.ledger.find_instance(app, release.main) if release else None
-    if release is not None and instance is not None and instance.routed:
-        HealthGate(release, instance, s, lambda: None).until_ready()
+    for one in release.mains if release else ():
+        instance = s.ledger.find_instance(app, one)
+        if release is not None and instance is not None and instance.routed:
+            HealthGate(release, instance, s, lambda: None).until_ready()

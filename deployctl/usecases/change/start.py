@@ -43,7 +43,7 @@ def start(app: AppName, version: Version, s: Services, *, release: int | None = 
         facts = observe(app, s, number)
         require_revision(facts, options)
         target = written_release(facts, number)
-        if facts.is_warm(number):
+        if facts.is_warm(number) and facts.is_complete(number):
             return _done(app, target.version, _port(facts.main(number)), news, changed=False)
         require_reachable(facts, target)
         plan = plan_start(facts, target)
@@ -70,7 +70,7 @@ def preview_start(app: AppName, version: Version, s: Services, *, release: int |
     facts = observe(app, s, target.version)
     facts = replace(facts, releases={**facts.releases, target.number: target})
     require_revision(facts, options)
-    warm = facts.is_warm(target.number)
+    warm = facts.is_warm(target.number) and facts.is_complete(target.number)
     running = f"{app} {version} is already running"
     plan = plan_nothing(facts, PlanKind.START, target, running) if warm else plan_start(facts, target)
     return Preview(plan, warnings=remarks, image=news)

@@ -121,6 +121,7 @@ def _facts(app: AppName, s: Services, candidate: PreparedCandidate) -> AppFacts:
 def _serves(facts: AppFacts, release: Release) -> bool:
     """Return whether it is live already: exactly that release, with the same release spec."""
     return (release.number == facts.app.active == facts.serving and facts.is_warm(release.number)
+            and facts.is_complete(release.number)
             and facts.is_working(release.number))
 
 

@@ -29,6 +29,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.host.leftovers import Remains
     from deployctl.domain.inputs.app_spec import AppFile
+    from deployctl.domain.inputs.names import ComponentName
     from deployctl.ledger.file.vault import CopyCandidate, Vault
     from deployctl.ports import ContainerFacts
 
@@ -172,7 +173,7 @@ def _relic(one: ContainerFacts, grounds: dict[AppName, Ground], s: Services, los
     if sealed and not is_exact(s.ledger.identity.secret, ground.app, labels, bundle):
         lost.append(f"{one.name}: its release spec is not the one it was created from; it was skipped")
         return None
-    if one.published is None and place == 0:
+    if one.published is None and place == 0 and which.replica == 1:
         lost.append(f"{one.name}: it has no port; it was skipped")
         return None
     own = is_made_of(one.image, bundle)
@@ -191,13 +192,22 @@ def _assembled(relics: Sequence[Relic], lost: list[str]) -> list[Relic]:
         found.setdefault((relic.app, relic.number), []).append(relic)
     whole = []
     for (app, number), some in found.items():
-        if len(some) < some[0].count:
-            lost.append(f"{app} release {number}: only {', '.join(one.instance.component for one in some)} of its "
+        by_name = {one.instance.component: one.components[0] for one in some}  # their replicas tell the same
+        if len(by_name) < some[0].count:
+            lost.append(f"{app} release {number}: only {', '.join(by_name)} of its "
                         f"{some[0].count} components are left; it was skipped")
             continue
-        components = tuple(one.components[0] for one in some)
-        whole += [replace(one, components=components) for one in some]
+        components, scale = tuple(by_name.values()), _scale(some)
+        whole += [replace(one, components=components, scale=scale) for one in some]
     return whole
+
+
+def _scale(relics: Sequence[Relic]) -> tuple[tuple[ComponentName, int], ...]:
+    """Return how many replicas there are of each component of which there are not as many as its file said."""
+    highest = {one.components[0]: 0 for one in relics}
+    for relic in relics:
+        highest[relic.components[0]] = max(highest[relic.components[0]], relic.instance.replica)
+    return tuple((one.name, count) for one, count in highest.items() if one.may_scale and count != one.replicas)
 
 
 def _routes(s: Services, remains: Remains, lost: list[str]) -> dict[AppName, int]:

@@ -104,8 +104,8 @@ def _adopt(row: App, serving: int, notes: Sequence[FlipNote], s: Services, token
     note = notes[-1] if notes and notes[-1].target == serving else None  # an earlier note was followed by another switch
     if note is None and _is_ours(app, serving, s):
         return None
-    if not instance.routed:  # HAProxy has a server for it, whatever the ledger recorded: a rollback away must find it
-        s.ledger.set_instance(app, instance.id, routed=True)
+    for one in release.fronts:  # HAProxy has servers for it, whatever the ledger recorded: a rollback away must find them
+        s.ledger.set_instance(app, one, routed=True)
     change = s.ledger.promote(_change(row, serving, note, s), deployment=None, token=token)
     agree_files(s)  # after the ledger: if it fails, the next command finds files that differ and writes them
     return _tell(row, release, change, s)

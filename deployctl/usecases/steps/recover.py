@@ -21,6 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.change.deployment import Deployment
     from deployctl.domain.change.facts import AppFacts
+    from deployctl.domain.images.release import Instance, Release
     from deployctl.domain.inputs.names import AppName
     from deployctl.ports import Services
 
@@ -158,10 +159,12 @@ def _can_go_back(walk: Walk) -> bool:
 
 
 def _answers(walk: Walk, number: int | None) -> bool:
-    """Return whether that release passes its probe now."""
-    release, instance = walk.facts.releases.get(number or 0), walk.facts.main(number)
-    if release is None or instance is None:
-        return False
+    """Return whether that release passes its probe now: one of its replicas."""
+    release = walk.facts.releases.get(number or 0)
+    return release is not None and any(_responds(walk, release, one) for one in walk.facts.mains(number))
+
+
+def _responds(walk: Walk, release: Release, instance: Instance) -> bool:
     try:
         HealthGate(release, instance, walk.services, lambda: None, engine_away=walk.facts.engine_away is not None).quick()
     except DeployctlError:

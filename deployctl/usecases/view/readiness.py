@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from deployctl.dataclass import dataclass, field, replace
 from deployctl.domain.change.plan import StepKind
-from deployctl.domain.change.readiness import Standing, has_lost_its_place, judge
+from deployctl.domain.change.readiness import Standing, has_lost_its_place, judge, together
 from deployctl.domain.change.serving import find_previous
 from deployctl.domain.proxy.quality import answers_nobody
 from deployctl.domain.proxy.traffic import Counters
@@ -131,9 +131,10 @@ def find_readiness(app: AppName, s: Services, *, but: Iterable[int] = (), among:
     wanted = set(_kept(facts) if among is None else named) - {*but, serving}
     found = []
     for number in sorted(wanted & releases.keys(), reverse=True):
-        release, instance = releases[number], facts.main(number)
-        answer = _ask(release, instance, row, around, s, times=times)
-        found.append(judge_release(release, instance, answer, row, around, s))
+        release = releases[number]
+        found.append(together([
+            judge_release(release, instance, _ask(release, instance, row, around, s, times=times), row, around, s)
+            for instance in (facts.instances.get(one) for one in release.mains)]))
     return found
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from deployctl.dataclass import dataclass, field, replace
 from deployctl.domain.change.probes import HealthReason
+from deployctl.domain.change.readiness import together
 from deployctl.domain.change.status_note import NoteCode, StatusNote, trouble_text
 from deployctl.domain.images.image_ref import short_digest
 from deployctl.domain.images.release import ReleaseRole
@@ -24,6 +25,7 @@ from deployctl.usecases.view.readiness import Around, judge_release, look_closel
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.change.drift import Drift
+    from deployctl.domain.change.readiness import Readiness
     from deployctl.domain.host.home import HomeFacts, HomeIdentity
     from deployctl.domain.images.component import InstanceId
     from deployctl.domain.images.release import App, Change, Instance, Release
@@ -108,8 +110,11 @@ def _with_readiness(view: AppView, app: App, instances: Sequence[Instance],
                     releases: Mapping[tuple[AppName, int], Release | None],
                     answers: Mapping[tuple[AppName, InstanceId], ProbeAnswer], around: Around, s: Services) -> AppView:
     """Return the view with what a rollback would find, for each release that is neither live nor being checked."""
-    found = {i.release: judge_release(r, i, answers.get((app.name, i.id)), app, around, s)
-             for i in instances if (r := releases[i.app, i.release]) and i.id == r.main}
+    judged: dict[int, list[Readiness]] = {}
+    for i in sorted(instances, key=lambda one: one.id):
+        if (r := releases[i.app, i.release]) and i.id in r.mains:
+            judged.setdefault(r.number, []).append(judge_release(r, i, answers.get((app.name, i.id)), app, around, s))
+    found = {number: together(some) for number, some in judged.items()}
     busy = {v.release for v in view.instances if v.role in {ReleaseRole.ACTIVE, ReleaseRole.CANDIDATE}}
     ready = {v.release: replace(v, readiness=None if v.release in busy else found.get(v.release)) for v in view.instances}
     return replace(view, instances=tuple(ready.values()), standby=ready[view.standby.release] if view.standby else None)
@@ -166,7 +171,7 @@ def _view(app: App, instances: Sequence[Instance], releases: Mapping[tuple[AppNa
     for instance, release in sorted(known, key=_place):  # the first of each release first: its role is that of all
         container = seen.find(instance, release)
         if instance.id == release.main:
-            role = _role(instance, release, container, serving, candidate, served, engine=seen.containers is not None)
+            role = _role(instance, release, serving, candidate, served, runs=_runs(release, known, seen))
         else:
             role = ReleaseRole(next((v.role for v in views if v.release == release.number), ReleaseRole.IDLE))
         made = views if instance.id == release.main else siblings
@@ -179,7 +184,8 @@ def _view(app: App, instances: Sequence[Instance], releases: Mapping[tuple[AppNa
         to = None if opened.target is None else s.ledger.find_release(app.name, opened.target)
         deployment = OpenDeployment(opened.id, opened.kind, str(opened.phase), opened.actor, opened.started_at,
                                     interrupted=lease is None, to_version=to.version if to else None)
-    state = _state(active, serving, changes=bool(changes), deploying=bool(lease and opened), seen=seen)
+    others = [one for one in siblings if active and one.release == serving and one.component == active.component]
+    state = _state(active, others, serving, changes=bool(changes), deploying=bool(lease and opened), seen=seen)
     quality = find_trouble(app.name, active.release, active.version, changes, s) if active and state == "healthy" else None
     ill = [one for one in siblings if one.release == serving and one.health not in {"passing", "completed"}]
     notes = [*_trouble_notes(app, active, quality), *_component_notes(app, ill),
@@ -199,15 +205,20 @@ def _place(known: tuple[Instance, Release]) -> int:
     return release.containers.index(instance.id) if instance.id in release.containers else len(release.containers)
 
 
-def _role(instance: Instance, release: Release, container: ContainerFacts | None, serving: int | None,
-          candidate: int | None, served: set[int | None], *, engine: bool) -> ReleaseRole:
+def _runs(release: Release, known: Sequence[tuple[Instance, Release]], seen: _Seen) -> bool:
+    """Return whether one of its replicas runs."""
+    mains = [one for one, of in known if of is release and one.id in release.mains]
+    return any(container.running if (container := seen.find(one, release)) else one.routed for one in mains)
+
+
+def _role(instance: Instance, release: Release, serving: int | None, candidate: int | None, served: set[int | None], *,
+          runs: bool) -> ReleaseRole:
     if release.number == serving:
         return ReleaseRole.ACTIVE
     if release.number == candidate:
         return ReleaseRole.CANDIDATE
     if instance.failed:
         return ReleaseRole.FAILED
-    runs = container.running if engine and container else instance.routed
     return ReleaseRole.STANDBY if runs and release.number in served and not instance.beside else ReleaseRole.IDLE
 
 
@@ -220,7 +231,7 @@ def _instance_view(instance: Instance, release: Release, role: ReleaseRole, cont
     reason = _reason(answer, instance, release, container, seen)
     if reason is None and answers_nobody(counted.recent):
         reason = HealthReason.NONE_ANSWERED
-    health = _health(reason, answer, needed=instance.routed if main else role is ReleaseRole.ACTIVE)
+    health = _health(reason, answer, needed=instance.routed if instance.id in release.mains else role is ReleaseRole.ACTIVE)
     if component.is_job:
         health, reason = ("completed" if component.name in release.completed else health), None
     return InstanceView(
@@ -285,7 +296,8 @@ def _probe_message(answer: ProbeAnswer | None, counted: Counters, reason: Health
     return f"{message}, but {none}" if message else none
 
 
-def _state(active: InstanceView | None, serving: int | None, *, changes: bool, deploying: bool, seen: _Seen) -> str:
+def _state(active: InstanceView | None, others: Sequence[InstanceView], serving: int | None, *, changes: bool, deploying: bool,
+           seen: _Seen) -> str:
     if deploying:
         return "deploying"
     if seen.proxy is not None:
@@ -298,7 +310,8 @@ def _state(active: InstanceView | None, serving: int | None, *, changes: bool, d
         return "unknown"
     if active.health == "passing":
         return "healthy"
-    return "degraded" if active.health_reason is HealthReason.WRONG_ANSWER else "down"
+    responds = any(one.health == "passing" for one in others)  # another replica, which gets its requests
+    return "degraded" if responds or active.health_reason is HealthReason.WRONG_ANSWER else "down"
 
 
 def _standby(views: Sequence[InstanceView], changes: Sequence[Change], serving: int | None) -> InstanceView | None:
@@ -324,7 +337,8 @@ def _trouble_notes(app: App, active: InstanceView | None, quality: Trouble | Non
 def _component_notes(app: App, ill: Sequence[InstanceView]) -> Iterator[StatusNote]:
     """Yield the components of the live version that are not healthy."""
     for one in ill:
-        message = trouble_text(f"{one.component} of {one.version}", one.health_reason, one.probe_message)
+        replica = f" {one.replica}" if one.replica > 1 else ""
+        message = trouble_text(f"{one.component}{replica} of {one.version}", one.health_reason, one.probe_message)
         yield StatusNote(NoteCode.COMPONENT_NOT_PASSING, app.name, message, one.version, one.release)
 
 
