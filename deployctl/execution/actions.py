@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 
 from deployctl.dataclass import replace
 from deployctl.domain.change.plan import PlanKind, StepKind
-from deployctl.domain.images.component import instance_name
 from deployctl.domain.images.release import Change, Hold
 from deployctl.domain.proxy.traffic import closed_text
 from deployctl.errors import DeployctlError, NotFound, NotHealthy, RevertedAfterSwitch
@@ -16,7 +14,6 @@ from deployctl.execution.containers import (
     container_of,
     create_container,
     ensure_network,
-    forget_container,
     fronts_of,
     instance_of,
     instances_of,
@@ -31,7 +28,7 @@ from deployctl.execution.course import in_turn
 from deployctl.execution.health_gate import HealthGate
 from deployctl.execution.interrupts import shielded
 from deployctl.execution.jobs import run_job
-from deployctl.execution.pins import try_to_pin, try_to_settle, try_to_unpin
+from deployctl.execution.pins import try_to_pin, try_to_settle
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,7 +38,6 @@ if TYPE_CHECKING:
     from deployctl.execution.runner import StepAct, Walk
     from deployctl.ports import Services
 
-DRAIN_LOOK = 0.05  # seconds between two readings of the open requests
 
 
 def prove_healthy(walk: Walk, step: Step) -> Course:
@@ -183,7 +179,9 @@ def _refresh_previews(walk: Walk) -> None:
 
 # -- retiring ---------------------------------------------------------------------------------------------------------
 def drain(walk: Walk, step: Step) -> str:
-    return _let_finish(walk, step.release, "")
+    from deployctl.execution.ending import let_finish
+
+    return let_finish(walk, step.release)
 
 
 def stop_container(walk: Walk, step: Step) -> str:
@@ -205,52 +203,16 @@ def stop_container(walk: Walk, step: Step) -> str:
 
 
 def _stop(walk: Walk, step: Step, instance: Instance) -> None:
-    s, release = walk.services, release_of(walk, step)
-    started, grace = s.clock.now(), release.component(instance.component).bundle.stop_grace
-    s.engine.ensure_stopped(container_of(instance), grace=grace)
-    try_to_unpin(s, walk.facts.app, instance)
-    if s.clock.now() - started >= grace:
-        name = instance_name(release, instance.id)
-        walk.warn(f"{name} did not stop within stop_grace ({grace:g} s) and was killed")
+    from deployctl.execution.ending import stop_one
+
+    stop_one(walk, step, instance)
 
 
-# -- replicas ---------------------------------------------------------------------------------------------------------
-def record_scale(walk: Walk, step: Step) -> str:
-    component = release_of(walk, step).component(step.instance.component)
-    walk.services.ledger.set_scale(walk.plan.app, component.name, step.replica, written=component.replicas or 1,
-                                   deployment=walk.deployment.id, token=walk.token)
-    walk.promoted = True
-    return ""
+def change_replicas(walk: Walk, step: Step) -> str:
+    """Record how many replicas there are to be, or end one."""
+    from deployctl.execution.ending import record_scale, shrink
 
-
-def shrink(walk: Walk, step: Step) -> str:
-    """End one replica: it gets no more requests, finishes those it has, at most the app's drain time, and is removed."""
-    s, app, release = walk.services, walk.plan.app, release_of(walk, step)
-    instance = s.ledger.find_instance(app, step.instance)
-    if instance is None:
-        return "gone already"
-    if instance.routed:
-        s.ledger.set_instance(app, instance.id, routed=False)
-        s.traffic.sync()
-    for part in release.component(instance.component).parts(instance.replica):
-        _let_finish(walk, step.release, part)
-    with suppress(NotFound):
-        _stop(walk, step, instance)
-    forget_container(walk, instance)
-    return ""
-
-
-def _let_finish(walk: Walk, release: int, replica: str) -> str:
-    """Wait until no request is open to it, at most the app's drain time; then close the rest."""
-    s, app, within = walk.services, walk.plan.app, walk.policy.drain
-    end = s.clock.now() + within
-    while open_requests := s.traffic.in_flight(app, release, replica=replica):
-        if s.clock.now() >= end:
-            s.traffic.cut(app, release, replica=replica)
-            return f"{open_requests} still open after {within:g} s were closed"
-        s.report.detail(f"{open_requests} open requests")
-        s.clock.sleep(DRAIN_LOOK)
-    return "no open requests"
+    return (record_scale if step.kind is StepKind.SCALE else shrink)(walk, step)
 
 
 # -- workers ----------------------------------------------------------------------------------------------------------
@@ -320,8 +282,8 @@ STEP_ACTIONS: Mapping[StepKind, StepAct] = {
     StepKind.SWITCH: switch_traffic,
     StepKind.WATCH: watch_candidate,
     StepKind.PROMOTE: promote,
-    StepKind.SCALE: record_scale,
-    StepKind.SHRINK: shrink,
+    StepKind.SCALE: change_replicas,
+    StepKind.SHRINK: change_replicas,
     StepKind.WORK: start_workers,
     StepKind.REST: stop_workers,
     StepKind.DRAIN: drain,

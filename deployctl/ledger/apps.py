@@ -10,7 +10,6 @@ from deployctl.domain.host.networks import AppNetwork
 from deployctl.domain.images.component import components_text, read_components, release_hash
 from deployctl.domain.images.release import App, Bundle, Colour, Hold, Policy, Release
 from deployctl.domain.proxy.trust import ProxyTrust
-from deployctl.ledger.scale import ScaleRows
 from deployctl.stdlib import sqlite3
 
 TYPE_CHECKING = False
@@ -18,11 +17,11 @@ if TYPE_CHECKING:
     from typing import Any
 
     from deployctl.domain.images.component import Component, InstanceId
-    from deployctl.domain.inputs.names import AppName, Version
+    from deployctl.domain.inputs.names import AppName, ComponentName, Version
     from deployctl.ledger.file.connection import LedgerConnection
 
 
-class AppRows(ScaleRows):
+class AppRows:
     """Reads and writes the tables `apps`, `releases` and `pulls`."""
 
     db: LedgerConnection
@@ -154,16 +153,21 @@ class AppRows(ScaleRows):
             found = self.find_built(app, version, components)
             if found is None:
                 return self._add_release(app, version, components, at=at)
-            return self._scaled(found) if any(one.may_scale for one in found.components) else found
+            if not any(one.may_scale for one in found.components):
+                return found
+            from deployctl.ledger.scale import scaled
+
+            return scaled(self.db, found)
 
     def _add_release(self, app: AppName, version: Version, components: Sequence[Component], *, at: str) -> Release:
         from deployctl.domain.images.capabilities import to_drop
+        from deployctl.ledger.scale import scale_of
 
         number, main = self.next_number(app), components[0].bundle
         self.db.insert("releases", {
             "app": app, "number": number, "version": version, "digest": main.digest, "bundle": main.canonical(),
             "bundle_hash": release_hash(components), "components": components_text(components), "created_at": at,
-            "cap_drop": json.dumps(to_drop(main.cap_add)), "scale": self._scale_of(app, components)})
+            "cap_drop": json.dumps(to_drop(main.cap_add)), "scale": scale_of(self.db, app, components)})
         for one in components:
             if one.bundle.repo_digest is not None:
                 self.note_pull(one.bundle.repo_digest, at=at)
@@ -190,6 +194,12 @@ class AppRows(ScaleRows):
             "update releases set failure = ?, failure_code = ?, proven_at = iif(exists (select 1 from changes "
             "where app = releases.app and target = number), proven_at, null) where app = ? and number = ?",
             [why, code, app, number])
+
+    def set_scale(self, app: AppName, component: ComponentName, count: int, *, written: int, deployment: int,
+                  token: int) -> None:
+        from deployctl.ledger.scale import set_scale
+
+        set_scale(self.db, app, component, count, written=written, deployment=deployment, token=token)
 
     def mark_completed(self, app: AppName, job: InstanceId, *, at: str) -> None:
         self.db.execute("update releases set completed = json_set(completed, '$.' || json_quote(?), ?) "

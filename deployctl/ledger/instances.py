@@ -11,7 +11,6 @@ from deployctl.domain.proxy.traffic import TrafficTable
 from deployctl.domain.proxy.trust import ProxyTrust
 from deployctl.errors import NetworkFull, Refused
 from deployctl.ledger.apps import network_of
-from deployctl.ledger.backends import BACKENDS, backends_of
 from deployctl.stdlib import sqlite3
 
 TYPE_CHECKING = False
@@ -121,6 +120,8 @@ class InstanceRows:
 
     def table(self, *, bridged: bool) -> TrafficTable:
         """Return what HAProxy should route; with `bridged` by container address, else by published port."""
+        from deployctl.ledger.backends import BACKENDS, backends_of
+
         apps = self.db.execute("select * from apps order by name")
         rows = self.db.execute(BACKENDS)
         newest: dict[tuple[str, str], int] = {}

@@ -15,7 +15,6 @@ from deployctl.errors import LeaseHeld
 from deployctl.ledger.apps import app_of
 from deployctl.ledger.chain import ENDED
 from deployctl.ledger.events import EventRows
-from deployctl.ledger.scale import ScaleRows
 from deployctl.stdlib import sqlite3
 
 TYPE_CHECKING = False
@@ -32,7 +31,7 @@ FILLS_THE_DISK = frozenset({PlanKind.UPGRADE, PlanKind.START})
 _TOLD_OF_END = ("kind", "outcome", "source", "target", "note", "error", "error_code", "cause", "abort_by")
 
 
-class JournalRows(EventRows, ScaleRows):
+class JournalRows(EventRows):
     """Reads and writes the tables `deployments`, `steps` and `changes`."""
 
     db: LedgerConnection
@@ -185,7 +184,9 @@ class JournalRows(EventRows, ScaleRows):
             self._insert_change(change, deployment)
             self._move_hold(change)
             if change.kind == PlanKind.UPGRADE:
-                self._forget_scale(change.app, change.target)
+                from deployctl.ledger.scale import forget_scale  # a rollback leaves it alone
+
+                forget_scale(self.db, change.app, change.target)
             if deployment is not None:
                 self.db.execute("update deployments set phase = ? where id = ?", [Phase.DRAINING, deployment])
             if change.target is not None:

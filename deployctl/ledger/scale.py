@@ -22,40 +22,38 @@ if TYPE_CHECKING:
     from deployctl.ledger.file.connection import LedgerConnection
 
 
-class ScaleRows:
-    """Reads and writes the column `scale` of the tables `apps` and `releases`."""
+def set_scale(db: LedgerConnection, app: AppName, component: ComponentName, count: int, *, written: int, deployment: int,
+              token: int) -> None:
+    """Record how many replicas of that component there are to be, in the app and in its releases whose file says `written`:
+    the deployment cannot be reverted after that. Raises LeaseHeld if another process has the lease."""
+    with db.transaction(durable=True):
+        lease = db.one("select token from leases where app = ?", [app])
+        if lease is None or lease["token"] != token:
+            raise LeaseHeld(f"the lease on {app} was taken over by another process")
+        db.execute("update apps set scale = json_set(scale, '$.' || json_quote(?), json(?)) where name = ?",
+                   [component, json.dumps([count, written]), app])
+        db.execute(_SCALE_RELEASES, {"app": app, "component": component, "count": count, "written": written})
+        db.execute("update deployments set phase = ? where id = ?", [Phase.DRAINING, deployment])
 
-    db: LedgerConnection
 
-    def set_scale(self, app: AppName, component: ComponentName, count: int, *, written: int, deployment: int,
-                  token: int) -> None:
-        """Record how many replicas of that component there are to be, in the app and in its releases whose file says
-        `written`: the deployment cannot be reverted after that. Raises LeaseHeld if another process has the lease."""
-        with self.db.transaction(durable=True):
-            lease = self.db.one("select token from leases where app = ?", [app])
-            if lease is None or lease["token"] != token:
-                raise LeaseHeld(f"the lease on {app} was taken over by another process")
-            self.db.execute("update apps set scale = json_set(scale, '$.' || json_quote(?), json(?)) where name = ?",
-                            [component, json.dumps([count, written]), app])
-            self.db.execute(_SCALE_RELEASES, {"app": app, "component": component, "count": count, "written": written})
-            self.db.execute("update deployments set phase = ? where id = ?", [Phase.DRAINING, deployment])
+def scale_of(db: LedgerConnection, app: AppName, components: Sequence[Component]) -> str:
+    """Return what the app's numbers are for a release of those components."""
+    found = db.one("select scale from apps where name = ? and scale != '{}'", [app])
+    wanted = json.loads(found["scale"]) if found else {}
+    return json.dumps({one.name: wanted[one.name][0] for one in components
+                       if one.name in wanted and wanted[one.name][1] == one.replicas})
 
-    def _scale_of(self, app: AppName, components: Sequence[Component]) -> str:
-        """Return what the app's numbers are for a release of those components."""
-        found = self.db.one("select scale from apps where name = ? and scale != '{}'", [app])
-        wanted = json.loads(found["scale"]) if found else {}
-        return json.dumps({one.name: wanted[one.name][0] for one in components
-                           if one.name in wanted and wanted[one.name][1] == one.replicas})
 
-    def _scaled(self, release: Release) -> Release:
-        """Return a release that is deployed once more, with the app's numbers of today."""
-        scale = self._scale_of(release.app, release.components)
-        self.db.execute("update releases set scale = ? where app = ? and number = ?", [scale, release.app, release.number])
-        return replace(release, scale=tuple(json.loads(scale).items()))
+def scaled(db: LedgerConnection, release: Release) -> Release:
+    """Return a release that is deployed once more, with the app's numbers of today."""
+    scale = scale_of(db, release.app, release.components)
+    db.execute("update releases set scale = ? where app = ? and number = ?", [scale, release.app, release.number])
+    return replace(release, scale=tuple(json.loads(scale).items()))
 
-    def _forget_scale(self, app: AppName, number: int | None) -> None:
-        """Forget the numbers that were set against another number than the file of that release has, which is live now."""
-        self.db.execute(_FORGET, [number, app])
+
+def forget_scale(db: LedgerConnection, app: AppName, number: int | None) -> None:
+    """Forget the numbers that were set against another number than the file of that release has, which is live now."""
+    db.execute(_FORGET, [number, app])
 
 
 _SCALE_RELEASES = """

@@ -92,6 +92,7 @@ ALLOWED: dict[str, str] = {
     "deployctl/effects/haproxy/trace.py": OUTSIDE,
     "deployctl/effects/haproxy/socket/answers.py": OUTSIDE,
     "deployctl/effects/haproxy/socket/runtime.py": "HAProxy's socket has no codes: a prompt, silence or a sentence",
+    "deployctl/effects/haproxy/socket/talk.py": "HAProxy's socket has no codes: a reply ends with its prompt",
     "deployctl/effects/haproxy/socket/wire.py": "names and values, checked before they are sent",
     "deployctl/effects/kept_logs.py": "a log that was kept, line by line",
     "deployctl/effects/linux/guard.py": "ip(8) and nft(8) have exit statuses that tell nothing apart",

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from threading import Event, Thread
 
-from deployctl.effects.haproxy.socket.runtime import Talk
+from deployctl.effects.haproxy.socket.talk import Talk
 from deployctl.paths import Path
 
 TYPE_CHECKING = False

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from deployctl.domain.proxy.request_counts import RequestCounts
     from deployctl.effects.haproxy.home import HaproxyHome
     from deployctl.effects.haproxy.socket.answers import Processes, Stat
-    from deployctl.effects.haproxy.socket.runtime import HaproxySockets, Talk
+    from deployctl.effects.haproxy.socket.runtime import HaproxySockets
+    from deployctl.effects.haproxy.socket.talk import Talk
 
 ENDING = 1.0  # seconds that a worker has to exit when a reload ends it
 KEEP = 10.0  # seconds after which new counts are written down: at most that much is lost in a crash of HAProxy

@@ -5,21 +5,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from deployctl.dataclass import dataclass, field, replace
+from deployctl.dataclass import replace
 from deployctl.domain.change.probes import HealthReason
 from deployctl.domain.change.readiness import together
 from deployctl.domain.change.status_note import NoteCode, StatusNote, trouble_text
-from deployctl.domain.images.image_ref import short_digest
 from deployctl.domain.images.release import ReleaseRole
 from deployctl.domain.inputs.names import ReleaseName, Version
-from deployctl.domain.proxy.quality import answers_nobody
 from deployctl.domain.proxy.traffic import Counters
 from deployctl.errors import DeployctlError
 from deployctl.usecases.drift import Outside, closer_drift, listed_drift, store_now
-from deployctl.usecases.read_facts import Containers, at_home, require_app
+from deployctl.usecases.read_facts import Containers, require_app
 from deployctl.usecases.results import AppView, InstanceView, OpenDeployment, StatusView
 from deployctl.usecases.view.config_state import config_state
 from deployctl.usecases.view.health_now import ask_together, find_trouble, may_ask
+from deployctl.usecases.view.instance_view import Seen, instance_view, role_of, runs
 from deployctl.usecases.view.readiness import Around, judge_release, look_closely
 
 TYPE_CHECKING = False
@@ -31,26 +30,8 @@ if TYPE_CHECKING:
     from deployctl.domain.images.release import App, Change, Instance, Release
     from deployctl.domain.inputs.names import AppName
     from deployctl.domain.proxy.quality import Trouble
-    from deployctl.ports import ContainerFacts, ProbeAnswer, Services
+    from deployctl.ports import ProbeAnswer, Services
     from deployctl.usecases.view.health_now import Job
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """One reading of everything outside the ledger; None if not available."""
-
-    routes: Mapping[AppName, int] | None
-    counters: Mapping[tuple[AppName, int], Counters]
-    containers: Containers | None
-    proxy: DeployctlError | None
-    engine: DeployctlError | None
-    store: str | None = None  # the engine's; read only if a container is not visible
-    believed: Mapping[str, str] = field(default_factory=dict)  # address → MAC that this host sends to, after the probes
-
-    def find(self, instance: Instance, release: Release) -> ContainerFacts | None:
-        return self.containers.find(instance, release) if self.containers else None
-
-    def find_other(self, instance: Instance, release: Release) -> ContainerFacts | None:
-        return self.containers.find_other(instance, release) if self.containers else None
 
 
 def status(s: Services, *, app: AppName | None = None) -> StatusView:
@@ -84,7 +65,7 @@ def status(s: Services, *, app: AppName | None = None) -> StatusView:
                       engine_code=seen.engine.code if seen.engine else None, proxy_code=seen.proxy.code if seen.proxy else None)
 
 
-def _drift_since(app: App, seen: _Seen, stamp: Mapping[AppName, str] | None, s: Services) -> tuple[Drift, ...]:
+def _drift_since(app: App, seen: Seen, stamp: Mapping[AppName, str] | None, s: Services) -> tuple[Drift, ...]:
     """Return the drift of one app by what was read of it. The probes may have taken seconds: after a change in the
     meantime it is read again, or its containers would be missing and its traffic would contradict the ledger."""
     if s.ledger.stamps(app.name) == stamp:
@@ -120,7 +101,7 @@ def _with_readiness(view: AppView, app: App, instances: Sequence[Instance],
     return replace(view, instances=tuple(ready.values()), standby=ready[view.standby.release] if view.standby else None)
 
 
-def _look(s: Services) -> _Seen:
+def _look(s: Services) -> Seen:
     routes: Mapping[AppName, int] | None = None
     counters: Mapping[tuple[AppName, int], Counters] = {}
     containers: Containers | None = None
@@ -137,10 +118,10 @@ def _look(s: Services) -> _Seen:
         store = store_now(s, containers)
     except DeployctlError as e:
         engine = e.untraced()
-    return _Seen(routes, counters, containers, proxy, engine, store)
+    return Seen(routes, counters, containers, proxy, engine, store)
 
 
-def _ask_all(instances: Sequence[Instance], releases: Mapping[tuple[AppName, int], Release | None], seen: _Seen,
+def _ask_all(instances: Sequence[Instance], releases: Mapping[tuple[AppName, int], Release | None], seen: Seen,
              s: Services) -> dict[tuple[AppName, InstanceId], ProbeAnswer]:
     """Probe every instance that should run, in parallel. Ledger rows are read before: a connection belongs to one
     thread."""
@@ -156,7 +137,7 @@ def _ask_all(instances: Sequence[Instance], releases: Mapping[tuple[AppName, int
     return ask_together(jobs, s)
 
 
-def _view(app: App, instances: Sequence[Instance], releases: Mapping[tuple[AppName, int], Release | None], seen: _Seen,
+def _view(app: App, instances: Sequence[Instance], releases: Mapping[tuple[AppName, int], Release | None], seen: Seen,
           answers: Mapping[tuple[AppName, InstanceId], ProbeAnswer], home: HomeIdentity, s: Services) -> AppView:
     changes = s.ledger.telling_changes(app.name)
     opened = s.ledger.find_open(app.name)
@@ -171,11 +152,11 @@ def _view(app: App, instances: Sequence[Instance], releases: Mapping[tuple[AppNa
     for instance, release in sorted(known, key=_place):  # the first of each release first: its role is that of all
         container = seen.find(instance, release)
         if instance.id == release.main:
-            role = _role(instance, release, serving, candidate, served, runs=_runs(release, known, seen))
+            role = role_of(instance, release, serving, candidate, served, runs=runs(release, known, seen))
         else:
             role = ReleaseRole(next((v.role for v in views if v.release == release.number), ReleaseRole.IDLE))
         made = views if instance.id == release.main else siblings
-        made.append(_instance_view(instance, release, role, container, seen, answers, serving, since))
+        made.append(instance_view(instance, release, role, container, seen, answers, serving, since))
     active = next((v for v in views if v.release == serving), None)
     deployment = None
     outside = Outside(seen.routes, seen.containers, store=seen.store)
@@ -205,99 +186,8 @@ def _place(known: tuple[Instance, Release]) -> int:
     return release.containers.index(instance.id) if instance.id in release.containers else len(release.containers)
 
 
-def _runs(release: Release, known: Sequence[tuple[Instance, Release]], seen: _Seen) -> bool:
-    """Return whether one of its replicas runs."""
-    mains = [one for one, of in known if of is release and one.id in release.mains]
-    return any(container.running if (container := seen.find(one, release)) else one.routed for one in mains)
-
-
-def _role(instance: Instance, release: Release, serving: int | None, candidate: int | None, served: set[int | None], *,
-          runs: bool) -> ReleaseRole:
-    if release.number == serving:
-        return ReleaseRole.ACTIVE
-    if release.number == candidate:
-        return ReleaseRole.CANDIDATE
-    if instance.failed:
-        return ReleaseRole.FAILED
-    return ReleaseRole.STANDBY if runs and release.number in served and not instance.beside else ReleaseRole.IDLE
-
-
-def _instance_view(instance: Instance, release: Release, role: ReleaseRole, container: ContainerFacts | None, seen: _Seen,
-                   answers: Mapping[tuple[AppName, InstanceId], ProbeAnswer], serving: int | None,
-                   since: Mapping[int | None, str]) -> InstanceView:
-    main, component = instance.id == release.main, release.component(instance.component)
-    counted = seen.counters.get((instance.app, instance.release), Counters()) if main else Counters()
-    answer = answers.get((instance.app, instance.id))
-    reason = _reason(answer, instance, release, container, seen)
-    if reason is None and answers_nobody(counted.recent):
-        reason = HealthReason.NONE_ANSWERED
-    health = _health(reason, answer, needed=instance.routed if instance.id in release.mains else role is ReleaseRole.ACTIVE)
-    if component.is_job:
-        health, reason = ("completed" if component.name in release.completed else health), None
-    return InstanceView(
-        version=release.version, release=release.number, role=role, port=instance.host_port or 0, address=instance.address,
-        health=health, weight=100 if main and release.number == serving else 0, container=instance.container,
-        colour=release.colour, digest=component.bundle.digest, held=release.hold is not None,
-        warm=role is ReleaseRole.STANDBY and health == "passing", health_reason=reason,
-        probe_message=_probe_message(answer, counted, reason, _other_mac(instance, container, seen))
-        or _in_its_place(instance, release, seen),
-        probe_ms=round(answer.ms, 1) if answer else None, status=container.status if container else "",
-        requests=counted.requests, in_flight=counted.in_flight, failed_requests=counted.failed,
-        failed_precision=counted.precision, closed_connections=counted.closed,
-        answers_5xx=counted.answers_5xx, response_ms=counted.response_ms, since=since.get(release.number),
-        component=component.name, kind=component.kind, replica=instance.replica,
-    )
-
-
-def _in_its_place(instance: Instance, release: Release, seen: _Seen) -> str:
-    """Return why nothing was probed, if what could be probed is not its container."""
-    other = seen.find_other(instance, release)
-    return f"has no container of its own image: {short_digest(other.image)} is in its place" if other else ""
-
-
-def _reason(answer: ProbeAnswer | None, instance: Instance, release: Release, container: ContainerFacts | None,
-            seen: _Seen) -> HealthReason | None:
-    """Return what its probe and its container show to be wrong."""
-    if answer is not None:
-        if container is not None and not at_home(instance, container):
-            return HealthReason.RECONNECTED
-        if answer.ok:
-            return HealthReason.ANSWERED_BY_ANOTHER if _other_mac(instance, container, seen) else None
-        return HealthReason.NO_ANSWER if answer.status is None else HealthReason.WRONG_ANSWER
-    if seen.containers is None or (container and container.running):  # an engine that is not responding proves nothing
-        return None
-    return HealthReason.OTHER_IMAGE if seen.find_other(instance, release) else HealthReason.NOT_RUNNING
-
-
-def _other_mac(instance: Instance, container: ContainerFacts | None, seen: _Seen) -> str | None:
-    """Return the MAC that answers for the address, if it is not its container's."""
-    macs = container.macs if container else {}
-    own = next((macs.get(name) for name, address in (container.addresses if container else {}).items()
-                if address == instance.address), None)
-    believed = seen.believed.get(instance.address)
-    return believed if own and believed and own != believed else None
-
-
-def _health(reason: HealthReason | None, answer: ProbeAnswer | None, *, needed: bool) -> str:
-    if reason in {HealthReason.NOT_RUNNING, HealthReason.OTHER_IMAGE}:
-        return "failing" if needed else "stopped"
-    if reason is not None:
-        return "failing"
-    return "unknown" if answer is None else "passing"
-
-
-def _probe_message(answer: ProbeAnswer | None, counted: Counters, reason: HealthReason | None, other_mac: str | None) -> str:
-    message = answer.sentence if answer else ""
-    if reason is HealthReason.ANSWERED_BY_ANOTHER:
-        return f"{message}, but what answers at its address is another one on its network ({other_mac})"
-    if reason is not HealthReason.NONE_ANSWERED:
-        return message
-    none = f"none of {counted.recent.failed} requests in the last minute got an answer through HAProxy"
-    return f"{message}, but {none}" if message else none
-
-
 def _state(active: InstanceView | None, others: Sequence[InstanceView], serving: int | None, *, changes: bool, deploying: bool,
-           seen: _Seen) -> str:
+           seen: Seen) -> str:
     if deploying:
         return "deploying"
     if seen.proxy is not None:
