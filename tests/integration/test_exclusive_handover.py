@@ -1,0 +1,211 @@
+"""A real Redis, PostgreSQL and file writer change hands at one fixed address: nothing that was acknowledged is lost, and
+there are never two writers."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from deployctl.domain.host.networks import AppNetwork, mac_of
+from deployctl.domain.images.release import Bundle, Resources
+from deployctl.ports import ContainerFacts, ContainerMount, ContainerSpec
+from tests import machine
+from tests.contract.engine_worlds import DockerWorld, docker_world, network, volume
+from tests.realapps.stores import DATA, STORES, Client, Store, connected, is_in_container, loaded
+from tests.realapps.wheels import Unobtainable
+
+pytestmark = pytest.mark.skipif(not machine.may_route(), reason="only root makes interfaces and reads every process")
+HANDOVERS = 4
+
+
+@dataclass
+class Writer:
+    """An ordinary client that writes one number after the other, and remembers which were acknowledged."""
+
+    store: Store
+    address: str
+    acknowledged: list[int] = field(default_factory=list)
+    answers: list[tuple[float, float]] = field(default_factory=list)  # when it was asked, when acknowledged
+    failed: Exception | None = None
+
+    @contextmanager
+    def writing(self) -> Iterator[Writer]:
+        ended = threading.Event()
+        thread = threading.Thread(target=self._write, args=(ended,))
+        thread.start()
+        try:
+            yield self
+        finally:
+            ended.set()
+            thread.join(timeout=90)
+        assert not thread.is_alive()
+
+    def _write(self, ended: threading.Event) -> None:
+        client: Client | None = None
+        for number in itertools.count():
+            if ended.is_set():
+                break
+            try:
+                client = client or self.store.connect(self.address)
+                asked = time.monotonic()
+                client.put(number)
+                self.answers.append((asked, time.monotonic()))
+                self.acknowledged.append(number)
+            except (OSError, ValueError):
+                if client is not None:
+                    client.close()
+                client = None
+                time.sleep(0.002)
+        if client is not None:
+            client.close()
+
+    def longest_gap(self, since: float) -> float:
+        """Return the seconds from the last acknowledgement before a gap to the first one after it."""
+        good = [done for _, done in self.answers if done >= since]
+        return max((later - earlier for earlier, later in itertools.pairwise(good)), default=math.inf)
+
+
+class Watch:
+    """Looks at the kernel's locks all the time: how many containers held one, and whether there were ever two."""
+
+    def __init__(self, world: DockerWorld, lock: str) -> None:
+        self._world, self._lock = world, lock
+        self.mains: set[int] = set()
+        self.worst, self.looks = 0, 0
+
+    @contextmanager
+    def looking(self) -> Iterator[Watch]:
+        ended = threading.Event()
+        thread = threading.Thread(target=self._look, args=(ended,))
+        thread.start()
+        try:
+            yield self
+        finally:
+            ended.set()
+            thread.join(timeout=30)
+
+    def _look(self, ended: threading.Event) -> None:
+        while not ended.wait(0.001):
+            holders = self._world.exclusion.holders(self._lock)
+            self.worst, self.looks = max(self.worst, len(set(holders))), self.looks + 1
+
+
+@dataclass
+class Pair:
+    """Two releases of one store at the fixed address of their component."""
+
+    world: DockerWorld
+    store: Store
+    specs: list[ContainerSpec]
+    lock: str
+    live: int = 0
+
+    @property
+    def network(self) -> AppNetwork:
+        spec = network(self.world)
+        return AppNetwork(spec.name, spec.bridge, spec.subnet, spec.gateway)
+
+    @property
+    def address(self) -> str:
+        return self.specs[0].address
+
+    def waiting(self) -> ContainerFacts:
+        """Have the other one wait, created afresh: its former place is the other's now."""
+        engine, spec = self.world.engine, self.specs[1 - self.live]
+        engine.ensure_removed(spec.name)
+        return engine.ensure_started(engine.ensure_created(replace(spec, apart=True)).id)
+
+    def hand_over(self) -> float:
+        """Do it, and return the seconds from the call to stop until the successor answered."""
+        engine, exclusion = self.world.engine, self.world.exclusion
+        former, later = engine.find_container(self.specs[self.live].name), self.waiting()
+        assert former is not None
+        began = time.monotonic()
+        with exclusion.stand_in(self.network, self.address, mac_of(self.address), after=former.pid) as standing:
+            ended = engine.ensure_stopped(former.id, grace=60, keep_restart=True)
+            assert (ended.running, ended.exit_code) == (False, 0)
+            placed = engine.ensure_attached(later.id, self.specs[1 - self.live].endpoint)
+        connected(self.store.connect, self.address).close()
+        answered = time.monotonic()
+        assert standing.refused
+        assert standing.ended is not None
+        assert began < standing.ended < answered
+        assert exclusion.holds(self.lock, placed.pid)
+        assert all(is_in_container(holder, placed.pid) for holder in exclusion.holders(self.lock))
+        engine.set_restart(former.id, always=False)
+        engine.set_restart(later.id, always=True)
+        self.live = 1 - self.live
+        return answered - began
+
+
+@contextmanager
+def pair_of(world: DockerWorld, store: Store) -> Iterator[Pair]:
+    engine = world.engine
+    engine.ensure_network(network(world))
+    engine.ensure_volume(volume(world))
+    launch, address = world.launch(store.name), str(world.subnet[20])
+    with loaded(world.url, store, "v1", "v2") as images:
+        specs = [ContainerSpec(
+            name=f"{world.mark}--r{number}", bundle=Bundle(
+                image=f"{name}:{version}", digest=digest, port=store.port, user=store.user, stop_signal=store.stop_signal,
+                stop_grace=60, resources=Resources(memory=512 * 2**20, cpus=2.0, pids=256)),
+            network=network(world).name, address=address, publish=None, hostname=f"{store.name}-r{number}",
+            labels={"deployctl.app": "shop", "deployctl.release": str(number)}, aliases=(store.name,),
+            mounts=(ContainerMount(volume(world).name, DATA),), launch=replace(launch, address=address))
+            for number, (version, (name, digest)) in enumerate(images.items(), 1)]
+        first = engine.ensure_started(engine.ensure_created(specs[0]).id)
+        engine.set_restart(first.id, always=True)
+        try:
+            yield Pair(world, store, specs, launch.lock or "")
+        finally:
+            for spec in specs:
+                engine.ensure_removed(spec.name)
+            engine.ensure_volume_gone(volume(world).name)
+
+
+@pytest.fixture(params=STORES, ids=[store.name for store in STORES])
+def pair(request: pytest.FixtureRequest, engine_url: str) -> Iterator[Pair]:
+    with suppress(Unobtainable), docker_world(engine_url) as world, pair_of(world, request.param) as made:
+        connected(request.param.connect, made.address).close()
+        yield made
+        return
+    pytest.skip(f"the packages of {request.param.name} cannot be had here")
+
+
+def test_nothing_acknowledged_is_lost_and_there_are_never_two_writers(pair: Pair) -> None:
+    with Watch(pair.world, pair.lock).looking() as watch, Writer(pair.store, pair.address).writing() as writer:
+        for _ in range(HANDOVERS):
+            before, since = len(writer.acknowledged), time.monotonic()
+            while len(writer.acknowledged) < before + 20:
+                assert time.monotonic() < since + 60
+                time.sleep(0.01)
+            since = time.monotonic()
+            took = pair.hand_over()
+            while not writer.answers or writer.answers[-1][0] < since + took:
+                assert time.monotonic() < since + 60
+                time.sleep(0.002)
+            print(f"{pair.store.name}: stop to answer {took * 1000:.0f} ms, "
+                  f"an ordinary client without answer {writer.longest_gap(since) * 1000:.0f} ms")
+    client = connected(pair.store.connect, pair.address)
+    there = client.numbers()
+    client.close()
+    assert set(writer.acknowledged) - set(there) == set()
+    assert watch.worst == 1
+    assert watch.looks > HANDOVERS
+
+
+def test_the_former_one_cannot_come_back_beside_its_successor(pair: Pair) -> None:
+    pair.hand_over()
+    engine, former = pair.world.engine, pair.specs[0]
+    engine.ensure_detached(former.name, former.network)
+    seen = engine.ensure_started(former.name)
+    assert seen.running
+    assert not pair.world.exclusion.holds(pair.lock, seen.pid), "it waits for the address"
+    assert engine.ensure_stopped(former.name, grace=60).exit_code != 137, "and heeds its signal meanwhile"
