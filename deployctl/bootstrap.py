@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from deployctl.domain.host.server import ServerSpec
     from deployctl.ledger.file.vault import Vault
     from deployctl.ports import Exclusion, Reporter
+    from deployctl.ports.host_files import HostFiles
 
 READ_TIMEOUT = 1.0  # seconds that a rollback waits for an engine that hangs
 HANDS = 4  # containers that are started at once: it is the engine's CPU that they need, and more gain nothing
@@ -72,7 +73,8 @@ def _services(settings: Settings, spec: ServerSpec, ledger: SqliteLedger, *, rep
         app_file=lambda app: load_judged_app(settings, app, spec, now=lambda: ledger.find_app(app)),
         app_files=lambda: app_names(settings),
         judge_files=lambda: load_judged_apps(settings, spec, now=ledger.find_app),
-        meter=SqliteMetricsStore(settings.metrics, warn=reporter.warn), kept_logs=LogFiles(settings.kept_logs), hands=HANDS,
+        meter=SqliteMetricsStore(settings.metrics, warn=reporter.warn), kept_logs=LogFiles(settings.kept_logs),
+        files=lambda: host_files(settings), hands=HANDS,
     )
 
 
@@ -80,6 +82,12 @@ def _exclusion(settings: Settings) -> Exclusion:
     from deployctl.effects.linux.exclusion import LinuxExclusion
 
     return LinuxExclusion(settings.state_dir)
+
+
+def host_files(settings: Settings) -> HostFiles:
+    from deployctl.effects.host_files import KeptFiles
+
+    return KeptFiles(settings.config_dir, settings.kept_files)
 
 
 def has_ledger(settings: Settings) -> bool:

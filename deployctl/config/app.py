@@ -22,7 +22,15 @@ from deployctl.config.app_rules import (
     parse_statuses,
 )
 from deployctl.config.fields import ConfigTable, Wrong, by, one_of
-from deployctl.config.mount_rules import VolumeTable, mounts_of, parse_mounts, parse_volume
+from deployctl.config.mount_rules import (
+    VolumeTable,
+    files_of,
+    mounts_of,
+    parse_file,
+    parse_mounts,
+    parse_target,
+    parse_volume,
+)
 from deployctl.dataclass import replace
 from deployctl.domain.images.capabilities import given_back
 from deployctl.domain.images.component import WEB, Component, ComponentKind, Condition
@@ -74,6 +82,7 @@ EnvName = Annotated[str, by(parse_env_name)]
 EnvValue = Annotated[str, by(parse_env_value)]
 ComponentKey = Annotated[str, by(parse_component)]
 VolumeKey = Annotated[str, by(parse_volume)]
+FileTarget = Annotated[str, by(parse_target)]
 
 
 class HealthSpec(ConfigTable):
@@ -128,6 +137,7 @@ class RunSpec(ConfigTable):
     resources: ResourceSpec = ResourceSpec()
     log: LogSpec = LogSpec()
     env: dict[EnvName, EnvValue] = Field(default_factory=dict)
+    files: dict[FileTarget, Annotated[tuple[str, int, str], by(parse_file)]] = Field(default_factory=dict)
 
     def container(self, *, image: str, port: int | None, volumes: Mapping[str, VolumeTable]) -> Bundle:
         """Return the spec of its containers, before an image is known."""
@@ -146,6 +156,7 @@ class RunSpec(ConfigTable):
             networks=self.networks,
             cap_add=self.cap_add,
             mounts=mounts_of(self.mounts, volumes),
+            files=files_of(self.files),
             resources=Resources(**dict(self.resources)),
             log=LogCap(**dict(self.log)),
             probe=self.health.probe(),
@@ -177,7 +188,7 @@ class ComponentSpec(RunSpec):
     def _like(self, main: RunSpec) -> RunSpec:
         inherited = {"networks": main.networks, "user": main.user, "mounts": main.mounts}
         told = {name: value for name, value in inherited.items() if name not in self.model_fields_set}
-        return self.model_copy(update={**told, "env": {**main.env, **self.env}})
+        return self.model_copy(update={**told, "env": {**main.env, **self.env}, "files": {**main.files, **self.files}})
 
     def _probe(self) -> Probe:
         """Return how its health is asked: of one that takes no requests, whether its process runs."""

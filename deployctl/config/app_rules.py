@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 
 from deployctl.config.fields import Wrong
-from deployctl.config.mount_rules import sharing_contradictions, volume_contradictions
+from deployctl.config.mount_rules import sharing_contradictions, target_contradictions, volume_contradictions
 from deployctl.domain.images.capabilities import GIVES_UP
 from deployctl.domain.images.component import WEB, ComponentKind, Condition
 from deployctl.domain.inputs.grammar import Grammar, match, refused, shown
@@ -127,6 +127,7 @@ def contradictions(raw: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     yield from _component_contradictions(raw)
     yield from volume_contradictions(raw)
     yield from sharing_contradictions(raw)
+    yield from target_contradictions(raw)
 
 
 def _health_contradictions(raw: Mapping[str, Any], table: str, usual: str = "http") -> Iterator[tuple[str, str, str]]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from deployctl.config.fields import ConfigTable, by
 from deployctl.domain.images.component import WEB, ComponentKind
-from deployctl.domain.images.mounts import Mount, MountKind, may_meet_itself
+from deployctl.domain.images.mounts import ConfigFile, Mount, MountKind, may_meet_itself
 from deployctl.domain.inputs.grammar import Grammar, match, refused, shown
 from deployctl.domain.inputs.names import parse_directory
 from deployctl.domain.inputs.quantities import parse_flag
@@ -23,6 +23,14 @@ _DOCKERS = Grammar(
     "A volume has letters, digits, _, . and -, as `docker volume ls` shows it.",
 )
 _DRIVER = Grammar("a volume driver", r"[a-z0-9][a-z0-9_./:-]{0,127}", "A driver is named as `docker volume ls` shows it.")
+_SOURCE = Grammar(
+    "a file below config/",
+    r"(?!.*(?:^|/)\.\.?(?:/|\Z))[A-Za-z0-9_.@+-]{1,128}(?:/[A-Za-z0-9_.@+-]{1,128}){0,8}",
+    'A config file is named as it lies below config/: "shop/puma.rb".',
+)
+_MODE = Grammar("a file mode", r"0?[0-7]{3}", 'A mode has three octal digits: "0444".')
+_OWNER = Grammar("an owner", r"(?:0|[1-9][0-9]{0,8})(?::(?:0|[1-9][0-9]{0,8}))?",
+                 'An owner is a number or two, because the server does not know the names in the image: "1000" or "1000:1000".')
 _FORM = 'Write "uploads:/app/uploads" or "/srv/media:/media:ro".'
 _OPTIONS = frozenset({"ro", "rw", "nocopy"})
 _NO_EFFECT = frozenset({"cached", "delegated", "consistent"})
@@ -101,14 +109,56 @@ def _options(options: frozenset[str], value: object, field: str, *, bind: bool) 
     return options
 
 
+# -- config files -----------------------------------------------------------------------------------------------------
+def parse_file(value: object, *, field: str) -> tuple[str, int, str]:
+    """Return source, mode and owner of a config file: "shop/puma.rb", or a table that says more."""
+    if not isinstance(value, Mapping):
+        return _source(value, field), 0o444, ""
+    if unknown := sorted(map(str, value.keys() - {"source", "mode", "user"})):
+        raise refused(field, unknown[0], "is not a key of a config file", "Keys: source, mode, user.")
+    if "source" not in value:
+        raise refused(field, dict(value), "has no source", 'Write { source = "shop/puma.rb" }.')
+    mode = int(match(value.get("mode", "0444"), _MODE, field)[0], 8)
+    return _source(value["source"], field), mode, match(value["user"], _OWNER, field)[0] if "user" in value else ""
+
+
+def _source(value: object, field: str) -> str:
+    source = match(value, _SOURCE, field)[0]
+    if "/" not in source and source.endswith(".toml"):
+        raise refused(field, source, "is a file of deployctl's own", "Put the app's files into a folder: shop/puma.rb.")
+    return source
+
+
+def files_of(written: Mapping[str, tuple[str, int, str]]) -> tuple[ConfigFile, ...]:
+    """Return the config files of a component, not yet read."""
+    return tuple(ConfigFile(target, *told) for target, told in sorted(written.items()))
+
+
 # -- combinations of keys ---------------------------------------------------------------------------------------------
+def target_contradictions(raw: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Yield each config file at a place where the same component mounts something else."""
+    components = raw.get("components", {})
+    tables = {"": raw, **({f"components.{name}.": one for name, one in components.items()} if isinstance(components, Mapping)
+                          else {})}
+    for key, table in tables.items():
+        if not isinstance(table, Mapping):
+            continue
+        mounted = {str(one).split(":")[1] for one in _listed(table.get("mounts")) if ":" in str(one)}
+        for target in sorted(mounted & {*map(str, table.get("files", ()))}) if isinstance(table.get("files"), Mapping) else ():
+            yield f"{key}files", f"has {shown(target)}, where mounts has something else.", "Remove one of them."
+
+
+def _listed(value: object) -> Sequence[object]:
+    return value if isinstance(value, list | tuple) else ()
+
+
 def volume_contradictions(raw: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Yield each volume that has a table and that no component mounts, and tables that contradict themselves."""
     tables, components = raw.get("volumes", {}), raw.get("components", {})
     if not isinstance(tables, Mapping) or not isinstance(components, Mapping):
         return
     lists = [raw.get("mounts"), *(one.get("mounts") for one in components.values() if isinstance(one, Mapping))]
-    used = {str(one).partition(":")[0] for written in lists if isinstance(written, list | tuple) for one in written}
+    used = {str(one).partition(":")[0] for written in lists for one in _listed(written)}
     for name, table in tables.items():
         if name not in used:
             yield f"volumes.{name}", "is mounted by no component.", f'Write mounts = ["{name}:/path"], or remove the table.'
@@ -136,7 +186,7 @@ def _unshared(key: str, where: str, name: str, table: Mapping[str, Any], mounts:
     kind, overlap = str(table.get("kind", ComponentKind.SIDE_BY_SIDE)), table.get("overlap") is not False
     if not may_meet_itself(kind, worker="port" not in table, overlap=overlap):
         return
-    for mount in mounts if isinstance(mounts, list | tuple) else ():
+    for mount in _listed(mounts):
         volume, _, rest = str(mount).partition(":")
         if volume[:1] != "/" and volume not in shared and "ro" not in rest.partition(":")[2].split(","):
             yield key, (f"has the volume {shown(volume)}, which two versions of {name} would write to at once: both run during "

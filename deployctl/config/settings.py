@@ -51,6 +51,10 @@ class Settings:
         return self.state_dir / "logs"
 
     @property
+    def kept_files(self) -> Path:
+        return self.state_dir / "files"
+
+    @property
     def metrics(self) -> Path:
         return self.state_dir / "metrics.db"
 

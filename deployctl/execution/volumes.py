@@ -12,14 +12,14 @@ from deployctl.domain.images.mounts import MountKind, external_volumes, volumes_
 from deployctl.errors import EngineRefused, NotFound, NotPermitted
 from deployctl.execution.containers import ensure_image, release_of
 from deployctl.execution.labels import common_labels, volume_name
-from deployctl.ports import ContainerMount, VolumeSpec
+from deployctl.ports import VolumeSpec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from deployctl.domain.change.plan import Step
-    from deployctl.domain.images.mounts import AppVolume, Mount
+    from deployctl.domain.images.mounts import AppVolume
     from deployctl.domain.images.release import Release
     from deployctl.domain.inputs.names import AppName
     from deployctl.execution.runner import Walk
@@ -69,6 +69,13 @@ def _require_never_used(walk: Walk, release: Release, volume: AppVolume) -> None
     walk.warn(f"{lost}: an empty one was created")
 
 
+def missing_volumes(release: Release, there: Collection[str], s: Services) -> tuple[str, ...]:
+    """Return what the release mounts and the engine, which has the volumes `there`, has not."""
+    home = s.ledger.identity
+    own = [one.name for one in volumes_of(release.components) if volume_name(home, release.app, one.name) not in there]
+    return (*own, *(name for name in external_volumes(release.components) if name not in there))
+
+
 def mounts_volume(release: Release, name: str) -> bool:
     return any(mount.kind is MountKind.VOLUME and mount.source == name
                for one in release.components for mount in one.bundle.mounts)
@@ -90,10 +97,3 @@ def find_volumes(app: AppName, s: Services) -> dict[str, str]:
     home = s.ledger.identity
     mine = (one for one in s.engine.volumes() if home.owns(one.labels) and one.labels.get("deployctl.app") == app)
     return dict(sorted((one.labels.get(VOLUME_LABEL, one.name), one.name) for one in mine))
-
-
-def container_mounts(mounts: tuple[Mount, ...], app: AppName, s: Services) -> tuple[ContainerMount, ...]:
-    """Return them as the engine names them."""
-    home = s.ledger.identity
-    return tuple([ContainerMount(volume_name(home, app, one.source) if one.kind is MountKind.VOLUME else one.source,
-                                 one.target, one.read_only, one.no_copy) for one in mounts])

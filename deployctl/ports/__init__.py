@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from deployctl.domain.inputs.names import AppName
     from deployctl.errors import DeployctlError
     from deployctl.ports.exclusion import Exclusion as Exclusion
+    from deployctl.ports.host_files import HostFiles
     from deployctl.ports.logs import KeptLogs as KeptLogs
     from deployctl.ports.logs import LogLine as LogLine
     from deployctl.ports.metrics import MetricsStore
@@ -240,6 +241,7 @@ class Services:
     judge_files: Callable[[], Mapping[AppName, AppFile | DeployctlError]]  # all at once; what app_file returns or raises
     meter: MetricsStore
     kept_logs: KeptLogs  # of removed containers
+    files: Callable[[], HostFiles]  # most apps have none
     hands: int = 1  # containers that one change starts at once
 
     def close(self) -> None:

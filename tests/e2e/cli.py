@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import sqlite3
@@ -279,8 +280,10 @@ def _ask(path: Path, command: str) -> str:
 
 def toml(table: Table, name: str = "") -> str:
     """Return the table as TOML; JSON's strings, numbers and lists are TOML, too."""
-    plain = [f"{key} = {json.dumps(value)}" for key, value in table.items() if not isinstance(value, Mapping)]
-    below = [toml(value, f"{name}.{key}" if name else key) for key, value in table.items() if isinstance(value, Mapping)]
+    spelt = {key: key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else json.dumps(key) for key in table}
+    plain = [f"{spelt[key]} = {json.dumps(value)}" for key, value in table.items() if not isinstance(value, Mapping)]
+    below = [toml(value, f"{name}.{spelt[key]}" if name else spelt[key]) for key, value in table.items()
+             if isinstance(value, Mapping)]
     return "\n".join([*([f"[{name}]"] if name else []), *plain, *below]) + "\n"
 
 

@@ -40,6 +40,13 @@ def read(cli: Cli, container: str, path: str) -> str:
         return found.read().decode()
 
 
+def owner(cli: Cli, container: str, path: str) -> tuple[int, int, int]:
+    stream, _ = cli.api.get_archive(container, path)
+    with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as tar:
+        (found,) = tar.getmembers()
+        return found.mode & 0o777, found.uid, found.gid
+
+
 def volumes(cli: Cli, app: str) -> set[str]:
     labels = [f"deployctl.home={cli.home}", f"deployctl.app={app}"]
     return {one["Labels"]["deployctl.volume"] for one in cli.api.volumes(filters={"label": labels})["Volumes"] or ()}
@@ -97,3 +104,34 @@ def test_a_lost_volume_is_told_and_only_an_upgrade_begins_with_an_empty_one(cli:
     assert volumes(cli, "loses") == set()
     cli.do("upgrade", "loses", "v2")
     assert volumes(cli, "loses") == {"data", "code"}
+
+
+# -- config files -----------------------------------------------------------------------------------------------------
+def write(cli: Cli, text: str, name: str = "shop/puma.rb") -> None:
+    path = cli.home / "config" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+
+
+def test_a_rollback_has_the_very_former_bytes_of_a_config_file(cli: Cli) -> None:
+    write(cli, "workers 1\n")
+    keys: dict[str, Any] = {"files": {"/app/puma.rb": "shop/puma.rb",
+                                      "/etc/own": {"source": "shop/puma.rb", "mode": "0440", "user": "1000"}}}
+    cli.serving("files", **keys)
+    write(cli, "workers 2\n")
+    cli.do("upgrade", "files", "v2")
+    (cli.home / "config/shop/puma.rb").write_text("workers 3, not deployed\n")
+    assert read(cli, live(cli, "files"), "/app/puma.rb") == "workers 2\n"
+    (cli.home / "config/shop/puma.rb").unlink()
+    for one in cli.containers("files"):
+        cli.api.remove_container(one["Id"], v=True, force=True)
+    cli.do("reconcile", "files")
+    assert read(cli, live(cli, "files"), "/app/puma.rb") == "workers 2\n"
+    cli.do("rollback", "files")
+    now = live(cli, "files")
+    assert (read(cli, now, "/app/puma.rb"), read(cli, now, "/etc/own")) == ("workers 1\n", "workers 1\n")
+    assert owner(cli, now, "/etc/own") == (0o440, 1000, 1000)
+    binds = {one["Destination"]: one["RW"] for one in cli.api.inspect_container(now)["Mounts"]}
+    assert binds == {"/app/puma.rb": False, "/etc/own": False}
+    cli.do("app", "remove", "files", "-y")
+    assert [path.name for path in (cli.home / "state/files").iterdir() if len(path.name) == 64] == []

@@ -56,6 +56,12 @@ ERRORS: Mapping[str, str] = {
     "ledger_unusable": "the ledger cannot be read",
     "method_not_allowed": "the address does not support this HTTP method",
     "network_full": "the app's network has no free address",
+    "config_file_missing": "a config file below config/, or the copy that a release has of it, does not exist",
+    "config_file_changed": "the copy that a release has of a config file was edited",
+    "config_file_elsewhere": "a config file is a link that leads out of config/",
+    "config_file_too_large": "a config file is larger than 1 MiB",
+    "config_files_closed": "containers run as other users, who cannot reach the kept config files",
+    "engine_elsewhere": "the engine is not on this server, so its containers cannot have files of this server",
     "volume_missing": "a volume that the release mounts does not exist, or its data is gone with it",
     "network_missing": "a network that the release joins does not exist",
     "network_taken": "something else has the network's subnet, name or bridge",
@@ -98,6 +104,9 @@ ERRORS: Mapping[str, str] = {
     "wrong_sign_in": "name or password is wrong",
 }
 FINDINGS: Mapping[str, str] = {
+    "volume_missing": "a kept release mounts a volume that is not on this server",
+    "config_file_missing": "a kept release has a config file whose kept copy was removed",
+    "config_file_changed": "a kept release has a config file whose kept copy was edited",
     "another_version": "the running `serve` is of another version",
     "capabilities_kept": "containers of an older build keep all capabilities",
     "forwarding_off": "IPv4 forwarding is disabled in the kernel",

@@ -15,6 +15,7 @@ from deployctl.domain.host.home import HomeIdentity
 from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.inputs.app_spec import AppFile
 from deployctl.domain.inputs.names import AppName
+from deployctl.effects.host_files import KeptFiles
 from deployctl.errors import EngineRefused
 from deployctl.ports import ContainerFacts, Engine, Exclusion, Guard, Image, Ledger, Prober, Services, Traffic
 from deployctl.testing.fake_clock import FakeClock
@@ -144,6 +145,7 @@ class World:
             guard=cast(Guard, Door(process, self, "guard", self.guard)),
             exclusion=lambda: cast(Exclusion, Door(process, self, "exclusion", self.exclusion)),
             ledger=cast(Ledger, Door(process, self, "ledger", ledger)), meter=FakeMetrics(), kept_logs=FakeKeptLogs(),
+            files=lambda: KeptFiles(HOME / "config", HOME / "state/files"),
         )
 
     # -- what visitors get ------------------------------------------------------------------------------------------

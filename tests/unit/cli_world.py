@@ -18,6 +18,7 @@ from deployctl.config.settings import Settings
 from deployctl.domain.host.actor import Actor, Via
 from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.inputs.names import AppName
+from deployctl.effects.host_files import KeptFiles
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.ports import Reporter, Services
 from deployctl.testing.fake_clock import FakeClock
@@ -114,6 +115,7 @@ class World:
             app_files=lambda: app_names(settings),
             judge_files=lambda: load_judged_apps(settings, spec, now=ledger.find_app),
             meter=self.meter, kept_logs=self.kept_logs,
+            files=lambda: KeptFiles(settings.home / "config", settings.home / "state/files"),
         )  # fmt: skip
 
     def deployctl(self, *argv: str, tty: bool = False, typed: str | None = None, encoding: str = "utf-8",

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployctl.domain.images.mounts import Mount, MountKind
+from deployctl.domain.images.mounts import ConfigFile, Mount, MountKind
 from deployctl.domain.images.release import App, Bundle, LogCap, Probe, ProbeKind, Resources
 from deployctl.domain.inputs.names import AppName
 
@@ -39,6 +39,7 @@ OTHER: dict[str, Any] = {
     "working_dir": "/srv", "env": (("MODE", "sale"),), "stop_signal": "SIGQUIT", "stop_grace": 11.0, "init": True,
     "resources": Resources(memory=2**20), "log": LogCap(max_file=9), "probe": Probe(rise=9),
     "networks": ("backend",), "cap_add": ("NET_RAW",), "mounts": (Mount(MountKind.VOLUME, "data", "/data", read_only=True),),
+    "files": (ConfigFile("/a", "a", sha256="0" * 64),),
 }  # fmt: skip
 NAMING: dict[str, Any] = {"image": "mirror/shop:v1", "repo_digest": "acme/shop@sha256:" + "c" * 64}
 
@@ -99,7 +100,8 @@ def test_a_bundle_holds_nothing_but_plain_values() -> None:
     full = replace(PLAIN, **OTHER)
     plain = json.loads(json.dumps(asdict(full)))
     assert plain.pop("probe") == {"uptime": 0.0, **(text := json.loads(full.canonical())).pop("probe")}
-    plain["mounts"] = [{key: value for key, value in one.items() if value} for one in plain["mounts"]]
+    for name in ("mounts", "files"):
+        plain[name] = [{key: value for key, value in one.items() if value} for one in plain[name]]
     assert plain == text
 
 

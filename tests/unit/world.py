@@ -17,6 +17,7 @@ from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.images.release import Release
 from deployctl.domain.inputs.app_spec import AppFile
 from deployctl.domain.inputs.names import AppName, Version
+from deployctl.effects.host_files import KeptFiles
 from deployctl.errors import DeployctlError, NotFound
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.ports import Image, ProbeAnswer, Reporter, Services
@@ -107,6 +108,7 @@ class World:
             bridged=True, app_file=self._file, app_files=lambda: list(self.files),
             judge_files=lambda: {app: self._judged(app) for app in self.files},
             meter=self.meter, kept_logs=self.kept_logs,
+            files=lambda: KeptFiles(self.home / "config", self.home / "state/files"),
         )  # fmt: skip
 
     @property

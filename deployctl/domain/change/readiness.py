@@ -37,6 +37,9 @@ class Code(StrEnum):
     PORT_TAKEN = "port_taken"  # ready; recreated with another port, because its own is taken
     NETWORK_GONE = "network_gone"  # ready; recreated in another network, because its own was removed
     NETWORK_MISSING = "network_missing"  # a network that it joins does not exist
+    VOLUME_MISSING = "volume_missing"  # a volume that it mounts does not exist, or its data is gone with it
+    FILE_MISSING = "config_file_missing"  # the kept copy of one of its config files was removed
+    FILE_CHANGED = "config_file_changed"  # the kept copy of one of its config files was edited
     OTHER_IMAGE = "other_image"  # ready; recreated from its own image, because someone used another one
     # it can be rolled back to
     PULL_NEEDED = "pull_needed"  # ready; its image has to be pulled first
@@ -67,6 +70,8 @@ class Standing:
     image: bool | None = None  # the exact image is on this server
     network: bool | None = None  # the app's network exists
     networks_missing: tuple[str, ...] = ()  # those of the unmanaged networks in its release spec that do not exist
+    volumes_missing: tuple[str, ...] = ()
+    files_lost: tuple[tuple[str, str], ...] = ()  # its config files whose kept copy is missing or changed: place inside, why
     port_taken: bool | None = None  # another program listens on the port that its container publishes
     unanswered: int = 0  # requests of the last minute, if there were enough and none got a response
     engine_away: str | None = None
@@ -145,6 +150,8 @@ def _hindered(standing: Standing, how: How) -> Reason | None:
         return Reason(Code.NETWORK_MISSING, f"it joins the network {names}, which is not on this server")
     if how is How.WARM:
         return _does_not_answer(standing)
+    if lost := _lost(standing):
+        return lost
     if standing.engine_away:
         return Reason(Code.ENGINE_AWAY, f"it is not running and has to be started. {standing.engine_away}")
     if standing.running:
@@ -152,6 +159,16 @@ def _hindered(standing: Standing, how: How) -> Reason | None:
     if how is How.PULL and standing.release.bundle.repo_digest is None:
         return Reason(Code.IMAGE_GONE, f"its image ({short_digest(standing.release.digest)}) is no longer on this server, and "
                       "no registry is known to have it")
+    return None
+
+
+def _lost(standing: Standing) -> Reason | None:
+    """Return what of it is gone from this server, so that it could not be started as it was."""
+    if standing.volumes_missing:
+        names = ", ".join(standing.volumes_missing)
+        return Reason(Code.VOLUME_MISSING, f"it mounts the volume {names}, which is not on this server")
+    for target, why in standing.files_lost:
+        return Reason(Code(f"config_file_{why}"), f"the kept copy of its config file {target} is {why}")
     return None
 
 
@@ -188,6 +205,8 @@ def _remark(standing: Standing, how: How) -> Reason | None:
         return Reason(Code.NETWORK_GONE, "its network was removed: it is recreated in the one that is there")
     if how is How.PULL:
         return Reason(Code.PULL_NEEDED, "its image was removed and must be pulled")
+    if lost := _lost(standing):  # it runs, and could not be started again
+        return lost
     if standing.release.failure:
         return Reason(Code.FAILED_LAST, f"it failed when it was last deployed: {standing.release.failure}")
     return None

@@ -118,3 +118,41 @@ def image_volume_name(component: str, path: str) -> str:
 def targets(bundle: Bundle) -> frozenset[str]:
     """Return the places inside that do not come from the image."""
     return frozenset(mount.target for mount in bundle.mounts)
+
+
+# -- config files ---------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class ConfigFile:
+    """A file of the person's that a release has at `target`. Its bytes are kept with the release, so that a rollback brings
+    back the very same ones, whatever became of `source` since."""
+
+    target: str
+    source: str  # below config/
+    mode: int = 0o444
+    user: str = ""  # numbers, uid or uid:gid; empty: the user who runs deployctl
+    sha256: str = ""  # of mode, owner and bytes; empty until an upgrade has read it
+
+    def __str__(self) -> str:
+        owner = f", owner {self.user}" if self.user else ""
+        return f"{self.source}, {self.sha256[:12] or 'not read'}, mode {self.mode:04o}{owner}"
+
+    @property
+    def owner(self) -> tuple[int, int]:
+        """Return uid and gid; -1 stays as it is."""
+        uid, _, gid = self.user.partition(":")
+        return int(uid or -1), int(gid or uid or -1)
+
+
+def file_hash(file: ConfigFile, content: bytes) -> str:
+    """Return 64 hex characters that two files share only if a container could not tell them apart."""
+    return sha256(f"{file.mode:o} {file.user}\n".encode() + content).hexdigest()
+
+
+def read_files(raw: Iterable[Mapping[str, Any]]) -> tuple[ConfigFile, ...]:
+    """Return what a release spec's text has of them."""
+    return tuple([ConfigFile(**one) for one in raw])
+
+
+def needed_files(components: Iterable[Component]) -> tuple[ConfigFile, ...]:
+    """Return the kept files that these components have."""
+    return tuple(file for one in components for file in one.bundle.files)

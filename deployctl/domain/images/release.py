@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing import Annotated, Any, Self
 
     from deployctl.domain.images.component import Component
-    from deployctl.domain.images.mounts import Mount
+    from deployctl.domain.images.mounts import ConfigFile, Mount
     from deployctl.domain.inputs.app_spec import AppFile
     from deployctl.domain.inputs.names import AppName, ComponentName, Version
     from deployctl.domain.inputs.units import At
@@ -89,7 +89,7 @@ class LogCap:
     max_file: int = 3
 
 
-LATER_KEYS = frozenset({"networks", "cap_add", "mounts"})  # of a bundle
+LATER_KEYS = frozenset({"networks", "cap_add", "mounts", "files"})  # of a bundle
 LATER_PROBE_KEYS = frozenset({"uptime"})
 
 
@@ -115,6 +115,7 @@ class Bundle:
     networks: tuple[str, ...] = ()  # unmanaged Docker networks that it joins in addition to its own
     cap_add: tuple[str, ...] = ()  # capabilities that it keeps of those that deployctl drops; sorted
     mounts: tuple[Mount, ...] = ()
+    files: tuple[ConfigFile, ...] = ()
 
     def canonical(self) -> str:
         """Return the one JSON text of this spec: sorted keys, no spaces. Keys introduced after 0.1.0 are included only
@@ -124,7 +125,8 @@ class Bundle:
     def _fields(self) -> dict[str, Any]:
         fields = asdict(self)
         fields["probe"] = {name: value for name, value in fields["probe"].items() if value or name not in LATER_PROBE_KEYS}
-        fields["mounts"] = [without_defaults(mount) for mount in fields["mounts"]]
+        for name in ("mounts", "files"):
+            fields[name] = [without_defaults(one) for one in fields[name]]
         return {name: value for name, value in fields.items() if value or name not in LATER_KEYS}
 
     def hash(self) -> str:
@@ -134,6 +136,8 @@ class Bundle:
         """
         same_run = self._fields()
         del same_run["repo_digest"], same_run["image"]
+        if "files" in same_run:  # where they were read from is not part of it either
+            same_run["files"] = [[file["target"], file["sha256"]] for file in same_run["files"]]
         return sha256(json.dumps(same_run, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
     @classmethod

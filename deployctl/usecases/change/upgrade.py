@@ -62,6 +62,10 @@ def upgrade(app: AppName, version: Version, s: Services, *, options: ChangeOptio
         plan = plan_move(replace(facts, app=candidate.wishes(facts.app)), PlanKind.UPGRADE, release)
         moved = move(plan, facts, s, token=token, options=options, started=started, before=candidate.steps,
                      wishes=candidate.wishes(facts.app), remarks=candidate.remarks)
+        if candidate.files:
+            from deployctl.execution.mounts import tidy_files
+
+            tidy_files(app, s)
         return _with_news(moved, candidate, s)
 
 

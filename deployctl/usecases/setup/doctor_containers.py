@@ -7,12 +7,15 @@ from collections.abc import Iterator, Sequence
 from deployctl.domain.images.capabilities import kept_text
 from deployctl.domain.images.image_store import SWITCHED, find_hidden, switched_text
 from deployctl.domain.images.release import Restart
+from deployctl.execution.mounts import lost_files
 from deployctl.execution.pins import find_astray, read_believed
+from deployctl.execution.volumes import missing_volumes
 from deployctl.usecases.drift import store_now
 from deployctl.usecases.listings import Finding
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from deployctl.domain.images.release import Release
     from deployctl.ports import ContainerFacts, Services
 
 
@@ -20,8 +23,10 @@ def containers(s: Services) -> Iterator[Finding]:
     listed = s.engine.containers()
     yield from _hidden(listed, s)
     yield from _former(s)
-    yield from _all_capabilities(s)
+    kept = s.ledger.kept_releases()
+    yield from _all_capabilities(kept, s)
     yield from _strangers(listed, s)
+    yield from _lost(kept, s)
 
 
 def _hidden(listed: Sequence[ContainerFacts], s: Services) -> Iterator[Finding]:
@@ -55,10 +60,10 @@ def _former(s: Services) -> Iterator[Finding]:
                       f"versions in its network; each upgrade creates one with its own name: {', '.join(named)}")
 
 
-def _all_capabilities(s: Services) -> Iterator[Finding]:
+def _all_capabilities(releases: Sequence[Release], s: Services) -> Iterator[Finding]:
     """Yield the apps that keep releases with more capabilities than one created now would have. Once the live release
     has no more, nothing needs doing: it is recorded, and the others go as retention decides."""
-    kept = [r for r in s.ledger.kept_releases() if kept_text(r.cap_drop, r.bundle.cap_add)]
+    kept = [r for r in releases if kept_text(r.cap_drop, r.bundle.cap_add)]
     for app in s.ledger.apps() if kept else ():
         if found := [r for r in kept if r.app == app.name]:
             active = next((r.version for r in found if r.number == app.active), None)
@@ -68,6 +73,20 @@ def _all_capabilities(s: Services) -> Iterator[Finding]:
             yield Finding("capabilities", ok=active is None, fatal=False, code="capabilities_kept",
                           fix=f"deployctl upgrade {app.name} {active}" if active else None,
                           message=f"{app.name} keeps releases with Docker's capabilities, including NET_RAW, {then}: {named}")
+
+
+def _lost(kept: Sequence[Release], s: Services) -> Iterator[Finding]:
+    """Yield what kept releases have outside their images and could not be started with again: volumes, config files."""
+    mounting = any(one.bundle.mounts for release in kept for one in release.components)
+    there = {one.name for one in s.engine.volumes()} if mounting else set()
+    for release in kept:
+        name, fix = f"{release.app} {release.version}", f"deployctl upgrade {release.app} {release.version}"
+        if gone := missing_volumes(release, there, s):
+            yield Finding("volumes", ok=False, fatal=False, code="volume_missing", fix=fix,
+                          message=f"{name} mounts what is not on this server: {', '.join(gone)}")
+        for file, why in lost_files(release, s):
+            yield Finding("config files", ok=False, fatal=False, code=f"config_file_{why}", fix=fix,
+                          message=f"{name}: the kept copy of {file.target} (config/{file.source}) is {why}")
 
 
 def _strangers(listed: Sequence[ContainerFacts], s: Services) -> Iterator[Finding]:

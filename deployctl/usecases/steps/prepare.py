@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-from deployctl.dataclass import dataclass, replace
+from deployctl.dataclass import dataclass, field, replace
 from deployctl.domain.images.argv import Argv, complete, gains_command, runs_nothing
 from deployctl.domain.images.capabilities import to_drop
-from deployctl.domain.images.component import Component
+from deployctl.domain.images.component import Component, ComponentKind
 from deployctl.domain.images.image_ref import (
     parse_image,
     require_allowed_registry,
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from deployctl.domain.inputs.app_spec import AppFile
     from deployctl.domain.inputs.names import AppName, Version
     from deployctl.ports import EngineInfo, Image, NetworkFacts, Services
+    from deployctl.usecases.steps.config_files import Contents
     from deployctl.usecases.steps.find_image import FoundImage
 
 
@@ -50,6 +51,7 @@ class PreparedCandidate:
     remarks: tuple[str, ...] = ()
     news: ImageNews | None = None
     engine: str = ""  # the id of the engine that would run it
+    files: Contents = field(default_factory=dict)  # its config files
 
     def wishes(self, app: App) -> App:
         """Return the app with its file's settings beyond one release."""
@@ -60,6 +62,8 @@ class PreparedCandidate:
         app = s.ledger.find_app(self.app.name) or _add(self.app, s)
         if s.ledger.engine is None and self.engine:  # the first container decides which engine is the home's
             s.ledger.set_engine(self.engine)
+        if self.files:
+            s.files().keep(app.name, self.files)
         release = s.ledger.ensure_release(app.name, self.release.version, self.release.components, at=s.clock.utc())
         return replace(self, release=release)
 
@@ -91,7 +95,7 @@ def prepare(app: AppName, version: Version, s: Services, *, image: str | None = 
     for part in parts:
         if (there := images[part.reference].image) is not None:
             _require_runnable(there, str(part.reference), part.template.bundle, app, engine)
-    components = tuple(part.filled(images[part.reference], env or {}) for part in parts)
+    components, files = _with_files([part.filled(images[part.reference], env or {}) for part in parts], engine, s)
     release = s.ledger.find_built(app, version, components) or Release(
         0, app, s.ledger.next_number(app), version, components, s.clock.utc(), cap_drop=to_drop(components[0].bundle.cap_add))
     found = images[reference]
@@ -99,7 +103,7 @@ def prepare(app: AppName, version: Version, s: Services, *, image: str | None = 
     active = serves.bundle if serves else None
     remarks = (*other_way_out(joined, wanted, s), *dropped(file.template.networks, row, serves, containers, s),
                *_remarks(found.image, file, row, wanted), *_command_remarks(found.image, file, active))
-    return PreparedCandidate(wanted, release, steps, remarks, found.news, engine.id)
+    return PreparedCandidate(wanted, release, steps, remarks, found.news, engine.id, files)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +115,21 @@ class _Part:
 
     def filled(self, found: FoundImage, env: Mapping[str, str]) -> Component:
         """Return the component with its image, and the variables given on the command line on top."""
-        return replace(self.template, bundle=_bundle(self.template.bundle, str(self.reference), found, env))
+        made = replace(self.template, bundle=_bundle(self.template.bundle, str(self.reference), found, env))
+        image = found.image or found.like
+        if image is None or not image.volumes or made.kind is ComponentKind.SIDE_BY_SIDE:
+            return made
+        from deployctl.domain.images.mounts import with_image_volumes
+
+        return replace(made, bundle=replace(made.bundle, mounts=with_image_volumes(made, image.volumes)))
+
+
+def _with_files(components: Sequence[Component], engine: EngineInfo, s: Services) -> tuple[tuple[Component, ...], Contents]:
+    if not any(one.bundle.files for one in components):
+        return tuple(components), {}
+    from deployctl.usecases.steps.config_files import with_files
+
+    return with_files(components, engine, s)
 
 
 def _reference(one: Component, of_app: ImageRef, version: Version) -> ImageRef:
@@ -186,7 +204,7 @@ def _require_runnable(image: Image, reference: str, template: Bundle, app: AppNa
 
 def _remarks(image: Image | None, file: AppFile, row: App | None, wanted: App) -> list[str]:
     remarks = [f"The image declares a volume at {path}: each version gets its own, empty one."
-               for path in (image.volumes if image else ())]
+               for path in (image.volumes if image else ()) if path not in {mount.target for mount in file.template.mounts}]
     if image and image.ports and file.template.port not in image.ports:
         remarks.append(f"The image exposes {', '.join(map(str, image.ports))}; the app file says port = {file.template.port}.")
     if row and (text := closing_text(row, wanted)):

@@ -7,6 +7,7 @@ from deployctl.domain.change.deployment import Phase
 from deployctl.domain.change.plan import PlanKind
 from deployctl.domain.proxy.traffic import closed_text
 from deployctl.execution.labels import kept_number
+from deployctl.execution.mounts import tidy_files
 from deployctl.execution.pins import try_to_unpin
 
 TYPE_CHECKING = False
@@ -47,5 +48,6 @@ def tear_down(row: App, opened: Deployment, s: Services) -> None:
                        data={"note": opened.note})
     s.meter.forget_app(app)
     s.kept_logs.forget(app)
+    tidy_files(app, s)
     if closed := s.traffic.sync():
         s.report.warn(closed_text(closed))

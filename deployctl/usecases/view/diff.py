@@ -132,6 +132,7 @@ _GROUPS: Mapping[str, Callable[[Bundle], Mapping[str, object]]] = {
     "networks": lambda b: dict.fromkeys(b.networks, "joined"),
     "cap_add": lambda b: dict.fromkeys(b.cap_add, "given back"),
     "mounts": lambda b: {one.target: str(one) for one in b.mounts},
+    "files": lambda b: {one.target: str(one) for one in b.files},
     "ports": lambda b: {"port": b.port},
     "health": lambda b: asdict(b.probe),
     "stop": lambda b: {"stop_signal": b.stop_signal, "stop_grace": b.stop_grace},

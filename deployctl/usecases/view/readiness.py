@@ -8,6 +8,7 @@ network, and how long the release took to boot.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 
 from deployctl.dataclass import dataclass, field, replace
 from deployctl.domain.change.plan import StepKind
@@ -103,11 +104,31 @@ def judge_release(release: Release, instance: Instance | None, answer: ProbeAnsw
         network=None if around.networks is None else app.network_of(instance).name in around.networks,
         networks_missing=() if around.networks is None else tuple(
             name for name in release.bundle.networks if name not in around.networks),
+        volumes_missing=_volumes_missing(release, s) if around.closely and not away else (),
+        files_lost=_files_lost(release, s) if around.closely else (),
         port_taken=not away and not other and _is_off(seen) and _port_taken(instance, s),
         unanswered=_unanswered(release, around), engine_away=around.engine, boot_seconds=around.boots.get(release.number),
     )
     asks = around.closely and not away and (not present or has_lost_its_place(standing))
     return judge(replace(standing, image=_has_image(release, s)) if asks else standing)
+
+
+def _volumes_missing(release: Release, s: Services) -> tuple[str, ...]:
+    if not any(one.bundle.mounts for one in release.components):
+        return ()
+    from deployctl.execution.volumes import missing_volumes
+
+    with suppress(DeployctlError):
+        return missing_volumes(release, {one.name for one in s.engine.volumes()}, s)
+    return ()
+
+
+def _files_lost(release: Release, s: Services) -> tuple[tuple[str, str], ...]:
+    if not any(one.bundle.files for one in release.components):
+        return ()
+    from deployctl.execution.mounts import lost_files
+
+    return tuple((file.target, why) for file, why in lost_files(release, s))
 
 
 def _unanswered(release: Release, around: Around) -> int:

@@ -1,0 +1,35 @@
+"""Files of this server that containers have: kept copies of config files, and paths that are mounted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from deployctl.domain.images.mounts import ConfigFile
+    from deployctl.domain.inputs.names import AppName
+
+
+class FileFault(StrEnum):
+    """What is wrong with a kept file."""
+
+    MISSING = "missing"
+    CHANGED = "changed"  # its bytes, its mode or its owner are not those that the release has
+
+
+class HostFiles(Protocol):
+    """The config files below config/, and their copies in state/files, each named by its hash."""
+
+    def read(self, source: str) -> bytes:
+        """Return the file below config/. Raises NotFound, or Invalid: it is too large, no file, or leads elsewhere."""
+    def keep(self, app: AppName, contents: Mapping[ConfigFile, bytes]) -> None:
+        """Keep the files that the app's next release has, until `tidy` of that app knows better. Raises NotPermitted if
+        this user may not give one its owner."""
+    def path(self, file: ConfigFile) -> str: ...
+    def find_fault(self, file: ConfigFile) -> FileFault | None:
+        """Return what is wrong with the kept copy; None if a container would see what the release has."""
+    def tidy(self, app: AppName, needed: Callable[[], Collection[str]]) -> None:
+        """Remove every kept file whose hash is not needed, and that no upgrade of another app is about to use."""
+    def closed_folder(self) -> str | None:
+        """Return the first folder on the way to the kept files that other users cannot pass; None if they can."""

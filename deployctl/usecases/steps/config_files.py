@@ -1,0 +1,42 @@
+"""The config files of a candidate: read once, before anything is changed, and kept for its release."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from deployctl.dataclass import replace
+from deployctl.domain.images.mounts import ConfigFile, file_hash, needed_files
+from deployctl.errors import Invalid, NotPermitted
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from deployctl.domain.images.component import Component
+    from deployctl.ports import EngineInfo, Services
+
+Contents = dict[ConfigFile, bytes]
+
+
+def with_files(components: Sequence[Component], engine: EngineInfo, s: Services) -> tuple[tuple[Component, ...], Contents]:
+    """Return the components with the hashes of their config files, and what is in these. Raises NotFound, Invalid, or
+    NotPermitted: a container could not read them."""
+    if not needed_files(components):
+        return tuple(components), {}
+    _require_reachable(engine, s)
+    files = s.files()
+    contents = {source: files.read(source) for source in dict.fromkeys(one.source for one in needed_files(components))}
+
+    def known(file: ConfigFile) -> ConfigFile:
+        return replace(file, sha256=file_hash(file, contents[file.source]))
+
+    found = tuple(replace(one, bundle=replace(one.bundle, files=tuple(map(known, one.bundle.files)))) for one in components)
+    return found, {file: contents[file.source] for file in needed_files(found)}
+
+
+def _require_reachable(engine: EngineInfo, s: Services) -> None:
+    if not engine.local:
+        raise Invalid("[files] needs an engine on this server: a container has a config file as a mount. Nothing was changed.",
+                      remedy=["put the file into the image"], code="engine_elsewhere")
+    closed = s.files().closed_folder() if "userns" in engine.security else None
+    if closed is not None:  # root in a container is another user of this server then
+        raise NotPermitted(f"the engine runs containers as other users (userns-remap), and they cannot pass {closed} to read "
+                           "config files. Nothing was changed.", remedy=[f"chmod o+x {closed}"], code="config_files_closed")
