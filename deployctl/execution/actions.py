@@ -253,9 +253,9 @@ def stop_workers(walk: Walk, step: Step) -> str:
 def ensure_volumes(walk: Walk, step: Step) -> str:
     if not any(one.bundle.mounts for one in release_of(walk, step).components):
         return ""
-    from deployctl.execution import volumes
+    from deployctl.execution import mounts
 
-    return volumes.ensure_volumes(walk, step)
+    return mounts.ensure_volumes(walk, step)
 
 
 def remove_container(walk: Walk, step: Step) -> str:
@@ -263,6 +263,10 @@ def remove_container(walk: Walk, step: Step) -> str:
         remove_release(walk, step.release)
         if walk.facts.app.active is None:  # the last container of an app without a live version
             remove_empty_network(walk, step)
+    if any(one.bundle.files for release in walk.facts.releases.values() for one in release.components):
+        from deployctl.execution.mounts import tidy_files
+
+        tidy_files(walk.plan.app, walk.services)
     return ""
 
 

@@ -91,10 +91,9 @@ def _mounts(walk: Walk, step: Step) -> tuple[ContainerMount, ...]:
     bundle = bundle_of(walk, step)
     if not (bundle.mounts or bundle.files):
         return ()
-    from deployctl.execution import mounts
+    from deployctl.execution.mounts import container_mounts
 
-    mounts.require_files(release_of(walk, step), walk.services)
-    return mounts.container_mounts(bundle, walk.plan.app, walk.services)
+    return container_mounts(release_of(walk, step), bundle, walk.services)
 
 
 def _where(instance: Instance) -> str:
@@ -172,10 +171,7 @@ def _clear_other_image(walk: Walk, step: Step, instance: Instance) -> None:
 def start_container(walk: Walk, step: Step) -> Course:
     instance = instance_of(walk, step)
     name = instance_name(release_of(walk, step), instance.id)
-    if bundle_of(walk, step).files:
-        from deployctl.execution.mounts import require_files
-
-        require_files(release_of(walk, step), walk.services)
+    _mounts(walk, step)  # raises if something of it is gone
     try:
         instance = yield from _start_somewhere(walk, step, instance)
     except EngineRefused as e:  # it rejected this very container

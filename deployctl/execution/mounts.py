@@ -1,24 +1,110 @@
-"""What a container is created with from outside its image, as the engine names it."""
+"""What containers have of outside their images: volumes of the app, and copies of config files.
+
+Volumes are created before the containers, filled from the image of the component that owns them, and never removed with a
+release. A volume that releases have used and that is gone has taken data with it: nothing that runs by itself replaces it
+by an empty one.
+"""
 
 from __future__ import annotations
 
-from deployctl.domain.images.mounts import MountKind, needed_files
-from deployctl.errors import NotFound
-from deployctl.execution.labels import volume_name
-from deployctl.ports import ContainerMount
+from deployctl.domain.change.plan import PlanKind
+from deployctl.domain.images.mounts import MountKind, external_volumes, needed_files, volumes_of
+from deployctl.errors import EngineRefused, NotFound, NotPermitted
+from deployctl.execution.containers import ensure_image, release_of
+from deployctl.execution.labels import common_labels, volume_name
+from deployctl.ports import ContainerMount, VolumeSpec
 from deployctl.ports.host_files import FileFault
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from deployctl.domain.images.mounts import ConfigFile, Mount
+    from collections.abc import Collection, Mapping
+
+    from deployctl.domain.change.plan import Step
+    from deployctl.domain.images.mounts import AppVolume, ConfigFile, Mount
     from deployctl.domain.images.release import Bundle, Release
     from deployctl.domain.inputs.names import AppName
-    from deployctl.ports import Services
+    from deployctl.execution.runner import Walk
+    from deployctl.ports import Services, VolumeFacts
+
+VOLUME_LABEL = "deployctl.volume"  # the app's name of it
+MAY_BEGIN_EMPTY = frozenset({PlanKind.UPGRADE, PlanKind.START})  # a person asked for it, with the app's file
 
 
-def container_mounts(bundle: Bundle, app: AppName, s: Services) -> tuple[ContainerMount, ...]:
+def ensure_volumes(walk: Walk, step: Step) -> str:
+    """Create the volumes that the release mounts and that are missing. Raises NotFound for one that someone else has to
+    create, or that had data."""
+    s, release = walk.services, release_of(walk, step)
+    there = {one.name: one for one in s.engine.volumes()}
+    for name in external_volumes(release.components):
+        require_external(name, release.app, there.get(name))
+    made = [volume.name for volume in volumes_of(release.components) if _ensure(walk, release, volume, there)]
+    return f"created {', '.join(made)}" if made else ""
+
+
+def _ensure(walk: Walk, release: Release, volume: AppVolume, there: Mapping[str, VolumeFacts]) -> bool:
+    """Return whether it was created. One that no container has yet may be what a killed process left unfilled."""
+    s, name = walk.services, volume_name(walk.services.ledger.identity, release.app, volume.name)
+    found = there.get(name)
+    if found is None:
+        _require_never_used(walk, release, volume)
+        labels = {**common_labels(s, release.app), VOLUME_LABEL: volume.name}
+        s.engine.ensure_volume(VolumeSpec(name, labels, volume.driver))
+    elif not s.ledger.identity.owns(found.labels):
+        raise EngineRefused(f"a volume {name} already exists and is not ours", remedy=[f"docker volume inspect {name}"])
+    if volume.owner is not None:
+        ensure_image(release, volume.owner.bundle, s)
+        s.engine.fill_volume(name, volume.owner.bundle.digest, volume.target)
+    return found is None
+
+
+def _require_never_used(walk: Walk, release: Release, volume: AppVolume) -> None:
+    """Raise NotFound if a release that passed its health check had it, unless a person asked for this release."""
+    used = [one for one in walk.facts.releases.values() if one.proven_at and mounts_volume(one, volume.name)]
+    if not used:
+        return
+    lost = f"the volume {volume.name} of {release.app} is gone, and the data in it"
+    if walk.plan.kind not in MAY_BEGIN_EMPTY:
+        raise NotFound(f"{lost}. Nothing was put in its place", code="volume_missing",
+                       remedy=[f"restore it as {volume_name(walk.services.ledger.identity, release.app, volume.name)}",
+                               f"deployctl upgrade {release.app} {release.version}   # begins with an empty one"])
+    walk.warn(f"{lost}: an empty one was created")
+
+
+def missing_volumes(release: Release, there: Collection[str], s: Services) -> tuple[str, ...]:
+    """Return what the release mounts and the engine, which has the volumes `there`, has not."""
+    home = s.ledger.identity
+    own = [one.name for one in volumes_of(release.components) if volume_name(home, release.app, one.name) not in there]
+    return (*own, *(name for name in external_volumes(release.components) if name not in there))
+
+
+def mounts_volume(release: Release, name: str) -> bool:
+    return any(mount.kind is MountKind.VOLUME and mount.source == name
+               for one in release.components for mount in one.bundle.mounts)
+
+
+def require_external(name: str, app: AppName, found: VolumeFacts | None) -> None:
+    """Raise unless that existing volume may be mounted: NotFound if it is missing, NotPermitted if it is an app's of a
+    deployctl."""
+    if found is None:
+        raise NotFound(f"the volume {name}, which config/{app}.toml says exists, is not on this server. Nothing was changed.",
+                       remedy=[f"docker volume create {name}"], code="volume_missing")
+    if found.labels.get("deployctl.managed"):
+        raise NotPermitted(f"the volume {name} belongs to an app of deployctl and cannot be mounted by its Docker name. "
+                           "Nothing was changed.", remedy=[f"use a volume of {app}'s own"])
+
+
+def find_volumes(app: AppName, s: Services) -> dict[str, str]:
+    """Return the app's volumes on the engine: the app's names of them, and Docker's."""
+    home = s.ledger.identity
+    mine = (one for one in s.engine.volumes() if home.owns(one.labels) and one.labels.get("deployctl.app") == app)
+    return dict(sorted((one.labels.get(VOLUME_LABEL, one.name), one.name) for one in mine))
+
+
+def container_mounts(release: Release, bundle: Bundle, s: Services) -> tuple[ContainerMount, ...]:
+    """Return what a container with that spec of the release mounts. Raises NotFound if a kept file is not what it was."""
+    require_files(release, s)
     kept = [ContainerMount(s.files().path(file), file.target, read_only=True) for file in bundle.files]
-    return (*(_container_mount(one, app, s) for one in bundle.mounts), *kept)
+    return (*(_container_mount(one, release.app, s) for one in bundle.mounts), *kept)
 
 
 def _container_mount(mount: Mount, app: AppName, s: Services) -> ContainerMount:

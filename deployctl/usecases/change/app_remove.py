@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from deployctl.domain.change.plan import Plan, PlanKind
 from deployctl.errors import ConfirmationNeeded
-from deployctl.execution.volumes import find_volumes
+from deployctl.execution.mounts import find_volumes
 from deployctl.usecases.read_facts import require_app
 from deployctl.usecases.results import Done
 from deployctl.usecases.steps.lease import fenced_by, lease

@@ -7,9 +7,8 @@ from collections.abc import Iterator, Sequence
 from deployctl.domain.images.capabilities import kept_text
 from deployctl.domain.images.image_store import SWITCHED, find_hidden, switched_text
 from deployctl.domain.images.release import Restart
-from deployctl.execution.mounts import lost_files
+from deployctl.execution.mounts import lost_files, missing_volumes
 from deployctl.execution.pins import find_astray, read_believed
-from deployctl.execution.volumes import missing_volumes
 from deployctl.usecases.drift import store_now
 from deployctl.usecases.listings import Finding
 

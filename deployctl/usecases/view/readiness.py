@@ -116,7 +116,7 @@ def judge_release(release: Release, instance: Instance | None, answer: ProbeAnsw
 def _volumes_missing(release: Release, s: Services) -> tuple[str, ...]:
     if not any(one.bundle.mounts for one in release.components):
         return ()
-    from deployctl.execution.volumes import missing_volumes
+    from deployctl.execution.mounts import missing_volumes
 
     with suppress(DeployctlError):
         return missing_volumes(release, {one.name for one in s.engine.volumes()}, s)
