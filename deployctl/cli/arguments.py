@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from deployctl.cli.session import CommandCall
 from deployctl.domain.inputs.grammar import shown
-from deployctl.domain.inputs.names import AppName, ReleaseName, Version, parse_app, parse_release_name
+from deployctl.domain.inputs.names import AppName, ReleaseName, Version, parse_app, parse_component, parse_release_name
 from deployctl.errors import Invalid, NotFound
-from deployctl.verbs.row import Verb
+from deployctl.verbs.row import Param, ParamKind, Verb
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,20 +16,24 @@ if TYPE_CHECKING:
 
 
 class CliArguments:
-    """The positional arguments of a verb, checked but not yet resolved: `[APP]`, then `least` to `most` versions."""
+    """The positional arguments of a verb, checked but not yet resolved: `[APP]`, then `least` to `most` versions or
+    numbers. `component` is what followed the app's name and a slash."""
 
-    __slots__ = ("given", "least", "most", "verb")
+    __slots__ = ("component", "given", "least", "most", "verb")
 
-    def __init__(self, verb: Verb, given: Sequence[str], *, least: int, most: int) -> None:
-        self.verb, self.given, self.least, self.most = verb, tuple(given), least, most
+    def __init__(self, verb: Verb, given: Sequence[str], *, least: int, most: int, component: str | None = None) -> None:
+        self.verb, self.given, self.least, self.most, self.component = verb, tuple(given), least, most, component
 
     @classmethod
     def check(cls, verb: Verb, given: Sequence[str]) -> CliArguments:
         """Reject what no home could accept, before any I/O. Raises Invalid."""
         if not given and not verb.app.startswith("["):
             raise Invalid(f"{verb.name} requires the name of the app.", remedy=["deployctl app list"], code="usage")
-        versions = verb.versions
-        words = cls(verb, given, least=sum(one.required for one in versions), most=len(versions))
+        after, component = verb.behind_app, None
+        if verb.takes_component and given and "/" in given[0]:
+            app, _, component = given[0].partition("/")
+            given, component = [app, *given[1:]], parse_component(component)
+        words = cls(verb, given, least=sum(one.required for one in after), most=len(after), component=component)
         words._require_fit()
         return words
 
@@ -45,10 +49,14 @@ class CliArguments:
             usage = f"deployctl {name} {self.verb.takes}"
             raise _usage(name, f'Unexpected argument "{shown(given[self.most + 1])}". Usage: {usage}')
         if len(given) < self.least:
-            raise _usage(name, f"{name} requires a version.")
+            raise _usage(name, f"{name} requires a {self.verb.behind_app[len(given)].kind}.")
         if len(given) == self.most + 1:
             parse_app(given[0])
-        for text in given[1:] if len(given) == self.most + 1 else given:
+        behind = given[1:] if len(given) == self.most + 1 else given
+        for param, text in zip(self.verb.behind_app, behind, strict=False):
+            if param.kind == ParamKind.NUMBER:
+                number_of(param, text)
+        for text in behind:
             if parse_release_name(text).release is not None and not self.verb.takes_release:
                 raise _usage(name, f"{name} takes a version, not a release: remove the part from @ on.")
 
@@ -58,7 +66,7 @@ class CliArguments:
         if self._names_app(known):
             return self._app(known), [parse_release_name(text) for text in self.given[1:]]
         if self.given and self.given[0] in known:
-            raise _usage(self.verb.name, f"{self.verb.name} {self.given[0]} also requires a version.")
+            raise _usage(self.verb.name, f"{self.verb.name} {self.given[0]} also requires a {self.verb.behind_app[0].kind}.")
         app = self._only(known, s.home)
         self._refuse_typo(app, s)
         session.note(f"{self.verb.name}: {app} (the only app)")
@@ -66,7 +74,7 @@ class CliArguments:
 
     def _names_app(self, known: Sequence[str]) -> bool:
         """Return whether the first argument is the app: by the number of arguments if that decides, else by its name."""
-        if len(self.given) == self.most + 1:
+        if len(self.given) == self.most + 1 or self.component is not None:
             return True
         if len(self.given) <= self.least:
             return False
@@ -105,6 +113,15 @@ def nearest(word: str, known: Sequence[str]) -> str | None:
     from difflib import get_close_matches
 
     return next(iter(get_close_matches(word, known, n=1)), None)
+
+
+def number_of(param: Param, text: str) -> int:
+    """Return the number that an argument is. Raises Invalid."""
+    low, high = param.low or 0, param.high or 999_999_999
+    if not (text.isascii() and text.isdecimal() and len(text) <= 9 and low <= int(text) <= high):
+        raise Invalid(f"{shown(text)} is not a number from {low} to {high}.", remedy=[f"write {param.word} as {low} to {high}"],
+                      code="usage")
+    return int(text)
 
 
 def _usage(verb: str, message: str) -> Invalid:

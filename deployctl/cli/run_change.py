@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from deployctl.cli.arguments import CliArguments
+from deployctl.cli.arguments import CliArguments, number_of
 from deployctl.cli.session import CommandCall
 from deployctl.errors import ConfirmationNeeded, Invalid
 from deployctl.usecases.results import Done, Moved, Preview
 from deployctl.usecases.steps.options import ChangeOptions
-from deployctl.verbs.row import Verb
+from deployctl.verbs.row import ParamKind, Verb
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,8 +43,9 @@ def change(session: CommandCall, verb: Verb, values: dict[str, Any]) -> int:
 def _asked(verb: Verb, words: CliArguments, values: dict[str, Any], session: CommandCall, s: Services) -> dict[str, Any]:
     """Return the arguments of the use case: the app, the services, and its own parameters by name."""
     app, named = words.resolve(s, session)
-    values = {**values, **{param.name: name.version for param, name in zip(verb.versions, named, strict=False)},
-              "release": named[0].release if named else None}
+    values = {**values, **{param.name: number_of(param, name.version) if param.kind == ParamKind.NUMBER else name.version
+                           for param, name in zip(verb.behind_app, named, strict=False)},
+              "release": named[0].release if named else None, "component": words.component}
     return {"app": app, "s": s, **dict(verb.arguments(values))}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from deployctl.verbs.params import (
     ANY_RELEASE,
+    COMPONENT,
     ENV,
     IMAGE,
     NOTED,
@@ -75,6 +76,16 @@ CHANGES = (
          route=Route("Stop a version; its container is kept", "StopBody", moves=True, question="stop",
                      more="The live version is stopped only with `yes`: visitors then get 503.",
                      example={"version": "v1"})),
+    Verb("scale", "Change", "Change how many replicas of a component run.",
+         does="deployctl.usecases.change.scale:scale", plans="deployctl.usecases.change.scale:preview_scale",
+         app="[APP[/COMPONENT]]",
+         params=(Param("replicas", ParamKind.NUMBER, word="N", body="replicas", required=True, low=1, high=99,
+                       api_about="How many there are to be."), COMPONENT, *PLANNED),
+         examples=("scale shop 3", "scale shop/worker 5 --dry-run"), see=("status",),
+         route=Route("Change how many replicas of a component run", "ScaleBody", deploys=True,
+                     more="Those that are started are healthy before they get requests; those that end finish theirs. The "
+                          "number stays through upgrades and rollbacks, until the one in the app's file changes.",
+                     describes="The component and its number of replicas.", example={"component": "web", "replicas": 3})),
     Verb("hold", "Change", "Prevent a version from being deployed again.", does="deployctl.usecases.change.hold:hold",
          app="[APP]", params=(VERSION, *NOTED),
          examples=('hold shop v42 -m "cart totals wrong"', "hold v42"), see=("unhold",),

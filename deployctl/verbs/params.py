@@ -28,6 +28,8 @@ VERSION = Param("version", ParamKind.VERSION, word="VERSION", body="version", re
 ANY_RELEASE = Param("version", ParamKind.VERSION, word="VERSION[@RELEASE]", body="version", required=True)
 RELEASE = Param("release", ParamKind.RELEASE)  # on the command line only
 
+COMPONENT = Param("component", ParamKind.COMPONENT, body="component", api_about="Default: the one that clients reach.")
+
 # -- what to run -----------------------------------------------------------------------------------------------------
 IMAGE = Param("image", ParamKind.IMAGE, "--image", metavar="REF", body="image",
               about="Image to run instead of the one in the app's file.",

@@ -31,7 +31,12 @@ class ParamKind:
     FILE = "file"  # a path
     IMAGE = "image"  # text on the command line, an image reference in a request
     VERSION = "version"  # one of the arguments after the app
+    NUMBER = "number"  # likewise: a whole number from `low` to `high`
+    COMPONENT = "component"  # the component in APP/COMPONENT
     RELEASE = "release"  # the number in VERSION@RELEASE
+
+
+_BEHIND_APP = frozenset({ParamKind.VERSION, ParamKind.NUMBER})
 
 
 class Param:
@@ -121,13 +126,22 @@ class Verb:
         return [one for one in self.params if one.kind == ParamKind.VERSION]
 
     @property
+    def behind_app(self) -> list[Param]:
+        """Return what follows the app among its arguments, in order."""
+        return [one for one in self.params if one.kind in _BEHIND_APP]
+
+    @property
+    def takes_component(self) -> bool:
+        return any(one.kind == ParamKind.COMPONENT for one in self.params)
+
+    @property
     def takes_release(self) -> bool:
         return any(one.kind == ParamKind.RELEASE for one in self.params)
 
     @property
     def words(self) -> list[Param]:
-        """Return the positional arguments that are parsed one by one: those other than the app and its versions."""
-        return [one for one in self.params if one.word and one.kind != ParamKind.VERSION]
+        """Return the positional arguments that are parsed one by one: those other than the app and what follows it."""
+        return [one for one in self.params if one.word and one.kind not in _BEHIND_APP]
 
     @property
     def flags(self) -> list[Param]:

@@ -14,7 +14,8 @@ ACTS = frozenset({
     "ensure_started", "ensure_stopped", "ensure_removed", "set_restart",
     "sync", "switch", "refresh_previews", "cut",
     "ensure", "ensure_gone",
-    "add_app", "set_wishes", "remove_app", "ensure_release", "mark_proven", "mark_failed", "set_hold", "add_instance",
+    "add_app", "set_wishes", "remove_app", "ensure_release", "mark_proven", "mark_failed", "set_hold",
+    "set_scale", "add_instance",
     "set_instance", "remove_instance", "open_deployment", "begin_step", "finish_step", "close_deployment", "promote",
     "event", "give_lease_back",
 })  # fmt: skip

@@ -20,6 +20,7 @@ from deployctl.usecases.change.app_remove import remove_app
 from deployctl.usecases.change.prune import prune
 from deployctl.usecases.change.reconcile import reconcile
 from deployctl.usecases.change.rollback import rollback
+from deployctl.usecases.change.scale import scale
 from deployctl.usecases.change.start import start
 from deployctl.usecases.change.stop import stop
 from deployctl.usecases.change.undo import undo
@@ -64,7 +65,16 @@ def much(w: World) -> None:
     w.upgrade("v3")
 
 
+def with_replicas(w: World) -> None:
+    w.edit(replicas=2)
+    w.upgraded("v1", "v2")
+
+
 STORIES = {
+    "upgrade with replicas": Story(with_replicas, partial(upgrade, SHOP, V3), ("v2", "v3")),
+    "rollback with replicas": Story(with_replicas, partial(rollback, SHOP), ("v2", "v1")),
+    "more replicas": Story(with_replicas, partial(scale, SHOP, 3), ("v2",)),
+    "fewer replicas": Story(with_replicas, partial(scale, SHOP, 1), ("v2",)),
     "first upgrade": Story(lambda w: None, partial(upgrade, SHOP, V1), (None, "v1")),
     "upgrade": Story(lambda w: w.upgraded("v1", "v2"), partial(upgrade, SHOP, V3), ("v2", "v3")),
     "upgrade that moves the address": Story(moved, partial(upgrade, SHOP, V2, options=YES), ("v1", "v2")),

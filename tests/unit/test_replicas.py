@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from deployctl.config.app import parse_app_spec
 from deployctl.domain.change.readiness import Code, How
-from deployctl.domain.images.component import WEB
+from deployctl.domain.images.component import WEB, InstanceId
 from deployctl.domain.inputs.names import ComponentName
 from deployctl.domain.proxy.rejections import Cause
-from deployctl.errors import Invalid, NotHealthy
+from deployctl.errors import Invalid, NotFound, NotHealthy, Refused
+from deployctl.testing.fake_engine import Behaviour
 from deployctl.usecases.change.reconcile import reconcile
+from deployctl.usecases.change.scale import preview_scale, scale
 from deployctl.usecases.drift import look_at_home
+from deployctl.usecases.results import Done
+from deployctl.usecases.steps.options import ChangeOptions
 from deployctl.usecases.view.readiness import find_readiness
 from deployctl.usecases.view.status import status
+from tests.unit.test_crashes import die_in
 from tests.unit.world import SHOP, World, world
 
 API = ComponentName("api")
@@ -183,3 +189,148 @@ def test_an_emergency_switch_to_a_release_with_replicas_is_followed_with_all_of_
     reconcile(w.s)
     assert w.active == "v1"
     assert len(servers(w)["shop.1"]) == 3
+
+
+# -- scale ---------------------------------------------------------------------------------------------------------------
+def scaled(w: World, count: int, component: str | None = None, **options: Any) -> Done:
+    return scale(SHOP, count, w.s, component=ComponentName(component) if component else None, options=ChangeOptions(**options))
+
+
+def test_more_replicas_are_healthy_before_they_are_counted_and_get_requests(w: World) -> None:
+    w.upgraded("v1")
+    done = scaled(w, 5)
+    assert [str(step.kind) for step in w.told.plans[-1].steps] == [
+        "image", "network", "create", "create", "start", "health", "start", "health", "route", "gate", "scale"]
+    assert (done.changed, done.sentence) == (True, "shop runs with 5 replicas (its file says 3)")
+    assert servers(w)["shop.1"] == [f"shop.1.web.8080.{n}" for n in range(1, 6)]
+    assert set(containers(w).values()) == {"running"}
+    assert w.serving == "v1"
+    assert drift(w) == []
+
+
+def test_fewer_replicas_are_drained_and_removed(w: World) -> None:
+    w.upgraded("v1")
+    w.traffic.hold_open(SHOP, 1, 4, replica="web.8080.3")
+    assert scaled(w, 1).sentence == "shop runs with 1 replica (its file says 3)"
+    assert [(str(step.kind), step.replica) for step in w.told.plans[-1].steps] == [("scale", 1), ("shrink", 3), ("shrink", 2)]
+    assert containers(w) == {"v1 web 1": "running"}
+    assert {i.id for i in w.ledger.instances(SHOP)} == {InstanceId(1)}
+    assert drift(w) == []
+
+
+def test_a_standby_has_as_many_so_that_a_rollback_is_as_fast_and_as_strong(w: World) -> None:
+    w.upgraded("v1", "v2")
+    scaled(w, 4)
+    assert {key.split()[0] for key, state in containers(w).items() if state == "running"} == {"v1", "v2"}
+    assert len(servers(w)["shop.1"]) == len(servers(w)["shop.2"]) == 4
+    w.rollback()
+    assert "start" not in [str(step.kind) for step in w.told.plans[-1].steps]
+    assert len(servers(w)["shop.1"]) == 4
+
+
+def test_the_number_stays_through_upgrades_and_rollbacks_until_the_file_says_another(w: World) -> None:
+    w.upgraded("v1")
+    scaled(w, 5)
+    w.upgraded("v2")
+    assert len(servers(w)["shop.2"]) == 5
+    w.rollback()
+    assert len(servers(w)["shop.1"]) == 5
+    w.edit(replicas=2)
+    w.upgraded("v3")
+    assert len(servers(w)["shop.3"]) == 2
+    w.upgraded("v4")
+    assert len(servers(w)["shop.4"]) == 2
+    w.edit(replicas=3)
+    w.upgraded("v5")
+    assert len(servers(w)["shop.5"]) == 3, "the number was set against a file that is history"
+    assert drift(w) == []
+
+
+def test_a_stopped_version_gets_its_replicas_when_it_is_started(w: World) -> None:
+    w.edit(keep_warm=0)
+    w.upgraded("v1", "v2")
+    scaled(w, 4)
+    assert len([key for key in containers(w) if key.startswith("v1")]) == 3
+    w.rollback()
+    assert len(servers(w)["shop.1"]) == 4
+    scaled(w, 1)
+    assert {key for key in containers(w) if key.startswith("v2")} == {"v2 web 1"}
+    assert drift(w) == []
+
+
+def test_what_cannot_be_scaled_is_said_with_the_way_out(w: World) -> None:
+    w.engine.behaviours["migrate",] = Behaviour(exits=0)
+    w.edit(components={"api": {"port": 9000}, "migrate": {"kind": "job", "command": ["migrate"]}})
+    w.upgraded("v1")
+    with pytest.raises(Invalid) as unwritten:
+        scaled(w, 2, "api")
+    assert unwritten.value.code == "replicas_not_written"
+    assert "write replicas = 1 at [components.api] of config/shop.toml" in unwritten.value.remedy
+    with pytest.raises(Refused) as job:
+        scaled(w, 2, "migrate")
+    assert job.value.code == "not_scalable"
+    with pytest.raises(NotFound, match="it has api, migrate, web"):
+        scaled(w, 2, "apy")
+    assert scaled(w, 1, "api").changed is False
+    assert [plan.kind for plan in w.told.plans] == ["upgrade"]
+
+
+def test_workers_of_a_standby_stay_stopped(w: World) -> None:
+    w.edit(components={"worker": {"command": ["work"], "replicas": 2, "health": {"uptime": "1s"}}})
+    w.upgraded("v1", "v2")
+    scaled(w, 3, "worker")
+    states = {key: state for key, state in containers(w).items() if "worker" in key}
+    assert {key for key, state in states.items() if state == "running"} == {f"v2 worker {n}" for n in (1, 2, 3)}
+    w.rollback()
+    running = {key for key, state in containers(w).items() if "worker" in key and state == "running"}
+    assert running == {f"v1 worker {n}" for n in (1, 2, 3)}
+    assert drift(w) == []
+
+
+def test_a_replica_that_does_not_become_healthy_leaves_everything_as_it_was(w: World) -> None:
+    w.upgraded("v1", "v2")
+    before = containers(w), servers(w), w.release("v2").proven_at
+    w.traffic.spoil(SHOP, 2, Cause.UNREACHABLE, replica="web.8080.4")
+    with pytest.raises(NotHealthy, match="replica 4 of v2"):
+        scaled(w, 4)
+    assert (containers(w), servers(w), w.release("v2").proven_at) == before
+    assert w.release("v2").failure is None, "the version that is live has not failed"
+    assert (w.serving, w.release("v2").scale) == ("v2", ())
+    assert drift(w) == []
+
+
+def test_a_dry_run_of_it_shows_the_plan_and_changes_nothing(w: World) -> None:
+    w.upgraded("v1")
+    before = w.everything()
+    shown = preview_scale(SHOP, 4, w.s)
+    assert [str(step.kind) for step in shown.plan.steps][-3:] == ["route", "gate", "scale"]
+    assert preview_scale(SHOP, 3, w.s).plan.steps == ()
+    assert w.everything() == before
+
+
+def test_one_too_many_is_found_and_removed(w: World) -> None:
+    w.upgraded("v1")
+    w.ledger.db.execute("update releases set scale = '{\"web\": 2}'")
+    assert drift(w) == ["shop: the container of replica 3 of v1, which is live, is one more than there are to be"]
+    reconcile(w.s)
+    assert containers(w) == {"v1 web 1": "running", "v1 web 2": "running"}
+    assert drift(w) == []
+
+
+@pytest.mark.parametrize("count", [4, 2])
+def test_a_scale_that_was_killed_anywhere_is_finished_or_reverted_and_leaves_nothing(w: World, count: int) -> None:
+    w.upgraded("v1")
+    ends = [{f"v1 web {n}": "running" for n in range(1, some + 1)} for some in (3, count)]
+    for acts in range(60):
+        died = die_in(w, lambda s: scale(SHOP, count, s), acts)
+        reconcile(w.s)
+        found = containers(w)
+        assert found in ends, acts
+        assert len(servers(w)["shop.1"]) == len(found)
+        assert drift(w) == []
+        assert w.serving == w.active == "v1"
+        if not died:
+            assert found == ends[1]
+            return
+        scaled(w, 3)
+    raise AssertionError("it never ran to its end")

@@ -64,10 +64,15 @@ class Component:
         return self.kind is ComponentKind.JOB
 
     @property
+    def may_run_several(self) -> bool:
+        """Return whether several of it may run at a time in one release."""
+        return self.kind is ComponentKind.SIDE_BY_SIDE
+
+    @property
     def may_scale(self) -> bool:
         """Return whether `scale` may change how many replicas it has: its siblings were created without its address, and
         any number of it may run at a time."""
-        return self.replicas is not None and self.kind is ComponentKind.SIDE_BY_SIDE
+        return self.replicas is not None and self.may_run_several
 
     def parts(self, replica: int) -> tuple[str, ...]:
         """Return what HAProxy calls that replica of it, once for each of its ports that clients reach."""

@@ -36,7 +36,7 @@ APP = Grammar(
     r"(?!.*--)[a-z][a-z0-9-]{0,30}[a-z0-9]",
     "An app name has 2 to 32 characters: a-z, 0-9 and single hyphens inside; it starts with a letter.",
 )
-_COMPONENT = Grammar(
+COMPONENT = Grammar(
     "a component's name",
     APP.pattern,
     "A component's name has 2 to 32 characters: a-z, 0-9 and single hyphens inside; it starts with a letter.",
@@ -90,7 +90,7 @@ def parse_app(text: object, *, field: str = "app name") -> AppName:
 
 def parse_component(text: object, *, field: str = "component") -> ComponentName:
     """Return the name of a component. It is also a host name in the app's network, so it follows the grammar of apps."""
-    return ComponentName(match(text, _COMPONENT, field, guess=_app_guess)[0])
+    return ComponentName(match(text, COMPONENT, field, guess=_app_guess)[0])
 
 
 def _app_guess(text: str) -> str:

@@ -16,11 +16,14 @@ from deployctl.domain.images.image_source import PullPolicy
 from deployctl.domain.inputs.grammar import Grammar, match, refused
 from deployctl.domain.inputs.names import (
     APP,
+    COMPONENT,
     ENV_NAME,
     VERSION,
     AppName,
+    ComponentName,
     Version,
     parse_app,
+    parse_component,
     parse_env_name,
     parse_env_value,
     parse_image,
@@ -114,6 +117,12 @@ def parse_whole(value: object, *, field: str, low: int, high: int) -> int:
     return parse_count(whole, field=field, low=low, high=high)
 
 
+def whole(low: int, high: int) -> Any:
+    """Return the type of a whole number in a body."""
+    return Annotated[int, by(parse_whole, low=low, high=high), WithJsonSchema(
+        {"type": "integer", "minimum": low, "maximum": high})]
+
+
 def amount(low: float, high: float) -> Any:
     """Return the validators of a number in a body."""
     return by(parse_amount, low=low, high=high), WithJsonSchema({"type": "number", "minimum": low, "maximum": high})
@@ -131,6 +140,7 @@ IMAGE_TEXT = Grammar(  # what parse_image accepts, as one pattern
 APP_SCHEMA = text_like(APP, but=("server", "example"), example="shop")
 VERSION_SCHEMA = text_like(VERSION, but=("hold", "maint"), example="v2")
 AppText = Annotated[AppName, by(parse_app), WithJsonSchema(APP_SCHEMA)]
+ComponentText = Annotated[ComponentName, by(parse_component), WithJsonSchema(text_like(COMPONENT, example="worker"))]
 VersionText = Annotated[Version, by(parse_version), WithJsonSchema(VERSION_SCHEMA)]
 ImageText = Annotated[str, by(parse_image_text), WithJsonSchema(text_like(IMAGE_TEXT, example="acme/shop:v2"))]
 Variables = Annotated[

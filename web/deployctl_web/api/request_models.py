@@ -14,7 +14,9 @@ from deployctl.usecases.access.users import LINK_MINUTES
 from deployctl.verbs.row import Param, ParamKind, Route, Verb
 from deployctl.verbs.table import routes
 from deployctl_web.api.request_fields import (
+    LAST_RELEASE,
     AppText,
+    ComponentText,
     Flag,
     ImageText,
     KindText,
@@ -38,6 +40,7 @@ from deployctl_web.api.request_fields import (
     Variables,
     VersionText,
     WhoText,
+    whole,
 )
 
 HEIR = "The server admin who takes over the user's tokens. Default: the tokens end."
@@ -131,7 +134,7 @@ OPTIONAL: dict[str, tuple[Any, Any]] = {  # type, and value when it is left out
     ParamKind.VERSION: (VersionText | None, None), ParamKind.RELEASE: (ReleaseNumber | None, None),
     ParamKind.IMAGE: (ImageText | None, None),
     ParamKind.ENV: (Variables, {}), ParamKind.PULL: (PullWord | None, None), ParamKind.FLAG: (Flag, False),
-    ParamKind.NOTE: (NoteText, ""),
+    ParamKind.NOTE: (NoteText, ""), ParamKind.COMPONENT: (ComponentText | None, None),
 }  # fmt: skip
 REQUIRED: dict[str, Any] = {ParamKind.VERSION: VersionText, ParamKind.REASON: ReasonText}
 
@@ -148,6 +151,8 @@ def _model(verb: Verb, route: Route) -> type[ConfigTable]:
 
 def _field(param: Param) -> tuple[Any, Any]:
     about = param.api_about or None
+    if param.kind == ParamKind.NUMBER:
+        return whole(param.low or 0, param.high or LAST_RELEASE), Field(description=about)
     if param.required:
         return REQUIRED[param.kind], Field(description=about)
     kind, unsaid = OPTIONAL[param.kind]

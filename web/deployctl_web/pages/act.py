@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response
 from deployctl.domain.host.access import Role
 from deployctl.domain.images.image_source import ImageNews, image_sentence
 from deployctl.domain.inputs.grammar import shown
-from deployctl.domain.inputs.names import AppName, Version, parse_version
+from deployctl.domain.inputs.names import AppName, Version, parse_component, parse_version
 from deployctl.domain.proxy.traffic import Precision
 from deployctl.errors import ConfirmationNeeded, Invalid, LeaseHeld, StateChanged
 from deployctl.usecases.results import Done, Moved
@@ -150,6 +150,13 @@ def _number(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdecimal() and len(text) <= 9 else None
 
 
+def _whole(param: Param) -> int:
+    number = _number(form_text(param.body).strip())
+    if number is None or not (param.low or 0) <= number <= (param.high or number):
+        raise Invalid(f"Write a number from {param.low} to {param.high}. Nothing was done.", code="usage")
+    return number
+
+
 def _choice(param: Param) -> str | None:
     """Return the chosen word; an empty one leaves it to the app's file."""
     word = request.form.get(param.body, "")
@@ -164,6 +171,8 @@ FORM_FIELDS: dict[str, Callable[[Param], Any]] = {
     ParamKind.RELEASE: lambda param: _number(request.form.get(param.body, "")),
     ParamKind.IMAGE: lambda param: request.form.get(param.body, "").strip() or None,
     ParamKind.FLAG: lambda param: form_text(param.body) == "yes",
+    ParamKind.COMPONENT: lambda param: parse_component(form_text(param.body)) if form_text(param.body) else None,
+    ParamKind.NUMBER: _whole,
 }  # fmt: skip
 
 
