@@ -45,6 +45,8 @@ ERRORS: Mapping[str, str] = {
     "forged": "the request did not come from a page of the dashboard",
     "forwarding_off": "IPv4 forwarding is disabled in the kernel",
     "history_broken": "the ledger's history was altered",
+    "not_scalable": "a component of this kind cannot have several replicas",
+    "replicas_not_written": "the component was created as the only one: its file needs `replicas` before it can be scaled",
     "image_not_allowed": "the server's settings do not allow this image",
     "image_store_silent": "Docker's image store is not responding",
     "installation_unreadable": "the owner of the home cannot read the installation",
