@@ -35,6 +35,7 @@ from deployctl.dataclass import replace
 from deployctl.domain.images.capabilities import given_back
 from deployctl.domain.images.component import WEB, Component, ComponentKind, Condition
 from deployctl.domain.images.image_source import PullPolicy
+from deployctl.domain.images.presets import PRESETS, with_preset
 from deployctl.domain.images.release import Bundle, LogCap, Policy, Probe, ProbeKind, Resources
 from deployctl.domain.inputs.addresses import parse_listen, parse_networks
 from deployctl.domain.inputs.app_spec import AppFile
@@ -119,8 +120,9 @@ class LogSpec(ConfigTable):
 
 
 class RunSpec(ConfigTable):
-    """How the containers of a component run. What is left out is the image's to decide."""
+    """How the containers of a component run. What is left out is the preset's to decide, else the image's."""
 
+    preset: Annotated[str | None, one_of(*PRESETS)] = None
     entrypoint: ConfigWords = None
     command: Annotated[tuple[str, ...] | None, by(parse_words_or_none)] = None
     user: Annotated[str | None, by(parse_user)] = None
@@ -128,6 +130,7 @@ class RunSpec(ConfigTable):
     stop_signal: Annotated[str | None, by(parse_signal)] = None
     stop_grace: Annotated[float, by(parse_duration, high=HOUR)] = 10.0
     init: Annotated[bool, by(parse_flag)] = False
+    shm_size: Annotated[int, by(parse_size, low=2**16)] = 0
     networks: Annotated[tuple[str, ...], by(joined_networks)] = ()
     cap_add: Annotated[tuple[str, ...], by(added_capabilities)] = ()
     mounts: Annotated[tuple[str, ...], by(parse_mounts)] = ()
@@ -138,6 +141,8 @@ class RunSpec(ConfigTable):
     log: LogSpec = LogSpec()
     env: dict[EnvName, EnvValue] = Field(default_factory=dict)
     files: dict[FileTarget, Annotated[tuple[str, int, str], by(parse_file)]] = Field(default_factory=dict)
+
+    _with_preset = model_validator(mode="before")(with_preset)
 
     def container(self, *, image: str, port: int | None, volumes: Mapping[str, VolumeTable]) -> Bundle:
         """Return the spec of its containers, before an image is known."""
@@ -153,6 +158,7 @@ class RunSpec(ConfigTable):
             stop_signal=self.stop_signal,
             stop_grace=self.stop_grace,
             init=self.init,
+            shm_size=self.shm_size,
             networks=self.networks,
             cap_add=self.cap_add,
             mounts=mounts_of(self.mounts, volumes),
@@ -161,6 +167,12 @@ class RunSpec(ConfigTable):
             log=LogCap(**dict(self.log)),
             probe=self.health.probe(),
         )
+
+    def short_graces(self, key: str) -> list[str]:
+        """Return a warning if it is killed before its preset expects it to have ended."""
+        wanted = parse_duration(PRESETS[self.preset]["stop_grace"]) if self.preset else 0.0
+        return [f'{key} = "{self.stop_grace:g}s" is shorter than the {wanted:g} s that {self.preset} may need to end: it is '
+                "killed then, and what it had not written yet is lost."] if self.stop_grace < wanted else []
 
     def needed(self) -> tuple[tuple[ComponentName, Condition], ...]:
         return tuple(sorted((ComponentName(name), Condition(condition)) for name, condition in self.needs.items()))
@@ -255,7 +267,8 @@ class AppSpec(RunSpec):
             f"env.{name} is a variable, because it is below [env]. Settings belong above the first [table]."
             for name in sorted(self.env.keys() & settings)
         ]
-        return [*given_back(self.cap_add), *env_warnings(self.env), *misplaced]
+        graces = [text for name, spec in self.components.items() for text in spec.short_graces(f"components.{name}.stop_grace")]
+        return [*given_back(self.cap_add), *env_warnings(self.env), *misplaced, *self.short_graces("stop_grace"), *graces]
 
 
 def parse_app_spec(raw: Mapping[str, Any], *, where: str) -> AppSpec:

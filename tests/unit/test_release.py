@@ -31,6 +31,7 @@ BUNDLES = st.builds(
     resources=st.builds(Resources, memory=st.integers(0), cpus=SECONDS, pids=st.integers(0)),
     log=st.builds(LogCap, max_size=st.integers(0), max_file=st.integers(0)),
     networks=st.lists(TEXT, max_size=3).map(tuple), cap_add=st.lists(TEXT, max_size=3).map(tuple),
+    shm_size=st.integers(0),
 )  # fmt: skip
 PLAIN = Bundle("acme/shop:v1", "sha256:" + "a" * 64, 8080, env=(("MODE", "shop"),))
 
@@ -40,6 +41,7 @@ OTHER: dict[str, Any] = {
     "resources": Resources(memory=2**20), "log": LogCap(max_file=9), "probe": Probe(rise=9),
     "networks": ("backend",), "cap_add": ("NET_RAW",), "mounts": (Mount(MountKind.VOLUME, "data", "/data", read_only=True),),
     "files": (ConfigFile("/a", "a", sha256="0" * 64),),
+    "shm_size": 2**26,
 }  # fmt: skip
 NAMING: dict[str, Any] = {"image": "mirror/shop:v1", "repo_digest": "acme/shop@sha256:" + "c" * 64}
 

@@ -89,7 +89,7 @@ class LogCap:
     max_file: int = 3
 
 
-LATER_KEYS = frozenset({"networks", "cap_add", "mounts", "files"})  # of a bundle
+LATER_KEYS = frozenset({"networks", "cap_add", "mounts", "files", "shm_size"})  # of a bundle
 LATER_PROBE_KEYS = frozenset({"uptime"})
 
 
@@ -116,6 +116,7 @@ class Bundle:
     cap_add: tuple[str, ...] = ()  # capabilities that it keeps of those that deployctl drops; sorted
     mounts: tuple[Mount, ...] = ()
     files: tuple[ConfigFile, ...] = ()
+    shm_size: int = 0  # bytes of /dev/shm; 0: the engine's default
 
     def canonical(self) -> str:
         """Return the one JSON text of this spec: sorted keys, no spaces. Keys introduced after 0.1.0 are included only

@@ -96,6 +96,7 @@ def _host_config(spec: ContainerSpec) -> dict[str, Any]:
         "RestartPolicy": restart_policy(Restart.NEVER),
         "Init": bundle.init,
         "SecurityOpt": ["no-new-privileges"],
+        **({"ShmSize": bundle.shm_size} if bundle.shm_size else {}),
         **({"CapDrop": list(spec.cap_drop)} if spec.cap_drop else {}),
         **({"CapAdd": list(bundle.cap_add)} if bundle.cap_add else {}),  # Podman's default set is smaller than Docker's
         "LogConfig": {

@@ -126,7 +126,8 @@ def _written(value: object) -> str:
 
 
 _GROUPS: Mapping[str, Callable[[Bundle], Mapping[str, object]]] = {
-    "limits": lambda b: asdict(b.resources) | {f"log {name}": value for name, value in asdict(b.log).items()},
+    "limits": lambda b: {**asdict(b.resources), "shm_size": b.shm_size or None,
+                         **{f"log {name}": value for name, value in asdict(b.log).items()}},
     "command": lambda b: {"command": b.command, "entrypoint": b.entrypoint, "user": b.user,
                           "working_dir": b.working_dir, "init": b.init},
     "networks": lambda b: dict.fromkeys(b.networks, "joined"),
