@@ -33,7 +33,7 @@ from deployctl.config.mount_rules import (
 )
 from deployctl.dataclass import replace
 from deployctl.domain.images.capabilities import given_back
-from deployctl.domain.images.component import WEB, Component, ComponentKind, Condition
+from deployctl.domain.images.component import MAX_GAP, WEB, Component, ComponentKind, Condition
 from deployctl.domain.images.image_source import PullPolicy
 from deployctl.domain.images.presets import PRESETS, with_preset
 from deployctl.domain.images.release import Bundle, LogCap, Policy, Probe, ProbeKind, Resources
@@ -186,6 +186,7 @@ class ComponentSpec(RunSpec):
     kind: Annotated[str, one_of(*ComponentKind)] = ComponentKind.SIDE_BY_SIDE
     overlap: Annotated[bool, by(parse_flag)] = True
     timeout: Annotated[float, by(parse_duration, low=1.0)] = JOB_TIMEOUT
+    max_gap: Annotated[float, by(parse_duration, low=1.0, high=HOUR)] = MAX_GAP
 
     def component(self, name: ComponentName, main: AppSpec) -> Component:
         """Return it as plain data. Without an image of its own it runs the app's, and as that runs unless it says otherwise."""
@@ -195,7 +196,8 @@ class ComponentSpec(RunSpec):
         if kind is ComponentKind.JOB:
             bundle = replace(bundle, probe=PROBE, init=self.init if "init" in self.model_fields_set else True)
             return Component(bundle, name, kind, self.needed(), timeout=self.timeout)
-        return Component(replace(bundle, probe=self._probe()), name, kind, self.needed(), self.overlap, replicas=self.replicas)
+        return Component(replace(bundle, probe=self._probe()), name, kind, self.needed(), self.overlap, replicas=self.replicas,
+                         max_gap=self.max_gap)
 
     def _like(self, main: RunSpec) -> RunSpec:
         inherited = {"networks": main.networks, "user": main.user, "mounts": main.mounts}
@@ -216,6 +218,8 @@ class AppSpec(RunSpec):
     image: Annotated[str, by(image_name)] = Field(examples=['image = "registry.example.com/acme/shop"'])
     images: Annotated[tuple[str, ...], by(image_names)] = ()
     port: Annotated[int, by(parse_port)] = Field(examples=["port = 8080"])
+    kind: Annotated[str, one_of(ComponentKind.SIDE_BY_SIDE, ComponentKind.EXCLUSIVE)] = ComponentKind.SIDE_BY_SIDE
+    max_gap: Annotated[float, by(parse_duration, low=1.0, high=HOUR)] = MAX_GAP
     listen: Annotated[tuple[str, int] | None, by(parse_listen)] = None
     hosts: Annotated[tuple[HostName, ...], BeforeValidator(one_or_list)] = Field((), alias="host")
     trusted_proxies: Annotated[tuple[str, ...] | None, by(parse_networks)] = None
@@ -257,7 +261,8 @@ class AppSpec(RunSpec):
     def templates(self) -> tuple[Component, ...]:
         """Return the app's components before their images are known, the one that clients reach first."""
         bundle = self.container(image="", port=self.port, volumes=self.volumes)
-        main = Component(bundle, ComponentName(self.name), needs=self.needed(), replicas=self.replicas)
+        main = Component(bundle, ComponentName(self.name), ComponentKind(self.kind), self.needed(), replicas=self.replicas,
+                         max_gap=self.max_gap)
         return (main, *(spec.component(ComponentName(name), self) for name, spec in self.components.items()))
 
     def warnings(self) -> list[str]:

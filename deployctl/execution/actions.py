@@ -27,7 +27,6 @@ from deployctl.execution.containers import (
 from deployctl.execution.course import in_turn
 from deployctl.execution.health_gate import HealthGate
 from deployctl.execution.interrupts import shielded
-from deployctl.execution.jobs import run_job
 from deployctl.execution.pins import try_to_pin, try_to_settle
 
 TYPE_CHECKING = False
@@ -58,6 +57,10 @@ def prove_healthy(walk: Walk, step: Step) -> Course:
         blame(walk, release, e)
         raise
     text, walk.restarts[step.instance] = found
+    if release.component(step.instance.component).is_exclusive:
+        from deployctl.execution.hand_over import settle_successor
+
+        settle_successor(walk, step)
     if not walk.will(StepKind.GATE, step.release) and _is_last_check(walk, step):
         _mark_proven(walk, release)
     return text
@@ -80,7 +83,7 @@ def let_proxy_know(walk: Walk, step: Step) -> str:
     s, app, release = walk.services, walk.plan.app, release_of(walk, step)
     fronts = fronts_of(walk, step)
     for one in release.instances:
-        if one in walk.facts.running or walk.has_started(one):
+        if (one in walk.facts.running or walk.has_started(one)) and not walk.hands_over(one):
             s.engine.set_restart(container_of(recorded(walk, one)), always=True)
     if walk.wishes is not None:
         s.ledger.set_wishes(walk.wishes)
@@ -270,6 +273,19 @@ def remove_container(walk: Walk, step: Step) -> str:
     return ""
 
 
+# -- what few plans have ----------------------------------------------------------------------------------------------
+def run_job(walk: Walk, step: Step) -> Course:
+    from deployctl.execution import jobs
+
+    return jobs.run_job(walk, step)
+
+
+def hand_over_act(walk: Walk, step: Step) -> str:
+    from deployctl.execution import hand_over
+
+    return hand_over.ACTIONS[step.kind](walk, step)
+
+
 COURSES: Mapping[StepKind, Begin] = {  # what may be done for several instances at once
     StepKind.START: start_container,
     StepKind.HEALTH: prove_healthy,
@@ -283,7 +299,10 @@ STEP_ACTIONS: Mapping[StepKind, StepAct] = {
     **{kind: in_turn(course) for kind, course in COURSES.items()},
     StepKind.ROUTE: let_proxy_know,
     StepKind.GATE: pass_gate,
+    StepKind.QUEUE: hand_over_act,
+    StepKind.HAND_OVER: hand_over_act,
     StepKind.SWITCH: switch_traffic,
+    StepKind.RESUME: hand_over_act,
     StepKind.WATCH: watch_candidate,
     StepKind.PROMOTE: promote,
     StepKind.SCALE: change_replicas,

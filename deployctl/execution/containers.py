@@ -12,7 +12,7 @@ from deployctl.errors import DeployctlError, EngineRefused, NetworkFull, Network
 from deployctl.execution.fence import taken_over
 from deployctl.execution.interrupts import shielded
 from deployctl.execution.pins import try_to_unpin
-from deployctl.ports import ContainerSpec
+from deployctl.ports import ContainerSpec, Launch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def create_container(walk: Walk, step: Step) -> str:
     seen = s.engine.ensure_created(ContainerSpec(
         name=instance.name, bundle=bundle_of(walk, step), network=_app(walk).network_of(instance).name,
         address=instance.address, publish=instance.host_port, hostname=host_name(release, instance.id),
-        **_names(walk, release, instance),
+        **_names(walk, release, instance), launch=_launch(walk, release, instance),
         labels=container_labels(s, release, instance.id, operation=walk.deployment.id), cap_drop=release.cap_drop,
         mounts=_mounts(walk, step)))
     s.ledger.set_instance(release.app, instance.id, container=seen.id, store=s.engine.info().store or None)
@@ -94,6 +94,16 @@ def _mounts(walk: Walk, step: Step) -> tuple[ContainerMount, ...]:
     from deployctl.execution.mounts import container_mounts
 
     return container_mounts(release_of(walk, step), bundle, walk.services)
+
+
+def _launch(walk: Walk, release: Release, instance: Instance) -> Launch | None:
+    """Return how its program begins: of an exclusive component only once it has the lock that all its versions share."""
+    if not release.component(instance.component).is_exclusive:
+        return None
+    s, digest = walk.services, release.component(instance.component).bundle.digest
+    image = s.engine.find_image(digest)
+    launcher = s.exclusion().lay_launcher(image.architecture if image else "", s.engine.info())
+    return Launch(launcher, lock=s.exclusion().lay_lock(release.app, instance.component))
 
 
 def _where(instance: Instance) -> str:

@@ -13,6 +13,7 @@ from deployctl.execution.containers import (
     remove_empty_network,
     remove_release,
 )
+from deployctl.execution.hand_over import hand_back, let_go, queue_again
 from deployctl.execution.jobs import end_job
 from deployctl.execution.pins import try_to_unpin
 
@@ -122,7 +123,10 @@ def untag(walk: Walk, step: Step) -> None:
 
 
 UNDOS: Mapping[StepKind, Callable[[Walk, Step], None]] = {
+    StepKind.QUEUE: let_go,
+    StepKind.HAND_OVER: hand_back,
     StepKind.SWITCH: switch_back,
+    StepKind.RESUME: queue_again,
     StepKind.ROUTE: forget_route,
     StepKind.START: stop_again,
     StepKind.JOB: end_job,

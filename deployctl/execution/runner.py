@@ -55,6 +55,8 @@ class Walk:
     promoted: bool = False
     switched: bool = False
     switch_ms: float = 0.0
+    gap_began: float | None = None  # when the former version of an exclusive component was told to end, by the clock
+    gap_ms: float | None = None  # from then until the next one was healthy, or requests went on
     revision: int = 0
     done: list[tuple[Step, float, str]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -81,6 +83,10 @@ class Walk:
     def will(self, kind: StepKind, release: int) -> bool:
         """Return whether the plan has such a step for that release."""
         return any((step.kind, step.release) == (kind, release) for step in self.plan.steps)
+
+    def hands_over(self, one: InstanceId) -> bool:
+        """Return whether another version of it ends in this plan: until then that one is what the engine restarts."""
+        return any(step.kind is StepKind.HAND_OVER and step.instance == one for step in self.plan.steps)
 
     def has_started(self, one: InstanceId) -> bool:
         """Return whether this walk has started that instance."""
@@ -159,7 +165,8 @@ def _half_done(walk: Walk) -> Phase:
 
 
 _AFTER = frozenset({StepKind.SHRINK, StepKind.WORK, StepKind.REST, StepKind.DRAIN, StepKind.STOP, StepKind.PRUNE})
-_SAFE = frozenset({StepKind.SWITCH, StepKind.PROMOTE, StepKind.SCALE})  # a signal waits until such a step is done
+_NEEDED = frozenset({StepKind.SWITCH, StepKind.HAND_OVER})  # without their revert the former version does not serve
+_SAFE = frozenset({StepKind.SWITCH, StepKind.RESUME, StepKind.PROMOTE, StepKind.SCALE})  # a signal waits until it is done
 
 
 def _before_and_at_promotion(walk: Walk, actions: Mapping[StepKind, StepAct]) -> None:
@@ -234,8 +241,8 @@ def revert(walk: Walk, undos: Mapping[StepKind, Undo], cause: BaseException) -> 
             undo(walk, step)
         except DeployctlError as e:
             cause.add_note(f"could not revert “{step.sentence}”: {e.message}")
+            failed = failed or step.kind in _NEEDED
             if step.kind is StepKind.SWITCH:
-                failed = True
                 break  # what gets the traffic stays
     astray = _found_astray(walk)
     walk.phase = advance(walk.phase, "failed")
@@ -243,8 +250,15 @@ def revert(walk: Walk, undos: Mapping[StepKind, Undo], cause: BaseException) -> 
     _close(walk, advance(walk.phase, "failed" if failed or astray else "reverted"), error=_reason(cause),
            evidence=evidence)
     if failed or astray:
-        raise AttentionNeeded(f"{cause} And the traffic {astray or 'could not be moved back'}.",
+        raise AttentionNeeded(f"{cause} And {_what_failed(walk, astray)}.",
                               remedy=[f"deployctl status {walk.plan.app}", "deployctl doctor"]) from cause
+
+
+def _what_failed(walk: Walk, astray: str) -> str:
+    if astray:
+        return f"the traffic {astray}"
+    handed = any(step.kind is StepKind.HAND_OVER for step in walk.begun)
+    return "the former version could not be brought back whole" if handed else "the traffic could not be moved back"
 
 
 def _found_astray(walk: Walk) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 
+from deployctl.domain.images.component import ends_before_next
 from deployctl.domain.images.release import Instance
 from deployctl.domain.inputs.names import ComponentName
 from deployctl.domain.proxy.traffic import TrafficTable
@@ -135,12 +136,17 @@ class InstanceRows:
             trust={r["name"]: ProxyTrust.from_json(r["trust"]) for r in apps if r["trust"]},
             actives={r["name"]: r["active"] for r in apps if r["active"] is not None},
             replicated=self.db.execute(_REPLICATED)[0][0],
+            queues=frozenset(app for app, components in self.db.execute(_EXCLUSIVE) if ends_before_next(components)),
         )
 
 
 _INSTANCES = """select i.*, n.bridge, n.subnet, n.gateway, n.engines_own from instances i
 left join networks n on n.name = i.network"""
 _ONE = "i.app = ? and i.release = ? and i.component = ? and i.replica = ?"
+_EXCLUSIVE = """
+select distinct r.app, r.components from instances i join releases r on r.app = i.app and r.number = i.release
+where i.routed and instr(r.components, '"exclusive"')
+"""
 _REPLICATED = """
 select coalesce(sum((length(components) - length(replace(components, '"replicas"', ''))) / length('"replicas"')), 0)
 from releases r where instr(components, '"replicas"')

@@ -32,6 +32,7 @@ ERRORS: Mapping[str, str] = {
     "aborted": "someone asked this deployment to stop",
     "address_elsewhere": "the address that the app's file asks for is on another host",
     "address_taken": "something else listens on the address that the app asks for",
+    "lock_lost": "an exclusive component does not hold its lock: two versions of it could run at once",
     "another_engine": "a different Docker engine responds than the one that runs this home's containers",
     "attention_needed": "half done, or contradictory: manual intervention needed",
     "bug": "a bug in deployctl",

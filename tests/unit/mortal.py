@@ -11,12 +11,12 @@ from deployctl.ports import Services
 ACTS = frozenset({
     "pull_image", "keep_image", "release_image", "ensure_network", "ensure_network_gone", "ensure_volume",
         "fill_volume", "ensure_volume_gone", "ensure_created",
-    "ensure_started", "ensure_stopped", "ensure_removed", "set_restart",
-    "sync", "switch", "refresh_previews", "cut",
+    "ensure_started", "ensure_stopped", "ensure_removed", "set_restart", "ensure_attached", "ensure_detached",
+    "sync", "switch", "refresh_previews", "cut", "queue", "release_queue",
     "ensure", "ensure_gone",
-    "add_app", "set_wishes", "remove_app", "ensure_release", "mark_proven", "mark_failed", "set_hold",
-    "set_scale", "add_instance",
-    "set_instance", "remove_instance", "open_deployment", "begin_step", "finish_step", "close_deployment", "promote",
+    "add_app", "set_wishes", "remove_app", "ensure_release", "mark_proven", "mark_failed", "mark_completed",
+    "set_hold", "set_scale", "add_instance", "set_instance", "remove_instance", "open_deployment", "begin_step",
+    "finish_step", "close_deployment", "promote",
     "event", "give_lease_back",
 })  # fmt: skip
 

@@ -15,6 +15,7 @@ from deployctl.domain.change.deployment import Phase
 from deployctl.domain.change.status_note import NoteCode
 from deployctl.domain.images.component import InstanceId
 from deployctl.ports import Services
+from deployctl.testing.fake_engine import Behaviour
 from deployctl.usecases.change.abort import abort
 from deployctl.usecases.change.app_remove import remove_app
 from deployctl.usecases.change.prune import prune
@@ -70,7 +71,34 @@ def with_replicas(w: World) -> None:
     w.upgraded("v1", "v2")
 
 
+def exclusive(w: World) -> None:
+    w.edit(kind="exclusive")
+    w.upgraded("v1", "v2")
+
+
+def scheduler(w: World) -> None:
+    w.edit(components={"clock": {"kind": "exclusive", "command": ["tick"], "health": {"uptime": "1s"}}})
+    w.upgraded("v1", "v2")
+
+
+def job(w: World) -> None:
+    w.engine.behaviours["migrate",] = Behaviour(exits=0)
+    w.edit(needs={"migrate": "completed"}, components={"migrate": {"kind": "job", "command": ["migrate"]}})
+
+
+def bad_exclusive(w: World) -> None:
+    w.edit(kind="exclusive")
+    w.upgraded("v1")
+    w.sick["v2"] = 503
+
+
 STORIES = {
+    "upgrade of an exclusive one": Story(exclusive, partial(upgrade, SHOP, V3), ("v2", "v3")),
+    "upgrade to a bad exclusive one": Story(bad_exclusive, partial(upgrade, SHOP, V2), ("v1",)),
+    "rollback of an exclusive one": Story(exclusive, partial(rollback, SHOP, options=YES), ("v2", "v1")),
+    "upgrade with a scheduler": Story(scheduler, partial(upgrade, SHOP, V3), ("v2", "v3")),
+    "rollback with a scheduler": Story(scheduler, partial(rollback, SHOP), ("v2", "v1")),
+    "first upgrade with a job": Story(job, partial(upgrade, SHOP, V1), (None, "v1")),
     "upgrade with replicas": Story(with_replicas, partial(upgrade, SHOP, V3), ("v2", "v3")),
     "rollback with replicas": Story(with_replicas, partial(rollback, SHOP), ("v2", "v1")),
     "more replicas": Story(with_replicas, partial(scale, SHOP, 3), ("v2",)),
@@ -119,10 +147,19 @@ def require_settled(w: World, ends: tuple[str | None, ...]) -> None:
         assert not instance.routed or ours[instance.container or ""].running
         kept = f"deployctl/{SHOP}:r{instance.release}-"
         assert any(tag.startswith(kept) for tag in w.engine.images.find(ours[instance.container or ""].image).tags)  # type: ignore[union-attr]
+    assert not w.traffic.queues(), "nobody waits"
+    require_one_at_a_time(w)
     if w.serving:
         number = w.release(w.serving).number
         assert w.ledger.find_instance(SHOP, InstanceId(number)).routed  # type: ignore[union-attr]
         assert w.containers()[w.serving] == "running"
+
+
+def require_one_at_a_time(w: World) -> None:
+    """Of each exclusive component at most one program runs: what serves, or else what will be repaired."""
+    at_work = [c.labels["deployctl.component"] for c in w.engine.containers()
+               if c.labels.get("deployctl.kind") == "exclusive" and c.running and not w.engine.is_waiting(c.id)]
+    assert len(at_work) == len(set(at_work))
 
 
 def require_history(w: World) -> None:

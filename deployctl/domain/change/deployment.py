@@ -50,6 +50,8 @@ BEGINS: dict[StepKind, tuple[str, ...]] = {
     StepKind.HEALTH: ("started",),
     StepKind.JOB: ("started",),
     StepKind.ROUTE: ("started", "ready"),
+    StepKind.QUEUE: ("started",),
+    StepKind.HAND_OVER: ("started",),
     StepKind.GATE: ("started", "ready"),
     StepKind.SWITCH: ("started", "ready"),
     StepKind.WATCH: ("started", "ready", "shifted"),

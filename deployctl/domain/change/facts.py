@@ -128,6 +128,26 @@ class AppFacts:
         release = self.releases.get(number)
         return bool(self.is_up(number) and any(one.routed for one in self.mains(number)) and release and release.proven_at)
 
+    def can_stand_by(self, number: int) -> bool:
+        """Return whether that release can run beside the live one."""
+        release = self.releases.get(number)
+        return release is None or release.can_stand_by
+
+    def rivals(self, target: Release) -> frozenset[ComponentName]:
+        """Return the components of that release that cannot begin while another release's of the same name runs."""
+        kinds = {one.name: one.is_exclusive for one in target.components if not one.is_job}
+        return frozenset(one.component for one in self.running if one.release != target.number and one.component in kinds
+                         and (kinds[one.component] or self._is_exclusive(one)))
+
+    def locked(self, component: ComponentName, target: Release) -> bool:
+        """Return whether whatever runs of that component in other releases holds its lock."""
+        return all(self._is_exclusive(one) for one in self.running
+                   if one.component == component and one.release != target.number)
+
+    def _is_exclusive(self, one: InstanceId) -> bool:
+        release = self.releases.get(one.release)
+        return release is not None and release.component(one.component).is_exclusive
+
     def newest_proven(self, version: Version) -> Release | None:
         """Return the release that a version means: the newest one that ever passed its health check."""
         found = [r for r in self.releases.values() if r.version == version and r.proven_at]

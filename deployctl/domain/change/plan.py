@@ -24,7 +24,10 @@ class StepKind(StrEnum):
     JOB = "job"  # run it to its end
     ROUTE = "route"  # HAProxy learns the server and the public address
     GATE = "gate"  # probe it once more, through HAProxy as clients would
+    QUEUE = "queue"  # let requests wait at HAProxy: nothing could serve them for a moment
+    HAND_OVER = "hand_over"  # end the former version of an exclusive component; the next one begins
     SWITCH = "switch"  # the one atomic change
+    RESUME = "resume"  # let requests go on
     WATCH = "watch"  # probes continue under traffic; a failure reverts
     PROMOTE = "promote"  # the ledger records it as active: the point of no return
     SCALE = "scale"  # the ledger records how many replicas there are to be: nothing is reverted after that
@@ -49,7 +52,8 @@ class PlanKind(StrEnum):
 
 
 # the others are about all instances of a release at once
-ABOUT_AN_INSTANCE = frozenset({StepKind.IMAGE, StepKind.CREATE, StepKind.START, StepKind.HEALTH, StepKind.JOB, StepKind.SHRINK})
+ABOUT_AN_INSTANCE = frozenset({StepKind.IMAGE, StepKind.CREATE, StepKind.START, StepKind.HEALTH, StepKind.JOB,
+                               StepKind.HAND_OVER, StepKind.SHRINK})
 AT_ONCE = frozenset({StepKind.START, StepKind.HEALTH, StepKind.JOB})  # those that follow each other may overlap: order.py
 TRAFFIC_MOVES = frozenset({PlanKind.UPGRADE, PlanKind.ROLLBACK, PlanKind.UNDO, PlanKind.STOP})  # decide what is live
 

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from deployctl.dataclass import replace
+from deployctl.domain.change.gap import NO_GAP, find_gap
 from deployctl.domain.change.plan import Plan, PlanKind, Step, StepKind
 from deployctl.domain.change.retention import retire
 from deployctl.domain.change.serving import release_name
-from deployctl.domain.images.component import in_order, instance_name
+from deployctl.domain.images.component import InstanceId, in_order, instance_name
 from deployctl.domain.images.image_ref import short_digest
 from deployctl.domain.images.release import ProbeKind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.change.facts import AppFacts
+    from deployctl.domain.change.gap import Gap
     from deployctl.domain.change.retention import Retirement
-    from deployctl.domain.images.component import Component, InstanceId
+    from deployctl.domain.images.component import Component
     from deployctl.domain.images.release import Probe, Release
 
 
@@ -27,31 +29,33 @@ def plan_move(facts: AppFacts, kind: PlanKind, target: Release) -> Plan:
     """Return the plan that makes `target` live, whatever state its container is in."""
     source = facts.app.active
     warm = facts.is_warm(target.number)
-    steps = [*bring_up(facts, target, kind), *_switch(facts, kind, target), *_hand_over_work(facts, target)]
+    gap = find_gap(facts, target, kind)
+    steps = [*bring_up(facts, target, kind, gap), *_switch(facts, kind, target, queued=gap.queued),
+             *_hand_over_work(facts, target)]
     steps += _retire(facts, retire(facts, active=target.number, left=source))
     return Plan(facts.app.name, kind, source, target.number, tuple(steps), _summary(facts, kind, target), warm=warm,
                 deed=_deed(facts, kind, target))
 
 
-def bring_up(facts: AppFacts, target: Release, kind: PlanKind) -> list[Step]:
+def bring_up(facts: AppFacts, target: Release, kind: PlanKind, gap: Gap = NO_GAP) -> list[Step]:
     """Return the steps that end with a health-checked instance that HAProxy knows and that gets no traffic yet."""
     n, v = target.number, target.version
     left_over = facts.is_failed(n)  # kept for inspection; a retry gets a fresh one
-    early = [one for one in in_order(target.components) if _starts_early(one, kind) and one.name not in target.completed]
+    early = [one for one in in_order(target.components) if _starts_early(one, kind, target) or one.name in gap.names]
     ids = [one for part in early for one in target.ids_of(part.name)]
     if kind in GOES_BACK and facts.is_warm(n):  # what does not run is started after the switch, which need not wait for it
-        ids = [one for one in ids if one in facts.running]
-    steps = _instances(facts, target, ids, afresh=left_over)
+        ids = [one for one in ids if one in facts.running or one.component in gap.names]
+    steps = _instances(facts, target, ids, gap, afresh=left_over)
     started = any(step.kind is StepKind.START for step in steps)
-    if kind in {PlanKind.UPGRADE, PlanKind.START} or started or not facts.is_warm(n):
-        steps.append(Step(StepKind.ROUTE, n, f"add {v} to HAProxy"))
-        steps.append(Step(StepKind.GATE, n, f"probe {v} through HAProxy, as clients reach it"))
-    return steps
+    new = kind in {PlanKind.UPGRADE, PlanKind.START} or started or not facts.is_warm(n)
+    steps += [Step(StepKind.ROUTE, n, f"add {v} to HAProxy")] if new else []
+    steps += _through_gap(facts, target, gap, afresh=left_over)
+    return [*steps, Step(StepKind.GATE, n, f"probe {v} through HAProxy, as clients reach it")] if new else steps
 
 
 def adding(facts: AppFacts, target: Release, ids: Sequence[InstanceId]) -> list[Step]:
     """Return the steps that end with those instances running, health-checked and known to HAProxy, beside the others."""
-    steps = _instances(facts, target, ids, afresh=False)
+    steps = _instances(facts, target, ids, NO_GAP, afresh=False)
     if ids:
         names = ", ".join(instance_name(target, one) for one in ids)
         steps.append(Step(StepKind.ROUTE, target.number, f"add {names} to HAProxy"))
@@ -60,7 +64,7 @@ def adding(facts: AppFacts, target: Release, ids: Sequence[InstanceId]) -> list[
     return steps
 
 
-def _instances(facts: AppFacts, target: Release, ids: Sequence[InstanceId], *, afresh: bool) -> list[Step]:
+def _instances(facts: AppFacts, target: Release, ids: Sequence[InstanceId], gap: Gap, *, afresh: bool) -> list[Step]:
     """Return the steps that end with those instances running and health-checked, first what they are made of."""
     images = {step.component: step for one in reversed(ids) for step in _image(facts, target, one, afresh=afresh)}
     steps = [*reversed(images.values())]
@@ -68,7 +72,7 @@ def _instances(facts: AppFacts, target: Release, ids: Sequence[InstanceId], *, a
         steps.append(Step(StepKind.NETWORK, target.number, f"network {facts.app.network} ({facts.app.subnet})"))
         steps += _volumes(target)
     steps += [step for one in ids for step in _create(facts, target, one, afresh=afresh)]
-    return steps + [step for one in ids for step in _start(facts, target, one, afresh=afresh)]
+    return steps + [step for one in ids for step in _begin(facts, target, one, gap, afresh=afresh)]
 
 
 def _volumes(target: Release) -> Iterator[Step]:
@@ -80,12 +84,33 @@ def _volumes(target: Release) -> Iterator[Step]:
             yield Step(StepKind.VOLUME, target.number, f"volume{'s' * (len(names) > 1)} {', '.join(names)}")
 
 
-def _starts_early(component: Component, kind: PlanKind) -> bool:
+def _begin(facts: AppFacts, target: Release, one: InstanceId, gap: Gap, *, afresh: bool) -> Iterator[Step]:
+    """Yield how it is started before the switch: what is handed over only waits, and what needs it is started after that."""
+    if one.component in gap.waiting:
+        yield _about(StepKind.START, one, f"start {instance_name(target, one)}: it waits until the former one has ended")
+    elif one.component not in gap.names:
+        yield from _start(facts, target, one, afresh=afresh)
+
+
+def _through_gap(facts: AppFacts, target: Release, gap: Gap, *, afresh: bool) -> Iterator[Step]:
+    """Yield the steps between the end of what may run in one version at a time and its next version's health."""
+    if gap.queued:
+        yield Step(StepKind.QUEUE, target.number, f"let requests wait at HAProxy, at most {gap.most:g} s")
+    for one in (one for part in gap.members for one in target.ids_of(part.name)):
+        if handed := one.component in gap.handed:
+            name = instance_name(target, one)
+            yield _about(StepKind.HAND_OVER, one, f"end the former {one.component}, so that {name} begins")
+        yield from (step for step in _start(facts, target, one, afresh=afresh)
+                    if not (handed and step.kind is StepKind.START))
+
+
+def _starts_early(component: Component, kind: PlanKind, target: Release) -> bool:
     """Return whether it is started before the switch. Workers are for an upgrade only: a rollback need not wait for them,
     and what is started without traffic takes no work. One that may not meet the former version's waits for its end."""
     if component.is_job:
-        return kind in {PlanKind.UPGRADE, PlanKind.START}
-    return not component.is_worker or kind is PlanKind.RECONCILE or (kind is PlanKind.UPGRADE and component.overlap)
+        return kind in {PlanKind.UPGRADE, PlanKind.START} and component.name not in target.completed
+    only_live = component.is_worker or InstanceId(target.number, component.name) in target.workers
+    return not only_live or kind is PlanKind.RECONCILE or (kind is PlanKind.UPGRADE and component.overlap)
 
 
 def _image(facts: AppFacts, target: Release, one: InstanceId, *, afresh: bool) -> Iterator[Step]:
@@ -127,14 +152,17 @@ def _hand_over_work(facts: AppFacts, target: Release) -> list[Step]:
         steps.append(Step(StepKind.WORK, target.number, f"start what of {target.version} does not run"))
     if source and source.workers and source.number != target.number:
         steps.append(Step(StepKind.REST, source.number, f"stop the workers of {source.version}"))
-    meet = all(one.overlap for release in (source, target) if release for one in release.components)
+    meet = all(one.overlap for release in (source, target) if release for one in release.components) and all(
+        facts.locked(name, target) and target.component(name).is_exclusive for name in facts.rivals(target))
     return steps if meet else steps[::-1]
 
 
-def _switch(facts: AppFacts, kind: PlanKind, target: Release) -> list[Step]:
+def _switch(facts: AppFacts, kind: PlanKind, target: Release, *, queued: bool = False) -> list[Step]:
     n, (source, name) = target.number, _names(facts, target)
     whence = f" from {source}" if source else ""
     steps = [Step(StepKind.SWITCH, n, f"switch traffic of {facts.app.name}{whence} to {name}")]
+    if queued:
+        steps.append(Step(StepKind.RESUME, n, "let the waiting requests go on"))
     if kind is PlanKind.UPGRADE and facts.app.policy.watch:
         steps.append(Step(StepKind.WATCH, n, f"watch {target.version} under traffic for {facts.app.policy.watch:g} s"))
     return [*steps, Step(StepKind.PROMOTE, n, f"record {target.version} as the active release")]

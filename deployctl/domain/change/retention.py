@@ -40,7 +40,7 @@ def retire(facts: AppFacts, *, active: int | None, left: int | None, keep_failed
                    key=lambda n: (n == left, facts.last_served(n), n), reverse=True)
     failed = [n for n in order if facts.is_failed(n)]
     sound = [n for n in order if n not in failed]
-    warm = [n for n in sound if facts.is_warm(n)][: policy.keep_warm]
+    warm = [n for n in sound if facts.is_warm(n) and facts.can_stand_by(n)][: policy.keep_warm]
     cold = [n for n in sound if n not in warm]
     up = {n for n in order if facts.is_partly_up(n) or facts.is_routed(n)}  # one that restarts is neither running nor gone
     spent = [n for n in cold if _is_spent(facts, n)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import namedtuple
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 
 from deployctl.dataclass import dataclass
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from deployctl.domain.images.release import Bundle, Release
 
+MAX_GAP = 30.0  # seconds that requests may wait while an exclusive component is handed over
 WEB = ComponentName("web")  # what the component that clients reach is called unless the app's file says otherwise
 
 
@@ -25,6 +26,7 @@ class ComponentKind(StrEnum):
     """How two versions of a component may meet."""
 
     SIDE_BY_SIDE = "side-by-side"  # both run at the same time
+    EXCLUSIVE = "exclusive"  # one version at a time: the former one ends before the next one's program begins
     JOB = "job"  # runs once for each release, and ends
 
 
@@ -58,6 +60,11 @@ class Component:
     overlap: bool = True  # False: the former version's ends before this one starts; of a worker only
     timeout: float = 0.0  # seconds in which a job must have ended
     replicas: int | None = None  # as written in the app's file; None: not written, so it is one and cannot be scaled
+    max_gap: float = MAX_GAP
+
+    @property
+    def is_exclusive(self) -> bool:
+        return self.kind is ComponentKind.EXCLUSIVE
 
     @property
     def is_job(self) -> bool:
@@ -88,14 +95,16 @@ class Component:
         """Return everything but the bundle; what is not set is left out, so that texts stay the same when keys are added."""
         told: dict[str, Any] = {"name": self.name, "needs": dict(self.needs),
                                 "kind": "" if self.kind is ComponentKind.SIDE_BY_SIDE else self.kind,
-                                "alone": not self.overlap, "timeout": self.timeout, "replicas": self.replicas}
+                                "alone": not self.overlap, "timeout": self.timeout, "replicas": self.replicas,
+                                "max_gap": 0 if self.max_gap == MAX_GAP else self.max_gap}
         return {name: value for name, value in told.items() if value}
 
     @classmethod
     def from_relations(cls, raw: Mapping[str, Any], bundle: Bundle) -> Component:
         needs = tuple((ComponentName(name), Condition(condition)) for name, condition in sorted(raw.get("needs", {}).items()))
         return cls(bundle, ComponentName(raw["name"]), ComponentKind(raw.get("kind") or ComponentKind.SIDE_BY_SIDE), needs,
-                   overlap=not raw.get("alone"), timeout=raw.get("timeout", 0.0), replicas=raw.get("replicas"))
+                   overlap=not raw.get("alone"), timeout=raw.get("timeout", 0.0), replicas=raw.get("replicas"),
+                   max_gap=raw.get("max_gap", MAX_GAP))
 
 
 def in_order(components: Sequence[Component]) -> tuple[Component, ...]:
@@ -107,6 +116,33 @@ def in_order(components: Sequence[Component]) -> tuple[Component, ...]:
             raise ValueError("components that need each other")
         done |= {free[0].name: free[0]}
     return tuple(done.values())
+
+
+def exclusive_part(components: Sequence[Component]) -> frozenset[ComponentName]:
+    """Return those that can only run while their version is live: exclusive ones, and what cannot start without one."""
+    return dependent_on({one.name for one in components if one.is_exclusive}, components)
+
+
+def ends_before_next(text: str) -> bool:
+    """Return whether what clients reach can run in one version at a time, from what `components_text` wrote."""
+    if f'"{ComponentKind.EXCLUSIVE}"' not in text:  # of every row that HAProxy's table is made of
+        return False
+    told = json.loads(text)
+    found, before = {one["name"] for one in told if one.get("kind") == ComponentKind.EXCLUSIVE}, -1
+    while len(found) > before:
+        before = len(found)
+        found |= {one["name"] for one in told if found & one.get("needs", {}).keys()}
+    return told[0]["name"] in found
+
+
+def dependent_on(some: Collection[ComponentName], components: Sequence[Component]) -> frozenset[ComponentName]:
+    """Return `some` and every component that needs one of them, directly or by way of others. A job that has to run runs
+    among them."""
+    found, before = {*some}, -1
+    while found and len(found) > before:
+        before = len(found)
+        found |= {one.name for one in components if any(name in found for name, _ in one.needs)}
+    return frozenset(found)
 
 
 def instance_name(release: Release, one: InstanceId) -> str:

@@ -13,7 +13,15 @@ from deployctl.dataclass import asdict, dataclass, field, replace
 from deployctl.digest import sha256
 from deployctl.domain.change.deployment import Change as Change
 from deployctl.domain.host.networks import AppNetwork
-from deployctl.domain.images.component import WEB, InstanceId, is_plain, read_attached, release_hash, without_defaults
+from deployctl.domain.images.component import (
+    WEB,
+    InstanceId,
+    exclusive_part,
+    is_plain,
+    read_attached,
+    release_hash,
+    without_defaults,
+)
 from deployctl.domain.proxy.trust import ProxyTrust
 
 TYPE_CHECKING = False
@@ -231,13 +239,28 @@ class Release:
 
     @property
     def serving(self) -> tuple[InstanceId, ...]:
-        """Return those of its instances that take requests, those that clients reach first."""
-        return self._ids([one for one in self.components if not (one.is_worker or one.is_job)])
+        """Return those of its instances that a standby runs, too: they take requests, those that clients reach first."""
+        only, main = self.exclusive_part, self.components[0]
+        return self._ids([one for one in self.components
+                          if not (one.is_worker or one.is_job) and (one is main or one.name not in only)])
 
     @property
     def workers(self) -> tuple[InstanceId, ...]:
-        """Return those of its instances that take no requests: they run only while it is live."""
-        return self._ids([one for one in self.components if one.is_worker])
+        """Return those of its instances that run only while it is live: they take work by themselves, or may run in one
+        version at a time."""
+        only, main = self.exclusive_part, self.components[0]
+        return self._ids([one for one in self.components
+                          if not one.is_job and (one.is_worker or (one is not main and one.name in only))])
+
+    @property
+    def exclusive_part(self) -> frozenset[ComponentName]:
+        """Return its components that can only run while it is live."""
+        return exclusive_part(self.components) if any(one.is_exclusive for one in self.components) else frozenset()
+
+    @property
+    def can_stand_by(self) -> bool:
+        """Return whether it can run beside another version, ready to take the traffic."""
+        return self.components[0].name not in self.exclusive_part
 
     @property
     def mains(self) -> tuple[InstanceId, ...]:

@@ -70,6 +70,8 @@ def recover(app: AppName, s: Services, token: int) -> str | None:
         # The process may have died between HAProxy's file and its running worker. A switch to where the traffic is
         # already costs one command and makes both agree; without it the next start of HAProxy could move clients.
         take(walk, Step(StepKind.SWITCH, target, "let HAProxy and its files say the same"), STEP_ACTIONS)
+        if any(step.kind is StepKind.QUEUE for step in walk.begun):
+            take(walk, Step(StepKind.RESUME, target, "let the waiting requests go on"), STEP_ACTIONS)
         take(walk, Step(StepKind.PROMOTE, target, "promote what HAProxy serves"), STEP_ACTIONS)
         retire_rest(walk, STEP_ACTIONS)
         outcome = Recovered.FINISHED, "finished: HAProxy had switched already" if _moved(walk) else "finished"
@@ -155,7 +157,9 @@ def _asked_back(walk: Walk) -> bool:
 
 
 def _can_go_back(walk: Walk) -> bool:
-    return walk.plan.source is None or _answers(walk, walk.plan.source)
+    """Return whether the former version serves, or was ended for its successor and can be started again."""
+    handed = any(step.kind is StepKind.HAND_OVER for step in walk.begun)
+    return walk.plan.source is None or _answers(walk, walk.plan.source) or (handed and walk.facts.is_whole(walk.plan.source))
 
 
 def _answers(walk: Walk, number: int | None) -> bool:
