@@ -1,7 +1,7 @@
 """Hands an exclusive component over: the former version ends, the next one begins, and never do both run.
 
 The kernel keeps them apart, not this process: our launcher holds the next version's program back until it has the lock
-that the former one's held, whoever is alive by then.
+that the former one's held, even if this process is dead by then.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def _finish_requests(walk: Walk, within: float) -> None:
 
 
 def _rivals(walk: Walk, step: Step) -> Iterator[Instance]:
-    """Yield what runs of the same component in other releases, whatever was planned for it."""
+    """Yield what runs of the same component in other releases."""
     for one in walk.services.ledger.instances(walk.plan.app):
         if one.component == step.instance.component and one.release != step.release:
             seen = walk.services.engine.find_container(container_of(one))

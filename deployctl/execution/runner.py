@@ -55,7 +55,7 @@ class Walk:
     promoted: bool = False
     switched: bool = False
     switch_ms: float = 0.0
-    gap_began: float | None = None  # when the former version of an exclusive component was told to end, by the clock
+    gap_began: float | None = None  # when the former version of an exclusive component was stopped, by the clock
     gap_ms: float | None = None  # from then until the next one was healthy, or requests went on
     revision: int = 0
     done: list[tuple[Step, float, str]] = field(default_factory=list)

@@ -140,7 +140,7 @@ class AppFacts:
                          and (kinds[one.component] or self._is_exclusive(one)))
 
     def locked(self, component: ComponentName, target: Release) -> bool:
-        """Return whether whatever runs of that component in other releases holds its lock."""
+        """Return whether all that runs of that component in other releases holds its lock."""
         return all(self._is_exclusive(one) for one in self.running
                    if one.component == component and one.release != target.number)
 
