@@ -58,7 +58,7 @@ def prove_healthy(walk: Walk, step: Step) -> Course:
         raise
     text, walk.restarts[step.instance] = found
     if release.component(step.instance.component).is_exclusive:
-        from deployctl.execution.hand_over import settle_successor
+        from deployctl.execution.kinds.hand_over import settle_successor
 
         settle_successor(walk, step)
     if not walk.will(StepKind.GATE, step.release) and _is_last_check(walk, step):
@@ -275,13 +275,13 @@ def remove_container(walk: Walk, step: Step) -> str:
 
 # -- what few plans have ----------------------------------------------------------------------------------------------
 def run_job(walk: Walk, step: Step) -> Course:
-    from deployctl.execution import jobs
+    from deployctl.execution.kinds import jobs
 
     return jobs.run_job(walk, step)
 
 
 def hand_over_act(walk: Walk, step: Step) -> str:
-    from deployctl.execution import hand_over
+    from deployctl.execution.kinds import hand_over
 
     return hand_over.ACTIONS[step.kind](walk, step)
 

@@ -12,18 +12,17 @@ from deployctl.errors import DeployctlError, EngineRefused, NetworkFull, Network
 from deployctl.execution.fence import taken_over
 from deployctl.execution.interrupts import shielded
 from deployctl.execution.pins import try_to_unpin
-from deployctl.ports import ContainerSpec, Launch
+from deployctl.ports import ContainerSpec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
 
     from deployctl.domain.change.plan import Step
     from deployctl.domain.images.component import Component
     from deployctl.domain.images.release import App, Bundle, Instance, Release
     from deployctl.execution.course import Check, Course, Effect
     from deployctl.execution.runner import Walk
-    from deployctl.ports import ContainerMount, Services
+    from deployctl.ports import ContainerMount, Launch, Services
 
 KEPT_LINES = 10_000  # of the log of a removed container, as far as space allows
 
@@ -72,6 +71,7 @@ def ensure_network(walk: Walk, step: Step) -> str:
 
 def create_container(walk: Walk, step: Step) -> str:
     from deployctl.execution.labels import container_labels, host_name
+    from deployctl.execution.names_inside import names_inside
 
     s, release = walk.services, release_of(walk, step)
     _clear_left_over(walk, step)
@@ -80,7 +80,7 @@ def create_container(walk: Walk, step: Step) -> str:
     seen = s.engine.ensure_created(ContainerSpec(
         name=instance.name, bundle=bundle_of(walk, step), network=_app(walk).network_of(instance).name,
         address=instance.address, publish=instance.host_port, hostname=host_name(release, instance.id),
-        **_names(walk, release, instance), launch=_launch(walk, release, instance),
+        **names_inside(release, instance, _placed(walk, release)), launch=_launch(walk, release, instance),
         labels=container_labels(s, release, instance.id, operation=walk.deployment.id), cap_drop=release.cap_drop,
         mounts=_mounts(walk, step)))
     s.ledger.set_instance(release.app, instance.id, container=seen.id, store=s.engine.info().store or None)
@@ -97,13 +97,11 @@ def _mounts(walk: Walk, step: Step) -> tuple[ContainerMount, ...]:
 
 
 def _launch(walk: Walk, release: Release, instance: Instance) -> Launch | None:
-    """Return how its program begins: of an exclusive component only once it has the lock that all its versions share."""
     if not release.component(instance.component).is_exclusive:
         return None
-    s, digest = walk.services, release.component(instance.component).bundle.digest
-    image = s.engine.find_image(digest)
-    launcher = s.exclusion().lay_launcher(image.architecture if image else "", s.engine.info())
-    return Launch(launcher, lock=s.exclusion().lay_lock(release.app, instance.component))
+    from deployctl.execution.kinds.hand_over import launch_at_lock
+
+    return launch_at_lock(walk, release, instance)
 
 
 def _where(instance: Instance) -> str:
@@ -140,23 +138,6 @@ def _lease_all(release: Release, s: Services) -> dict[InstanceId, Instance]:
 
 def _placed(walk: Walk, release: Release) -> list[Instance]:
     return [one for one in walk.services.ledger.instances(release.app) if one.release == release.number]
-
-
-def _names(walk: Walk, release: Release, instance: Instance) -> dict[str, Any]:
-    """Return by which names it finds the other components of its release, and they find it: of another release never.
-
-    Both ways are needed: Docker's DNS knows the links, also to a sibling that is created later; /etc/hosts answers while a
-    sibling or the engine is down, but only to programs that ask the C library.
-    """
-    from deployctl.execution.labels import network_alias
-
-    if release.is_plain:
-        return {}
-    placed = {one.component: one for one in _placed(walk, release)}
-    return {"aliases": (network_alias(release, instance.component),),
-            "links": tuple((one.name, network_alias(release, one.name)) for one in release.components if not one.is_job),
-            "hosts": tuple((one.name, placed[one.name].address) for one in release.components
-                           if one.name in placed and not one.is_job and one.replicas is None)}
 
 
 def _clear_left_over(walk: Walk, step: Step) -> None:

@@ -13,8 +13,8 @@ from deployctl.execution.containers import (
     remove_empty_network,
     remove_release,
 )
-from deployctl.execution.hand_over import hand_back, let_go, queue_again
-from deployctl.execution.jobs import end_job
+from deployctl.execution.kinds.hand_over import hand_back, let_go, queue_again
+from deployctl.execution.kinds.jobs import end_job
 from deployctl.execution.pins import try_to_unpin
 
 TYPE_CHECKING = False

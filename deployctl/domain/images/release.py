@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 from enum import StrEnum
 
-from deployctl.dataclass import asdict, dataclass, field, replace
+from deployctl.dataclass import asdict, dataclass, field
 from deployctl.digest import sha256
 from deployctl.domain.change.deployment import Change as Change
 from deployctl.domain.host.networks import AppNetwork
+from deployctl.domain.images.app import App as App
+from deployctl.domain.images.app import Policy as Policy
 from deployctl.domain.images.component import (
     WEB,
     InstanceId,
@@ -22,7 +24,6 @@ from deployctl.domain.images.component import (
     release_hash,
     without_defaults,
 )
-from deployctl.domain.proxy.trust import ProxyTrust
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
     from deployctl.domain.images.component import Component
     from deployctl.domain.images.mounts import ConfigFile, Mount
-    from deployctl.domain.inputs.app_spec import AppFile
     from deployctl.domain.inputs.names import AppName, ComponentName, Version
     from deployctl.domain.inputs.units import At
 
@@ -317,56 +317,3 @@ class Instance:
     @property
     def id(self) -> InstanceId:
         return InstanceId(self.release, self.component, self.replica)
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """An app's settings beyond one release; taken from its file at each upgrade. Seconds and counts."""
-
-    drain: float = 30.0
-    watch: float = 0.0
-    keep_warm: int = 1
-    keep_stopped: int = 5
-
-
-@dataclass(frozen=True, slots=True)
-class App:
-    """One app as it is deployed. Its address is for display, its network is where the next container goes."""
-
-    name: AppName
-    subnet: str  # in the pool; this and the next three describe the network for new containers
-    gateway: str
-    network: str  # Docker's name
-    bridge: str  # the host's interface, at most 15 characters
-    revision: int = 0
-    active: int | None = None  # release number, as promoted
-    listen: tuple[str, int] | None = None  # the public address
-    hosts: tuple[str, ...] = ()  # host names routed on the shared HTTP address
-    policy: Policy = field(default_factory=Policy)
-    trust: ProxyTrust = field(default_factory=ProxyTrust)
-    file: str | None = None  # what its file said when it was last deployed (AppFile.file); None: unknown
-    engines_own: str | None = None
-
-    def wishing(self, like: AppFile | App) -> App:
-        """Return it with the settings beyond one release of `like`: a file, or the app at another time."""
-        return replace(self, listen=like.listen, hosts=like.hosts, policy=like.policy, trust=like.trust, file=like.file)
-
-    @property
-    def own_network(self) -> AppNetwork:
-        return AppNetwork(self.network, self.bridge, self.subnet, self.gateway, self.engines_own)
-
-    def moved_to(self, network: AppNetwork) -> App:
-        """Return the app with that network for its next containers."""
-        return replace(self, network=network.name, bridge=network.bridge, subnet=network.subnet, gateway=network.gateway,
-                       engines_own=network.engines_own)
-
-    def network_of(self, instance: Instance | None) -> AppNetwork:
-        return instance.network if instance and instance.network else self.own_network
-
-    @property
-    def address(self) -> str | None:
-        """Return the public address as text, `127.0.0.1:8000` or a host name."""
-        if self.listen:
-            host, port = self.listen
-            return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        return self.hosts[0] if self.hosts else None

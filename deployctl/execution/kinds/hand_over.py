@@ -15,6 +15,7 @@ from deployctl.execution.containers import bundle_of, container_of, instance_of,
 from deployctl.execution.course import in_turn
 from deployctl.execution.health_gate import HealthGate
 from deployctl.execution.pins import try_to_settle
+from deployctl.ports import Launch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,6 +56,15 @@ def let_go(walk: Walk, step: Step) -> None:
 
 def _most(walk: Walk, step: Step) -> float:
     return max(one.max_gap for one in release_of(walk, step).components if one.is_exclusive)
+
+
+# -- how it begins -----------------------------------------------------------------------------------------------------
+def launch_at_lock(walk: Walk, release: Release, instance: Instance) -> Launch:
+    """Return how the program of an exclusive component begins: only once it has the lock that all its versions share."""
+    s, digest = walk.services, release.component(instance.component).bundle.digest
+    image = s.engine.find_image(digest)
+    launcher = s.exclusion().lay_launcher(image.architecture if image else "", s.engine.info())
+    return Launch(launcher, lock=s.exclusion().lay_lock(release.app, instance.component))
 
 
 # -- the hand-over ---------------------------------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""What only components of some kinds need: jobs, and exclusive ones."""
