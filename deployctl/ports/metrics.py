@@ -13,10 +13,11 @@ from deployctl.dataclass import dataclass
 from deployctl.domain.proxy.traffic import Point
 
 if TYPE_CHECKING:
+    from deployctl.domain.images.component import InstanceId
     from deployctl.domain.inputs.names import AppName
     from deployctl.domain.proxy.traffic import Counters
 
-__all__ = ["LiveMetrics", "MetricsStore", "Now", "Point", "Usage", "UsageReader"]
+__all__ = ["ContainerNow", "LiveMetrics", "MetricsStore", "Now", "Point", "Usage", "UsageReader", "sum_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,28 @@ class Now:
     memory: int | None = None  # bytes
     memory_limit: int | None = None
     restarts: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerNow:
+    """The newest reading of one container, or the sum of several. None is not measured."""
+
+    cpu_percent: float | None  # of one core
+    memory: int  # bytes
+    memory_limit: int | None
+    restarts: int
+
+
+def sum_of(containers: Sequence[ContainerNow]) -> ContainerNow | None:
+    """Return what they use together, None for none of them."""
+    if not containers:
+        return None
+    percents = [one.cpu_percent for one in containers if one.cpu_percent is not None]
+    limits = [one.memory_limit for one in containers if one.memory_limit is not None]
+    return ContainerNow(round(sum(percents), 1) if len(percents) == len(containers) else None,
+                        sum(one.memory for one in containers),
+                        sum(limits) if len(limits) == len(containers) else None,
+                        sum(one.restarts for one in containers))
 
 
 class MetricsStore(Protocol):
@@ -78,6 +101,9 @@ class LiveMetrics(Protocol):
         """Return their size in memory."""
     def latest(self, app: AppName) -> Mapping[int, Now]:
         """Return the newest reading of each counted release, by its number."""
+    def containers(self, app: AppName) -> Mapping[InstanceId, ContainerNow]:
+        """Return the newest reading of each container of the releases that HAProxy routes to, of the apps that somebody
+        watches."""
     def totals(self) -> Mapping[tuple[AppName, int], Counters]:
         """Return each release's counts so far, across restarts of HAProxy and of deployctl: a number never
         decreases."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from deployctl.domain.images.component import InstanceId
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.traffic import Counters
-from deployctl.ports.metrics import LiveMetrics, MetricsStore, Now, Point
+from deployctl.ports.metrics import ContainerNow, LiveMetrics, MetricsStore, Now, Point
 
 
 class FakeMetrics(MetricsStore, LiveMetrics):
@@ -15,6 +16,7 @@ class FakeMetrics(MetricsStore, LiveMetrics):
     def __init__(self) -> None:
         self.kept: dict[tuple[AppName, int, int], Point] = {}
         self.now: dict[AppName, dict[int, Now]] = {}
+        self.used: dict[AppName, dict[InstanceId, ContainerNow]] = {}
         self.counted: dict[tuple[AppName, int], Counters] = {}
 
     bytes = 0
@@ -47,6 +49,9 @@ class FakeMetrics(MetricsStore, LiveMetrics):
     # -- the newest readings --------------------------------------------------------------------------------------
     def latest(self, app: AppName) -> Mapping[int, Now]:
         return self.now.get(app, {})
+
+    def containers(self, app: AppName) -> Mapping[InstanceId, ContainerNow]:
+        return self.used.get(app, {})
 
     def totals(self) -> Mapping[tuple[AppName, int], Counters]:
         return self.counted

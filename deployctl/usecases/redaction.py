@@ -38,8 +38,8 @@ def redact_bundle(bundle: Bundle) -> Bundle:
 
 
 def redact_lines(lines: Sequence[DiffLine]) -> list[DiffLine]:
-    """Return the differences; of a variable that may be a secret, only that it differs."""
-    return [_redact(line) if line.group == "env" else line for line in lines]
+    """Return the differences; of a variable that may be a secret, of whichever component, only that it differs."""
+    return [_redact(line) if line.group.rpartition(" ")[2] == "env" else line for line in lines]
 
 
 def _redact(line: DiffLine) -> DiffLine:

@@ -6,13 +6,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 
 from deployctl.dataclass import dataclass, replace
+from deployctl.domain.images.component import InstanceId
 from deployctl.domain.images.release import Instance
 from deployctl.domain.inputs.names import AppName
-from deployctl.domain.proxy.request_counts import CountedServer
 from deployctl.errors import DeployctlError
 from deployctl.memory import size_of
 from deployctl.ports import Clock, Services
-from deployctl.ports.metrics import Now, Usage
+from deployctl.ports.metrics import ContainerNow, Now, Usage, sum_of
 from deployctl.stdlib import datetime
 
 USAGE_INTERVAL = 5.0  # seconds
@@ -34,18 +34,24 @@ class Gauges:
 
     def __init__(self, watched: Callable[[], bool], looked_at: Callable[[], Collection[AppName] | None]) -> None:
         self._watched, self._looked_at = watched, looked_at
-        self._read: dict[CountedServer, Gauge] = {}
+        self._read: dict[tuple[AppName, InstanceId], Gauge] = {}
         self._due = float("-inf")
 
     @property
     def bytes(self) -> int:
         return size_of(self._read)
 
+    def containers(self, app: AppName, at: float) -> dict[InstanceId, ContainerNow]:
+        """Return what the containers of the app used, if it was read shortly before that time (unix seconds)."""
+        return {one: ContainerNow(gauge.cpu_percent, gauge.usage.memory, gauge.usage.memory_limit, gauge.restarts)
+                for (of, one), gauge in self._read.items() if of == app and at - gauge.moment <= TRUE}
+
     def completed(self, app: AppName, readings: Mapping[int, Now]) -> dict[int, Now]:
-        """Return the readings with the containers' usage at that time."""
-        found = {number: (now, self._read.get((app, number))) for number, now in readings.items()}
-        return {number: _completed(now, gauge) if gauge and now.at - gauge.moment <= TRUE else now
-                for number, (now, gauge) in found.items()}
+        """Return the readings with what all containers of the release used at that time."""
+        used: dict[int, list[ContainerNow]] = {}
+        for one, now in self.containers(app, max((now.at for now in readings.values()), default=0.0)).items():
+            used.setdefault(one.release, []).append(now)
+        return {number: _completed(now, sum_of(used.get(number, []))) for number, now in readings.items()}
 
     def tick(self, s: Services) -> None:
         """Read each running container when it is due. Every DeployctlError is survived."""
@@ -59,12 +65,14 @@ class Gauges:
         first = any(gauge.cpu_percent is None for gauge in self._read.values())
         self._due = s.clock.now() + (SOON if first else USAGE_INTERVAL)
 
-    def _ask(self, s: Services) -> dict[CountedServer, Gauge]:
-        apps, found = self._looked_at(), dict[CountedServer, Gauge]()
-        for instance in s.ledger.instances():
-            if instance.routed and instance.container and (apps is None or instance.app in apps):
-                gauge = self._gauge(instance, instance.container, s)
-                found |= {(instance.app, instance.release): gauge} if gauge else {}
+    def _ask(self, s: Services) -> dict[tuple[AppName, InstanceId], Gauge]:
+        apps, found = self._looked_at(), dict[tuple[AppName, InstanceId], Gauge]()
+        instances = s.ledger.instances()
+        routed = {(one.app, one.release) for one in instances if one.routed}
+        for one in instances:
+            if (one.app, one.release) in routed and one.container and (apps is None or one.app in apps):
+                gauge = self._gauge(one, one.container, s)
+                found |= {(one.app, one.id): gauge} if gauge else {}
         return found
 
     def _gauge(self, instance: Instance, container: str, s: Services) -> Gauge | None:
@@ -72,7 +80,7 @@ class Gauges:
         facts = s.engine.find_container(container) if usage else None
         if usage is None or facts is None:
             return None
-        before = self._read.get((instance.app, instance.release))
+        before = self._read.get((instance.app, instance.id))
         return Gauge(at, unix(s.clock), usage, facts.restarts, _percent(before, usage, at))
 
 
@@ -87,6 +95,8 @@ def unix(clock: Clock) -> float:
     return datetime.fromisoformat(clock.utc()).timestamp()
 
 
-def _completed(now: Now, gauge: Gauge) -> Now:
-    return replace(now, cpu_percent=gauge.cpu_percent, memory=gauge.usage.memory, memory_limit=gauge.usage.memory_limit,
-                   restarts=gauge.restarts)
+def _completed(now: Now, used: ContainerNow | None) -> Now:
+    if used is None:
+        return now
+    return replace(now, cpu_percent=used.cpu_percent, memory=used.memory, memory_limit=used.memory_limit,
+                   restarts=used.restarts)

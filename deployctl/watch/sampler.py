@@ -12,13 +12,14 @@ from contextlib import suppress
 from itertools import islice
 from threading import Event, Thread
 
+from deployctl.domain.images.component import InstanceId
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.request_counts import CountedServer, RequestCounts, added, counted_between, points_of
 from deployctl.domain.proxy.traffic import Counters
 from deployctl.errors import DeployctlError
 from deployctl.memory import size_of
 from deployctl.ports import Clock, Services
-from deployctl.ports.metrics import MAX_MEASURED_RELEASES, LiveMetrics, Now
+from deployctl.ports.metrics import MAX_MEASURED_RELEASES, ContainerNow, LiveMetrics, Now
 from deployctl.watch.counters import Gauges, unix
 
 FAST_INTERVAL = 1.0
@@ -49,6 +50,10 @@ class MetricsSampler(LiveMetrics):
     # -- for others -----------------------------------------------------------------------------------------------
     def latest(self, app: AppName) -> Mapping[int, Now]:
         return self._gauges.completed(app, self._latest.get(app, {}))
+
+    def containers(self, app: AppName) -> Mapping[InstanceId, ContainerNow]:
+        readings = self._latest.get(app, {})
+        return self._gauges.containers(app, max(now.at for now in readings.values())) if readings else {}
 
     def totals(self) -> Mapping[CountedServer, Counters]:
         return self._tally or {}

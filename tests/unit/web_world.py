@@ -15,10 +15,11 @@ from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
 from deployctl.domain.host.access import Role, given
+from deployctl.domain.images.component import InstanceId
 from deployctl.domain.inputs.names import AppName
 from deployctl.domain.proxy.traffic import Counters
 from deployctl.effects.linux.system_clock import SystemClock
-from deployctl.ports.metrics import Now
+from deployctl.ports.metrics import ContainerNow, Now
 from deployctl.usecases.access.users import add_user, make_link
 from deployctl_web.address import WebAddress
 from deployctl_web.app import create_app
@@ -68,6 +69,7 @@ class StillMeter:
 
     def __init__(self) -> None:
         self.shown: dict[AppName, dict[int, Now]] = {}
+        self.used: dict[AppName, dict[InstanceId, ContainerNow]] = {}
         self.counted: dict[tuple[AppName, int], Counters] = {}
 
     @property
@@ -76,6 +78,9 @@ class StillMeter:
 
     def latest(self, app: AppName) -> dict[int, Now]:
         return self.shown.get(app, {})
+
+    def containers(self, app: AppName) -> dict[InstanceId, ContainerNow]:
+        return self.used.get(app, {})
 
     def totals(self) -> dict[tuple[AppName, int], Counters]:
         return self.counted

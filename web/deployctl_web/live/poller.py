@@ -5,15 +5,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from threading import Thread
+from typing import Any
 
 from deployctl.dataclass import asdict
 from deployctl.domain.host.actor import Actor, Via
-from deployctl.domain.inputs.names import AppName
+from deployctl.domain.images.component import InstanceId
+from deployctl.domain.inputs.names import AppName, ComponentName
 from deployctl.errors import DeployctlError
 from deployctl.ports import Clock, Services
-from deployctl.ports.metrics import LiveMetrics
+from deployctl.ports.metrics import ContainerNow, LiveMetrics, sum_of
 from deployctl.usecases.results import AppView
 from deployctl.usecases.views import as_json
 from deployctl_web.live.event_broker import EventBroker
@@ -135,7 +138,19 @@ class Poller:
         """Publish the counters of the apps that have a page of their own: the list of all is read again as a whole."""
         for app in self._broker.looked_at():
             if latest := self._meter.latest(app):
-                self._broker.publish("metrics", app, {"app": app, "releases": {n: asdict(now) for n, now in latest.items()}})
+                self._broker.publish("metrics", app, {"app": app, "releases": {n: asdict(now) for n, now in latest.items()},
+                                                      "components": _by_component(self._meter.containers(app))})
+
+
+def _by_component(containers: Mapping[InstanceId, ContainerNow]) -> list[dict[str, Any]]:
+    """Return what each component of the releases with several containers uses."""
+    whole = Counter(one.release for one in containers)
+    found: dict[tuple[int, ComponentName], list[ContainerNow]] = {}
+    for one, now in containers.items():
+        if whole[one.release] > 1:
+            found.setdefault((one.release, one.component), []).append(now)
+    return [{"release": release, "component": component, **asdict(used)}
+            for (release, component), some in found.items() if (used := sum_of(some))]
 
 
 _COUNTERS = frozenset({"requests", "in_flight", "failed_requests", "closed_connections", "answers_5xx", "response_ms",

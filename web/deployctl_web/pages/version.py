@@ -9,16 +9,16 @@ from werkzeug.wrappers import Response as Answer
 
 from deployctl.domain.change.serving import release_name
 from deployctl.domain.host.access import Role
-from deployctl.domain.images.capabilities import given_back, kept_text
 from deployctl.domain.images.release import Release
 from deployctl.domain.inputs.names import AppName, ReleaseName, Version, parse_release_name
 from deployctl.errors import NotFound
 from deployctl.ports import Services
 from deployctl.usecases.read_facts import remembered, require_app, require_release
-from deployctl.usecases.redaction import redact_bundle, redact_lines
+from deployctl.usecases.redaction import redact_lines
 from deployctl.usecases.results import DiffLine
 from deployctl.usecases.view.diff import compare_releases
 from deployctl_web.pages.app import charted, the_app
+from deployctl_web.pages.parts.component_rows import rows_of, specs_of
 from deployctl_web.pages.parts.page_model import look_at
 from deployctl_web.security.authorization import needs
 from deployctl_web.state import web_state
@@ -39,9 +39,8 @@ def page(app: str, version: str) -> str:
         last = s.ledger.last_deployment(name, release.number)
     line = next((one for one in look.versions.lines if one.release == release.number), None)
     return render_template("version.html", a=look, release=release, bundle=release.bundle, same=same, last=last, line=line,
-                           go=look.ways.get(release.number), env=redact_bundle(release.bundle).env,
-                           given_back=list(given_back(release.bundle.cap_add)),
-                           kept=kept_text(release.cap_drop, release.bundle.cap_add),
+                           go=look.ways.get(release.number), specs=specs_of(release),
+                           rows=rows_of(release, look.view, web_state().meter.containers(name)),
                            one=next((i for i in look.view.instances if i.release == release.number), None),
                            **charted(name, only=release.number))
 
@@ -85,5 +84,6 @@ def _named(text: str) -> ReleaseName:
 
 
 def _grouped(lines: Sequence[DiffLine]) -> list[tuple[str, list[DiffLine]]]:
-    groups = ("image", "env", "limits", "command", "health", "ports", "stop")
+    """Return the differences by group, those of the component that clients reach first."""
+    groups = dict.fromkeys(["image", "env", "limits", "command", "health", "ports", "stop", *(line.group for line in lines)])
     return [(group, [line for line in lines if line.group == group]) for group in groups]

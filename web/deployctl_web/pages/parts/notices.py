@@ -54,7 +54,7 @@ def _harm(view: AppView) -> Iterator[Notice]:
             yield Notice(level, ended(note.message), ended(note.more))
 
 
-_OF_LIVE = frozenset({NoteCode.LIVE_NOT_PASSING, NoteCode.LIVE_FAILS_REQUESTS})
+_OF_LIVE = frozenset({NoteCode.LIVE_NOT_PASSING, NoteCode.LIVE_FAILS_REQUESTS, NoteCode.COMPONENT_NOT_PASSING})
 # Chips show what is on hold, what affects clients is first, and a row of its own shows what is in progress.
 _SHOWN_ELSEWHERE = frozenset({*_OF_LIVE, NoteCode.ON_HOLD, NoteCode.NO_LIVE_VERSION, NoteCode.INTERRUPTED})
 

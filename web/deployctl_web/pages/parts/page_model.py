@@ -22,6 +22,7 @@ from deployctl.usecases.view.versions import VersionLine, VersionsView, versions
 from deployctl_web.live.jobs import Job
 from deployctl_web.live.status_cache import CachedStatus
 from deployctl_web.pages.parts.buttons import Go, button_of, held_since, warm_button
+from deployctl_web.pages.parts.component_rows import ComponentRow, rows_of
 from deployctl_web.pages.parts.first_steps import Try, first_steps
 from deployctl_web.pages.parts.log_view import last_line
 from deployctl_web.pages.parts.notices import MOVING, Notice, notices_of
@@ -40,6 +41,7 @@ class ReleaseRow:
     line: VersionLine | None
     go: Go | None
     now: Now | None
+    parts: tuple[ComponentRow, ...] = ()  # none for a release of a single container
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,7 @@ class AppPage:
     periods: tuple[Period, ...] = ()
     undo: Deed | None = None  # the last change, while it can be undone
     first_steps: tuple[Try, ...] = ()  # of a demo
+    components: tuple[ComponentRow, ...] = ()  # of the live release
     more: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -107,9 +110,10 @@ def _look(app: App, seen: CachedStatus[StatusView], view: AppView, found: Versio
     now = web_state().meter.latest(app.name)
     job = next(iter(web_state().jobs.under_way(app.name)), None)
     active = s.ledger.find_release(app.name, view.active.release) if view.active else None
+    rows = _rows(view, found, ways, dict(now), _parts(view, s))
     undoable = under is None and last is not None and last.target is not None and _can_be_undone(last, found)
     return AppPage(
-        app, view, seen, g.who.may(Role.DEPLOYER, app.name), found, ways, _rows(view, found, ways, dict(now)),
+        app, view, seen, g.who.may(Role.DEPLOYER, app.name), found, ways, rows,
         warm_button(view, found), found.at(view.rollback_release), under,
         next((i for i in view.instances if under and i.release == under.release and i.role != Part.ACTIVE), None), job,
         last_line(app.name, under.version, g.who.actor) if under and under.version and not under.promoted else "",
@@ -117,7 +121,16 @@ def _look(app: App, seen: CachedStatus[StatusView], view: AppView, found: Versio
         tuple({line.version: (line, line.hold) for line in found.lines if line.hold}.values()),
         sum(one.requests_per_s for one in now.values()) if now else None, active.bundle if active else None, deeds,
         find_periods(app.name, s),
-        next((d for d in deeds if undoable and last and d.revision == last.revision), None), first_steps(app.name, s))
+        next((d for d in deeds if undoable and last and d.revision == last.revision), None), first_steps(app.name, s),
+        next((row.parts for row in rows if row.one.role == Part.ACTIVE), ()))
+
+
+def _parts(view: AppView, s: Services) -> dict[int, tuple[ComponentRow, ...]]:
+    """Return the components of each release that has several containers; without any, nothing is read."""
+    several = {one.release for one in view.every_instance if one.replica > 1} | {one.release for one in view.siblings}
+    releases = [release for number in several if (release := s.ledger.find_release(AppName(view.app), number))]
+    used = web_state().meter.containers(AppName(view.app)) if releases else {}
+    return {release.number: rows_of(release, view, used) for release in releases}
 
 
 def _can_be_undone(last: Change, found: VersionsView) -> bool:
@@ -126,13 +139,15 @@ def _can_be_undone(last: Change, found: VersionsView) -> bool:
     return left is not None and not held_since(left.hold, last)
 
 
-def _rows(view: AppView, found: VersionsView, ways: dict[int, Go], now: dict[int, Now]) -> tuple[ReleaseRow, ...]:
+def _rows(view: AppView, found: VersionsView, ways: dict[int, Go], now: dict[int, Now],
+          parts: dict[int, tuple[ComponentRow, ...]]) -> tuple[ReleaseRow, ...]:
     """Return what runs: live, then the standby, then what was started alongside. A candidate has a row of its own."""
     order = (Part.ACTIVE, Part.STANDBY, Part.IDLE)
     running = [i for i in view.instances if i.role in order and (i.role == Part.ACTIVE or runs(i))]
     lines = {line.release: line for line in found.lines}
     ranked = sorted(running, key=lambda i: (order.index(Part(i.role)), i.release != view.rollback_release, -i.release))
-    return tuple(ReleaseRow(i, lines.get(i.release), ways.get(i.release), now.get(i.release)) for i in ranked)
+    return tuple(ReleaseRow(i, lines.get(i.release), ways.get(i.release), now.get(i.release), parts.get(i.release, ()))
+                 for i in ranked)
 
 
 def runs(one: InstanceView) -> bool:

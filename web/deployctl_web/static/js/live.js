@@ -116,7 +116,7 @@ function swap(region, html) {
 }
 
 // Numbers that change each second are written in place: no fetch, no swap.
-export function metrics(app, releases) {
+export function metrics(app, releases, components = []) {
   const now = Object.entries(releases);
   const total = now.reduce((sum, [, one]) => sum + one.requests_per_s, 0);
   const scope = $(`[data-live][data-app="${CSS.escape(app)}"]`);
@@ -131,14 +131,19 @@ export function metrics(app, releases) {
     if (one.memory != null) write(scope, release, 'memory', memory(one), one.memory_limit ? 100 * one.memory / one.memory_limit : null);
     if (one.restarts != null) write(scope, release, 'restarts', String(one.restarts));
   }
+  for (const one of components) {
+    if (one.cpu_percent != null) write(scope, one.release, 'cpu', `${Math.round(one.cpu_percent)} %`, null, one.component);
+    write(scope, one.release, 'memory', memory(one), null, one.component);
+  }
 }
 
 const rate = value => value >= 10 ? String(Math.round(value)) : value.toFixed(1).replace(/\.0$/, '');
 const mega = bytes => String(Math.round(bytes / 1048576));
 const memory = one => one.memory_limit ? `${mega(one.memory)} / ${mega(one.memory_limit)} MB` : `${mega(one.memory)} MB`;
 
-function write(scope, release, name, text, share = null) {
-  for (const place of $$(`[data-metric="${name}"][data-release="${release}"]`, scope)) {
+function write(scope, release, name, text, share = null, component = '') {
+  const whose = component ? `[data-component="${CSS.escape(component)}"]` : ':not([data-component])';
+  for (const place of $$(`[data-metric="${name}"][data-release="${release}"]${whose}`, scope)) {
     if (place.tagName === 'METER') {
       if (share != null) place.value = share;
     } else if (place.textContent !== text) place.textContent = text;

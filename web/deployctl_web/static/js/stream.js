@@ -60,7 +60,7 @@ function open(next) {
 
 function hear({kind, data}) {
   heardAt = Date.now();
-  if (kind === 'metrics') metrics(data.app, data.releases);
+  if (kind === 'metrics') metrics(data.app, data.releases, data.components);
   else if (kind === 'state' && mine && data.app !== mine) return;
   else if (kind === 'progress') progress(data);
   else renew();

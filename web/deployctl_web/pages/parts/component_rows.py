@@ -1,0 +1,103 @@
+"""The components of one release as pages show them: one row each, with all its replicas. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from deployctl.dataclass import dataclass
+from deployctl.domain.images.capabilities import given_back, kept_text
+from deployctl.domain.images.component import Component, ComponentKind, InstanceId
+from deployctl.domain.images.release import Bundle, Release
+from deployctl.domain.inputs.names import ComponentName
+from deployctl.ports.metrics import ContainerNow, sum_of
+from deployctl.usecases.redaction import redact_bundle
+from deployctl.usecases.results import AppView, InstanceView
+from deployctl_web.pages.parts.template_filters import health_word
+
+WORST_FIRST = ("failing", "unknown", "stopped", "completed", "passing")
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentRow:
+    """One component. `instances` are its containers that are known, `wanted` is how many there are to be."""
+
+    spec: Component
+    instances: tuple[InstanceView, ...]
+    wanted: int
+    reached: bool  # clients reach it at the app's address
+    used: ContainerNow | None  # by all its containers together
+
+    @property
+    def kind(self) -> str:
+        return kind_word(self.spec, reached=self.reached)
+
+    @property
+    def health(self) -> str:
+        """Return the health of the replica that matters most."""
+        return next((state for state in WORST_FIRST if any(one.health == state for one in self.instances)), "stopped")
+
+    @property
+    def health_word(self) -> str:
+        if self.health == "completed" or (self.health == "passing" and self.spec.is_worker):  # running takes no time
+            return self.health.capitalize()
+        return next((health_word(one) for one in self.instances if one.health == self.health), "Not created")
+
+    @property
+    def passing(self) -> int:
+        return sum(one.health == "passing" for one in self.instances)
+
+    @property
+    def message(self) -> str:
+        """Return what its probe found, if that is not good."""
+        return next((one.probe_message for one in self.instances if one.health == "failing" and one.probe_message), "")
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentSpec:
+    """What the containers of one component are created from, as the page of a version shows it."""
+
+    spec: Component
+    kind: str
+    replicas: int
+    env: Sequence[tuple[str, str]]  # without what may be secret
+    given_back: Sequence[str]  # capabilities, as sentences
+    kept: str | None
+
+    @property
+    def bundle(self) -> Bundle:
+        return self.spec.bundle
+
+    @property
+    def needs(self) -> str:
+        """Return what must be so before it is started: `db healthy, migrate completed`."""
+        return ", ".join(f"{name} {condition}" for name, condition in self.spec.needs)
+
+
+def specs_of(release: Release) -> list[ComponentSpec]:
+    """Return the spec of each component, the one that clients reach first."""
+    return [ComponentSpec(one, kind_word(one, reached=one is release.components[0]), release.replicas(one),
+                          redact_bundle(one.bundle).env, list(given_back(one.bundle.cap_add)),
+                          kept_text(release.cap_drop, one.bundle.cap_add)) for one in release.components]
+
+
+def kind_word(spec: Component, *, reached: bool) -> str:
+    """Return what it is, in a few words; nothing for one that just runs beside the others."""
+    if spec.kind is not ComponentKind.SIDE_BY_SIDE:
+        return str(spec.kind)
+    return "takes no requests" if spec.is_worker else "reached by clients" if reached else ""
+
+
+def rows_of(release: Release, view: AppView, used: Mapping[InstanceId, ContainerNow]) -> tuple[ComponentRow, ...]:
+    """Return the components of the release, the one that clients reach first; none if it is a single container."""
+    if release.is_plain:
+        return ()
+    mine: dict[ComponentName, list[InstanceView]] = {}
+    for one in view.every_instance:
+        if one.release == release.number:
+            mine.setdefault(ComponentName(one.component), []).append(one)
+    return tuple(ComponentRow(spec, tuple(mine.get(spec.name, ())), release.replicas(spec), spec is release.components[0],
+                              _used(spec.name, release.number, used)) for spec in release.components)
+
+
+def _used(name: ComponentName, release: int, used: Mapping[InstanceId, ContainerNow]) -> ContainerNow | None:
+    return sum_of([now for one, now in used.items() if (one.release, one.component) == (release, name)])
