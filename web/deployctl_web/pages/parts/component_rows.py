@@ -53,7 +53,7 @@ class ComponentRow:
 
 
 @dataclass(frozen=True, slots=True)
-class ComponentSpec:
+class ShownSpec:
     """What the containers of one component are created from, as the page of a version shows it."""
 
     spec: Component
@@ -73,9 +73,9 @@ class ComponentSpec:
         return ", ".join(f"{name} {condition}" for name, condition in self.spec.needs)
 
 
-def specs_of(release: Release) -> list[ComponentSpec]:
+def specs_of(release: Release) -> list[ShownSpec]:
     """Return the spec of each component, the one that clients reach first."""
-    return [ComponentSpec(one, kind_word(one, reached=one is release.components[0]), release.replicas(one),
+    return [ShownSpec(one, kind_word(one, reached=one is release.components[0]), release.replicas(one),
                           redact_bundle(one.bundle).env, list(given_back(one.bundle.cap_add)),
                           kept_text(release.cap_drop, one.bundle.cap_add)) for one in release.components]
 
