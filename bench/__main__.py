@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import beside, commands, growth, overtaking, rollback, starts, switches, watcher
+from bench import beside, commands, components, growth, overtaking, rollback, starts, switches, watcher
 from bench.dashboard import beside as serve_beside
 from bench.dashboard import live
 from bench.former import COMMIT
@@ -31,6 +31,8 @@ PARTS: dict[str, Part] = {
         w, switches=40 if short else 1000, plain_rounds=1 if short else 5)),
     "starts": ("Start-up and upgrade", lambda w, short: starts.measure(
         w, rounds=5 if short else 30, apps=3 if short else 47)),
+    "components": ("A release of ten components", lambda w, short: components.measure(
+        w, rounds=1 if short else 3, rollbacks=4 if short else 100)),
     "beside": ("Beside 0.1.0", lambda w, short: beside.measure(w, rounds=4 if short else 30)),
     "growth": ("What grows", lambda _, short: growth.measure(short)),
     "proxy": ("The public address", lambda w, short: stable_address.measure(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from deployctl.dataclass import replace
 from deployctl.domain.change.plan import PlanKind, StepKind
-from deployctl.domain.images.release import Change, Hold
+from deployctl.domain.images.release import Change, Hold, Restart
 from deployctl.domain.proxy.traffic import closed_text
 from deployctl.errors import DeployctlError, NotFound, NotHealthy, RevertedAfterSwitch
 from deployctl.execution.containers import (
@@ -24,7 +24,7 @@ from deployctl.execution.containers import (
     remove_release,
     start_container,
 )
-from deployctl.execution.course import in_turn
+from deployctl.execution.course import finish, in_turn
 from deployctl.execution.health_gate import HealthGate
 from deployctl.execution.interrupts import shielded
 from deployctl.execution.pins import try_to_pin, try_to_settle
@@ -32,6 +32,7 @@ from deployctl.execution.pins import try_to_pin, try_to_settle
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.change.plan import Step
+    from deployctl.domain.images.component import InstanceId
     from deployctl.domain.images.release import Instance, Release
     from deployctl.execution.course import Begin, Check, Course
     from deployctl.execution.runner import StepAct, Walk
@@ -48,7 +49,12 @@ def prove_healthy(walk: Walk, step: Step) -> Course:
     def ask(s: Services, check: Check) -> tuple[str, int | None]:
         trial = HealthGate(release, instance, s, check, active=_active(walk), just_seen=warm,
                            engine_away=walk.facts.engine_away is not None, app=app)
-        return trial.quick() if warm else trial.until_ready(), trial.restarts
+        if warm:
+            return trial.quick(), trial.restarts
+        text = trial.until_ready()
+        if not release.component(instance.component).is_exclusive:  # its former version may be restarted first
+            s.engine.set_restart(container_of(instance), always=True)
+        return text, trial.restarts
 
     found: tuple[str, int | None]
     try:
@@ -57,6 +63,7 @@ def prove_healthy(walk: Walk, step: Step) -> Course:
         blame(walk, release, e)
         raise
     text, walk.restarts[step.instance] = found
+    walk.lasting |= set() if warm else {step.instance}
     if release.component(step.instance.component).is_exclusive:
         from deployctl.execution.kinds.hand_over import settle_successor
 
@@ -83,7 +90,8 @@ def let_proxy_know(walk: Walk, step: Step) -> str:
     s, app, release = walk.services, walk.plan.app, release_of(walk, step)
     fronts = fronts_of(walk, step)
     for one in release.instances:
-        if (one in walk.facts.running or walk.has_started(one)) and not walk.hands_over(one):
+        running = one in walk.facts.running or walk.has_started(one)
+        if running and one not in walk.lasting and not walk.hands_over(one):
             s.engine.set_restart(container_of(recorded(walk, one)), always=True)
     if walk.wishes is not None:
         s.ledger.set_wishes(walk.wishes)
@@ -188,13 +196,15 @@ def drain(walk: Walk, step: Step) -> str:
 
 
 def stop_container(walk: Walk, step: Step) -> str:
+    from deployctl.execution.ending import stop_one
+
     s, app, before = walk.services, walk.plan.app, instances_of(walk, step)
     s.ledger.set_instances(app, step.release, routed=False, beside=False)
     s.traffic.sync()
     gone = 0
     for instance in reversed(before):  # what the others ask ends last
         try:
-            _stop(walk, step, instance)
+            stop_one(walk, step, instance)
         except NotFound:  # nothing is running that could be stopped
             gone += 1
         except DeployctlError:  # it still runs as far as we know: a rollback to it must stay possible
@@ -203,12 +213,6 @@ def stop_container(walk: Walk, step: Step) -> str:
             s.traffic.sync()
             raise
     return "its container is gone" if gone == len(before) else ""
-
-
-def _stop(walk: Walk, step: Step, instance: Instance) -> None:
-    from deployctl.execution.ending import stop_one
-
-    stop_one(walk, step, instance)
 
 
 def change_replicas(walk: Walk, step: Step) -> str:
@@ -223,34 +227,58 @@ def start_workers(walk: Walk, step: Step) -> str:
     """Start what of the release does not run yet: its workers, and replicas that others stood in for. It was proven before:
     that it runs is enough."""
     s, release = walk.services, release_of(walk, step)
-    started = 0
+    starts: dict[Step, Course] = {}
     missing = [one for one in release.serving if one not in walk.facts.running and not walk.has_started(one)]
     for one in (*release.workers, *missing):
         about = replace(step, component=one.component, replica=one.replica)
         instance = s.ledger.find_instance(release.app, one)
         seen = s.engine.find_container(container_of(instance)) if instance else None
-        if seen is None or not seen.running:
-            started += 1
         if seen is None:
             keep_image(walk, about)
             ensure_network(walk, about)
             ensure_volumes(walk, about)
             create_container(walk, about)
-        in_turn(start_container)(walk, about)
-        s.engine.set_restart(container_of(recorded(walk, one)), always=True)
-    return f"{started} started" if started else "running already"
+        if seen is None or not seen.running or seen.restart is not Restart.ALWAYS:
+            starts[about] = _start_for_good(walk, about)
+    _finish_all(walk, starts)
+    return f"{len(starts)} started" if starts else "running already"
+
+
+def _start_for_good(walk: Walk, about: Step) -> Course:
+    text = yield from start_container(walk, about)
+    container = container_of(recorded(walk, about.instance))
+    yield lambda s, _check: s.engine.set_restart(container, always=True)
+    return text
 
 
 def stop_workers(walk: Walk, step: Step) -> str:
     """Stop what of the release takes no requests, each with its own grace."""
-    workers, gone = {*release_of(walk, step).workers}, 0
-    for instance in instances_of(walk, step):
-        if instance.id in workers:
-            try:
-                _stop(walk, step, instance)
-            except NotFound:
-                gone += 1
-    return f"{gone} gone already" if gone else ""
+    gone: list[InstanceId] = []
+    workers = {*release_of(walk, step).workers}
+    _finish_all(walk, {replace(step, component=one.component, replica=one.replica): _stop_if_there(walk, step, one, gone)
+                       for one in instances_of(walk, step) if one.id in workers})
+    return f"{len(gone)} gone already" if gone else ""
+
+
+def _stop_if_there(walk: Walk, step: Step, instance: Instance, gone: list[InstanceId]) -> Course:
+    from deployctl.execution.ending import stopping
+
+    try:
+        yield from stopping(walk, step, instance)
+    except NotFound:
+        gone.append(instance.id)
+    return ""
+
+
+def _finish_all(walk: Walk, courses: Mapping[Step, Course]) -> None:
+    """Bring what belongs to one step to its end, several at a time."""
+    if walk.services.hands > 1 and len(courses) > 1:
+        from deployctl.execution.at_once import finish_at_once
+
+        finish_at_once(walk, courses)
+    else:
+        for course in courses.values():
+            finish(walk, course)
 
 
 def ensure_volumes(walk: Walk, step: Step) -> str:

@@ -6,13 +6,13 @@ one step stops the others; what they had begun is in the journal, so that it is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from queue import Empty, SimpleQueue
 from threading import Event
 
 from deployctl.dataclass import dataclass, replace
-from deployctl.domain.change.order import may_begin
+from deployctl.domain.change.order import may_begin, most_awaited_first
 from deployctl.domain.change.plan import StepKind
 from deployctl.execution.actions import COURSES
 from deployctl.execution.fence import fenced, taken_over
@@ -37,32 +37,56 @@ class GaveWay(Exception):
         return "stopped with the others"
 
 
-def take_at_once(walk: Walk, steps: Sequence[Step]) -> None:
-    """Take the steps, each as soon as what it needs is done. Raises the first failure, once all others have ended."""
-    team, waiting = _Team(walk, len(steps)), [*steps]
+def take_at_once(walk: Walk, steps: Sequence[Step], take: Callable[[Step], None]) -> None:
+    """Take the steps, each as soon as what it needs is done. Raises the first failure, once all others have ended.
+
+    Containers are created with `take`, one after the other: who shares a fresh volume must not be created before its owner.
+    """
+    release, team = walk.facts.releases[steps[0].release], _Team(walk, len(steps))
+    waiting, to_create = [one for one in steps if one.kind in COURSES], [one for one in steps if one.kind not in COURSES]
     try:
-        while waiting or team.busy:
-            unfinished = [*waiting, *team.steps]
-            ready = [one for one in waiting if may_begin(one, walk.facts.releases[one.release], unfinished)]
-            for step in ready or (waiting[:1] if not team.busy else ()):
-                if team.has_room(step):
+        while waiting or to_create or team.busy:
+            unfinished = [*waiting, *to_create, *team.steps]
+            for step in most_awaited_first([one for one in waiting if may_begin(one, release, unfinished)], release):
+                if step.kind is not StepKind.START or _starting(team) < walk.services.hands:
                     waiting.remove(step)
-                    team.begin(step)
-            team.settle()
+                    team.begin(step, COURSES[step.kind](walk, step), walk.begin(step))
+            if to_create:
+                take(to_create.pop(0))
+            team.settle(0 if to_create else LOOK)
+    finally:
+        team.end()
+
+
+def _starting(team: _Team) -> int:
+    """Return how many are being started. That takes the engine's and the kernel's CPU; a health check mostly waits."""
+    return sum(step.kind is StepKind.START for step in team.steps)
+
+
+def finish_at_once(walk: Walk, courses: Mapping[Step, Course]) -> None:
+    """Bring the courses of one step to their ends, several at a time. Raises the first failure, once all have ended."""
+    team, left = _Team(walk, walk.services.hands), [*courses.items()]
+    try:
+        while left or team.busy:
+            while left and len(team.steps) < walk.services.hands:
+                team.begin(*left.pop(0))
+            team.settle(LOOK)
     finally:
         team.end()
 
 
 @dataclass(slots=True)
 class _Running:
-    """A step in progress, and the thread's answer to its present effect."""
+    """A course in progress: the step that it is about, and that step's place in the journal if it has one of its own."""
 
-    opened: OpenStep
+    step: Step
     course: Course
-    answer: Future[Any]
+    opened: OpenStep | None
 
 
 class _Team:
+    """Courses in progress, and the threads that carry out their effects."""
+
     def __init__(self, walk: Walk, most: int) -> None:
         self._walk = walk
         self._running: dict[Future[Any], _Running] = {}
@@ -77,45 +101,42 @@ class _Team:
     @property
     def steps(self) -> list[Step]:
         """Return the steps in progress."""
-        return [one.opened.step for one in self._running.values()]
+        return [one.step for one in self._running.values()]
 
-    def has_room(self, step: Step) -> bool:
-        """Return whether it may begin now. A start takes the engine's and the kernel's CPU, a health check mostly waits."""
-        return step.kind is not StepKind.START or sum(one.kind is step.kind for one in self.steps) < self._walk.services.hands
+    def begin(self, step: Step, course: Course, opened: OpenStep | None = None) -> None:
+        self._go_on(_Running(step, course, opened), lambda: next(course))
 
-    def begin(self, step: Step) -> None:
-        opened, course = self._walk.begin(step), COURSES[step.kind](self._walk, step)
-        self._go_on(opened, course, lambda: next(course))
-
-    def settle(self) -> None:
-        """Wait until an effect has ended, and let its step go on in this thread."""
-        done, _ = wait(self._running, timeout=LOOK, return_when=FIRST_COMPLETED)
+    def settle(self, within: float) -> None:
+        """Wait until an effect has ended, and let its course go on in this thread."""
+        done, _ = wait(self._running, timeout=within, return_when=FIRST_COMPLETED)
         self._tell_details()
         if not done:
             self._walk.check()
         for answer in done:
-            one = self._running.pop(answer)
-            self._answer(one)
+            self._answer(self._running.pop(answer), answer)
 
-    def _answer(self, one: _Running) -> None:
-        course, failure = one.course, one.answer.exception()
+    def _answer(self, one: _Running, answer: Future[Any]) -> None:
+        failure = answer.exception()
         if failure is not None:
-            self._go_on(one.opened, course, lambda: course.throw(failure))
+            self._go_on(one, lambda: one.course.throw(failure))
         else:
-            self._go_on(one.opened, course, lambda: course.send(one.answer.result()))
+            self._go_on(one, lambda: one.course.send(answer.result()))
 
-    def _go_on(self, opened: OpenStep, course: Course, move: Callable[[], Effect]) -> None:
-        """Give its next effect to a thread, or finish the step."""
+    def _go_on(self, one: _Running, move: Callable[[], Effect]) -> None:
+        """Give its next effect to a thread, or end the step."""
         try:
             effect = move()
         except StopIteration as end:
-            self._walk.end(opened, text=str(end.value))
+            self._end(one, text=str(end.value))
         except BaseException as e:
-            self._walk.end(opened, failure=e)
+            self._end(one, failure=e)
             raise
         else:
-            answer = self._threads.submit(self._carry_out, opened.step, effect)
-            self._running[answer] = _Running(opened, course, answer)
+            self._running[self._threads.submit(self._carry_out, one.step, effect)] = one
+
+    def _end(self, one: _Running, *, text: str = "", failure: BaseException | None = None) -> None:
+        if one.opened is not None:
+            self._walk.end(one.opened, text=text, failure=failure)
 
     def _carry_out(self, step: Step, effect: Effect) -> Any:
         """Run in a thread."""
@@ -155,7 +176,7 @@ class _Team:
         wait(self._running, timeout=LONGEST_END)
         for one in self._running.values():
             one.course.close()
-            self._walk.end(one.opened, failure=GaveWay())
+            self._end(one, failure=GaveWay())
 
 
 # -- what an effect sees of the services in a thread -------------------------------------------------------------------

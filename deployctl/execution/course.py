@@ -25,19 +25,19 @@ if TYPE_CHECKING:
 
 def in_turn(action: Begin) -> StepAct:
     """Return the action with its effects carried out by the thread that takes the step."""
+    return lambda walk, step: finish(walk, action(walk, step))
 
-    def act(walk: Walk, step: Step) -> str:
-        course = action(walk, step)
-        try:
-            effect = next(course)
-            while True:
-                try:
-                    result = effect(walk.services, walk.check)
-                except BaseException as e:
-                    effect = course.throw(e)
-                else:
-                    effect = course.send(result)
-        except StopIteration as end:
-            return str(end.value)
 
-    return act
+def finish(walk: Walk, course: Course) -> str:
+    """Carry out its effects in this thread."""
+    try:
+        effect = next(course)
+        while True:
+            try:
+                result = effect(walk.services, walk.check)
+            except BaseException as e:
+                effect = course.throw(e)
+            else:
+                effect = course.send(result)
+    except StopIteration as end:
+        return str(end.value)

@@ -7,12 +7,14 @@ from contextlib import suppress
 from deployctl.domain.images.component import instance_name
 from deployctl.errors import NotFound
 from deployctl.execution.containers import container_of, forget_container, release_of
+from deployctl.execution.course import finish
 from deployctl.execution.pins import try_to_unpin
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.change.plan import Step
     from deployctl.domain.images.release import Instance
+    from deployctl.execution.course import Course
     from deployctl.execution.runner import Walk
 
 DRAIN_LOOK = 0.05  # seconds between two readings of the open requests
@@ -33,13 +35,18 @@ def let_finish(walk: Walk, release: int, replica: str = "") -> str:
 
 
 def stop_one(walk: Walk, step: Step, instance: Instance) -> None:
-    s, release = walk.services, release_of(walk, step)
+    finish(walk, stopping(walk, step, instance))
+
+
+def stopping(walk: Walk, step: Step, instance: Instance) -> Course:
+    s, release, container = walk.services, release_of(walk, step), container_of(instance)
     started, grace = s.clock.now(), release.component(instance.component).bundle.stop_grace
-    s.engine.ensure_stopped(container_of(instance), grace=grace)
+    yield lambda s, _check: s.engine.ensure_stopped(container, grace=grace)
     try_to_unpin(s, walk.facts.app, instance)
     if s.clock.now() - started >= grace:
         name = instance_name(release, instance.id)
         walk.warn(f"{name} did not stop within stop_grace ({grace:g} s) and was killed")
+    return ""
 
 
 # -- replicas ---------------------------------------------------------------------------------------------------------

@@ -61,6 +61,7 @@ class Walk:
     done: list[tuple[Step, float, str]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     restarts: dict[InstanceId, int | None] = field(default_factory=dict)  # of the candidate's containers when health-checked
+    lasting: set[InstanceId] = field(default_factory=set)  # passed its health check; the engine restarts it from now on
     keep_failed: bool = False  # the failure is the candidate's own: its container stays for inspection
     settled: frozenset[tuple[StepKind, int]] = frozenset()  # steps that were finished before a crash
     recovering: bool = False  # after a crash: a request to abort has been dealt with already
@@ -183,7 +184,7 @@ def _take_all(walk: Walk, steps: Sequence[Step], actions: Mapping[StepKind, Step
         if may_overlap and walk.services.hands > 1 and _take_long(some):
             from deployctl.execution.at_once import take_at_once
 
-            take_at_once(walk, some)
+            take_at_once(walk, some, lambda step: take(walk, step, actions))
         else:
             for step in some:
                 take(walk, step, actions)
@@ -191,7 +192,7 @@ def _take_all(walk: Walk, steps: Sequence[Step], actions: Mapping[StepKind, Step
 
 def _take_long(steps: Sequence[Step]) -> bool:
     """Return whether several instances are to be started: to ask what is warm takes less time than to begin a thread."""
-    return len({step.instance for step in steps if step.kind is not StepKind.HEALTH}) > 1
+    return len({step.instance for step in steps if step.kind in {StepKind.START, StepKind.JOB}}) > 1
 
 
 def _after_promotion(walk: Walk, actions: Mapping[StepKind, StepAct]) -> None:

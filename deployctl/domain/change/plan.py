@@ -54,7 +54,8 @@ class PlanKind(StrEnum):
 # the others are about all instances of a release at once
 ABOUT_AN_INSTANCE = frozenset({StepKind.IMAGE, StepKind.CREATE, StepKind.START, StepKind.HEALTH, StepKind.JOB,
                                StepKind.HAND_OVER, StepKind.SHRINK})
-AT_ONCE = frozenset({StepKind.START, StepKind.HEALTH, StepKind.JOB})  # those that follow each other may overlap: order.py
+# those that follow each other may overlap: order.py
+AT_ONCE = frozenset({StepKind.CREATE, StepKind.START, StepKind.HEALTH, StepKind.JOB})
 TRAFFIC_MOVES = frozenset({PlanKind.UPGRADE, PlanKind.ROLLBACK, PlanKind.UNDO, PlanKind.STOP})  # decide what is live
 
 
