@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 
 from deployctl.config.cache import load_judged_app, load_judged_apps, load_judged_server
 from deployctl.config.loader import app_names
@@ -25,12 +26,13 @@ from deployctl.ports import Services
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     from deployctl.domain.host.leftovers import Remains
     from deployctl.domain.host.server import ServerSpec
     from deployctl.ledger.file.vault import Vault
-    from deployctl.ports import Exclusion, Reporter
+    from deployctl.ports import Exclusion, Reporter, Secrets
     from deployctl.ports.host_files import HostFiles
 
 READ_TIMEOUT = 1.0  # seconds that a rollback waits for an engine that hangs
@@ -60,8 +62,9 @@ def services_over(ledger: SqliteLedger, settings: Settings, *, reporter: Reporte
 def _services(settings: Settings, spec: ServerSpec, ledger: SqliteLedger, *, reporter: Reporter, actor: str) -> Services:
     clock = SystemClock()
     home = ledger.identity
+    secrets = partial(secret_files, settings, spec, home)
     engine = DockerEngine(home, spec, os.environ, read_timeout=READ_TIMEOUT, belonging=Belonging(
-        home, lambda: ledger.engine, ledger.require_gone))
+        home, lambda: ledger.engine, ledger.require_gone), hider=lambda: _hider(settings, secrets))
     bridged = reaches_bridges(spec, engine.address)
     return Services(
         home=settings.home, spec=spec, engine=engine,
@@ -75,6 +78,7 @@ def _services(settings: Settings, spec: ServerSpec, ledger: SqliteLedger, *, rep
         judge_files=lambda: load_judged_apps(settings, spec, now=ledger.find_app),
         meter=SqliteMetricsStore(settings.metrics, warn=reporter.warn), kept_logs=LogFiles(settings.kept_logs),
         files=lambda: host_files(settings), hands=HANDS,
+        secrets=secrets,
     )
 
 
@@ -88,6 +92,26 @@ def host_files(settings: Settings) -> HostFiles:
     from deployctl.effects.host_files import KeptFiles
 
     return KeptFiles(settings.config_dir, settings.kept_files)
+
+
+def secret_files(settings: Settings, spec: ServerSpec, home: HomeIdentity) -> Secrets:
+    """Return the secrets of that home: neither Docker nor the ledger is needed for them."""
+    from deployctl.effects.secrets.files import SecretFiles
+
+    return SecretFiles.of(settings.state_dir, home_id=home.id, key_file=spec.secret_key, now=_utc)
+
+
+def secrets_alone(settings: Settings) -> Secrets:
+    """Return the secrets of a home whose ledger is not opened."""
+    return secret_files(settings, load_judged_server(settings), find_identity(settings))
+
+
+def _hider(settings: Settings, secrets: Callable[[], Secrets]) -> Callable[[str], str] | None:
+    return secrets().hider() if settings.secrets.exists() else None
+
+
+def _utc(at: float | None) -> str:
+    return SystemClock().utc() if at is None else SystemClock.written(at)
 
 
 def has_ledger(settings: Settings) -> bool:

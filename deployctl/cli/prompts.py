@@ -26,6 +26,16 @@ def require_sure(session: CommandCall, question: str) -> None:
     confirmed(session, act)
 
 
+def ask_unseen(session: CommandCall, question: str, *, remedy: str) -> str:
+    """Return what was typed twice, without echo. Raises Invalid."""
+    if not session.may_ask:
+        raise Invalid("cannot prompt for a value (--no-input).", remedy=[remedy], code="usage")
+    first, second = _typed(session, question, "value"), _typed(session, "Confirm value:", "value")
+    if first != second:
+        raise Invalid("the values do not match. Nothing was changed.", remedy=[remedy])
+    return first
+
+
 def ask_password(session: CommandCall, name: str) -> str:
     """Return the password: prompted for twice, without echo, on a terminal; otherwise the first line of standard input.
 
@@ -42,24 +52,24 @@ def ask_password(session: CommandCall, name: str) -> str:
     return first
 
 
-def _typed(session: CommandCall, question: str) -> str:
+def _typed(session: CommandCall, question: str, what: str = "password") -> str:
     with _unseen(session.stdin):  # before the prompt: what is typed ahead is not echoed either
         session.err.write(session.look(session.err).finish([question]).rstrip("\n") + " ")
         session.err.flush()
         try:
-            return _line(session.stdin)
+            return _line(session.stdin, what)
         finally:
             session.err.write("\n")
             session.err.flush()
 
 
-def _line(stream: TextIO) -> str:
+def _line(stream: TextIO, what: str = "password") -> str:
     try:
         line = stream.readline(MAX_PROMPT_CHARACTERS)
     except UnicodeDecodeError:
-        raise Invalid("the password is not UTF-8 text. Nothing was changed.") from None
+        raise Invalid(f"the {what} is not UTF-8 text. Nothing was changed.") from None
     if not line.strip():
-        raise Invalid("the password is empty. Nothing was changed.", remedy=["write it to the first line of standard input"])
+        raise Invalid(f"the {what} is empty. Nothing was changed.", remedy=["write it to the first line of standard input"])
     return line.removesuffix("\n").removesuffix("\r")
 
 

@@ -31,6 +31,7 @@ from deployctl.config.mount_rules import (
     parse_target,
     parse_volume,
 )
+from deployctl.config.secret_keys import secret_refs
 from deployctl.dataclass import replace
 from deployctl.domain.images.capabilities import given_back
 from deployctl.domain.images.component import MAX_GAP, WEB, Component, ComponentKind, Condition
@@ -135,6 +136,7 @@ class RunSpec(ConfigTable):
     cap_add: Annotated[tuple[str, ...], by(added_capabilities)] = ()
     mounts: Annotated[tuple[str, ...], by(parse_mounts)] = ()
     replicas: Annotated[int | None, by(parse_count, low=1, high=MOST_REPLICAS)] = None
+    secrets: Annotated[tuple[Any, ...], by(secret_refs)] = ()
     needs: dict[ComponentKey, Annotated[str, one_of(*Condition)]] = Field(default_factory=dict)
     health: HealthSpec = HealthSpec()
     resources: ResourceSpec = ResourceSpec()
@@ -163,6 +165,7 @@ class RunSpec(ConfigTable):
             cap_add=self.cap_add,
             mounts=mounts_of(self.mounts, volumes),
             files=files_of(self.files),
+            secrets=tuple(self.secrets),
             resources=Resources(**dict(self.resources)),
             log=LogCap(**dict(self.log)),
             probe=self.health.probe(),
@@ -200,7 +203,7 @@ class ComponentSpec(RunSpec):
                          max_gap=self.max_gap)
 
     def _like(self, main: RunSpec) -> RunSpec:
-        inherited = {"networks": main.networks, "user": main.user, "mounts": main.mounts}
+        inherited = {"networks": main.networks, "user": main.user, "mounts": main.mounts, "secrets": main.secrets}
         told = {name: value for name, value in inherited.items() if name not in self.model_fields_set}
         return self.model_copy(update={**told, "env": {**main.env, **self.env}, "files": {**main.files, **self.files}})
 

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 from deployctl.config.fields import Wrong
 from deployctl.config.mount_rules import sharing_contradictions, target_contradictions, volume_contradictions
+from deployctl.config.secret_keys import secret_contradictions
 from deployctl.domain.images.capabilities import GIVES_UP
 from deployctl.domain.images.component import WEB, ComponentKind, Condition
 from deployctl.domain.inputs.grammar import Grammar, match, refused, shown
@@ -97,7 +98,6 @@ def joined_networks(value: object, *, field: str) -> tuple[str, ...]:
     return names
 
 
-
 def added_capabilities(value: object, *, field: str) -> tuple[str, ...]:
     """Return the capabilities that a container keeps, sorted; only dropped ones can be added back."""
     if not isinstance(value, list | tuple):
@@ -124,6 +124,7 @@ def contradictions(raw: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
         yield ("proxy_protocol", "= true, and trusted_proxies = [] allows no one to use it.",
                'Write trusted_proxies = ["10.0.0.0/8"], with the networks of the upstream proxies.')
     yield from _health_contradictions(raw, "health")
+    yield from secret_contradictions(raw)
     yield from _component_contradictions(raw)
     yield from volume_contradictions(raw)
     yield from sharing_contradictions(raw)
@@ -169,6 +170,7 @@ def _component_contradictions(raw: Mapping[str, Any]) -> Iterator[tuple[str, str
 
 
 def _one_component(key: str, table: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    yield from secret_contradictions(table, f"{key}.secrets")
     if table.get("kind") == ComponentKind.JOB:
         for other in _NOT_OF_A_JOB & table.keys():
             yield f"{key}.{other}", "is not for a job, which runs once and ends.", f"Remove {key}.{other}."

@@ -39,6 +39,9 @@ SERVER_TEMPLATE = '''\
 #head_timeout = "10s"              # time limit for receiving a request's headers
 #streams = 6                       # live pages per session or token
 
+#[secrets]
+#key_file = "/etc/deployctl/secrets.key"   # encrypts the apps' secrets; default: state/secrets.key in the home
+
 #[retention]
 #keep_warm = 1                     # running standbys per app
 #keep_stopped = 5                  # stopped versions kept per app

@@ -43,6 +43,11 @@ _PROGRAM = Grammar(
     r"(?!.*/\.\.?(?:/|\Z))(?:/[A-Za-z0-9_.+@-]{1,255}){1,32}",
     "A program is an absolute path without spaces: /usr/sbin/haproxy.",
 )
+_KEY_FILE = Grammar(
+    "a path of a file",
+    _PROGRAM.pattern,
+    "A key file is an absolute path without spaces: /etc/deployctl/secrets.key.",
+)
 _WEB_URL = Grammar(
     "a dashboard URL",
     r"(?P<scheme>https?)://(?P<host>[a-z0-9.-]+)(?::(?P<port>[0-9]{1,6}))?",
@@ -72,6 +77,10 @@ def parse_label(value: object, *, field: str = "label") -> str:
 
 def parse_program(value: object, *, field: str = "binary") -> str:
     return match(value, _PROGRAM, field)[0]
+
+
+def parse_key_file(value: object, *, field: str = "key_file") -> str:
+    return match(value, _KEY_FILE, field)[0]
 
 
 def parse_web_url(value: object, *, field: str = "web.url") -> str:
@@ -130,6 +139,10 @@ class WebTable(ConfigTable):
     streams: Annotated[int, by(parse_count, low=1, high=24)] = DEFAULT_SERVER.web.streams
 
 
+class SecretsTable(ConfigTable):
+    key_file: Annotated[str | None, by(parse_key_file)] = DEFAULT_SERVER.secret_key
+
+
 class RetentionTable(ConfigTable):
     keep_warm: Annotated[int, by(parse_count, high=50)] = DEFAULT_SERVER.keep_warm
     keep_stopped: Annotated[int, by(parse_count, high=1000)] = DEFAULT_SERVER.keep_stopped
@@ -147,6 +160,7 @@ class ServerFile(ConfigTable):
     ports: PortsTable = PortsTable()
     retention: RetentionTable = RetentionTable()
     web: WebTable = WebTable()
+    secrets: SecretsTable = SecretsTable()
 
     def spec(self) -> ServerSpec:
         """Return the same values as the plain dataclass that everything else uses."""
@@ -170,6 +184,7 @@ class ServerFile(ConfigTable):
             pull=PullPolicy(self.pull),
             web=WebSpec(self.web.listen, self.web.url, self.web.enabled, self.web.proxies, self.web.connections,
                         self.web.head_timeout, self.web.streams),
+            secret_key=self.secrets.key_file,
         )
 
 

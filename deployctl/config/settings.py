@@ -55,6 +55,10 @@ class Settings:
         return self.state_dir / "files"
 
     @property
+    def secrets(self) -> Path:
+        return self.state_dir / "secrets"
+
+    @property
     def metrics(self) -> Path:
         return self.state_dir / "metrics.db"
 

@@ -16,13 +16,14 @@ from deployctl.ports import ContainerSpec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
 
     from deployctl.domain.change.plan import Step
     from deployctl.domain.images.component import Component
     from deployctl.domain.images.release import App, Bundle, Instance, Release
     from deployctl.execution.course import Check, Course, Effect
     from deployctl.execution.runner import Walk
-    from deployctl.ports import ContainerMount, Launch, Services
+    from deployctl.ports import Launch, Services
 
 KEPT_LINES = 10_000  # of the log of a removed container, as far as space allows
 
@@ -80,20 +81,20 @@ def create_container(walk: Walk, step: Step) -> str:
     seen = s.engine.ensure_created(ContainerSpec(
         name=instance.name, bundle=bundle_of(walk, step), network=_app(walk).network_of(instance).name,
         address=instance.address, publish=instance.host_port, hostname=host_name(release, instance.id),
-        **names_inside(release, instance, _placed(walk, release)), launch=_launch(walk, release, instance),
+        **names_inside(release, instance, _placed(walk, release)),
         labels=container_labels(s, release, instance.id, operation=walk.deployment.id), cap_drop=release.cap_drop,
-        mounts=_mounts(walk, step)))
+        **_attached(s, release, instance, _launch(walk, release, instance))))
     s.ledger.set_instance(release.app, instance.id, container=seen.id, store=s.engine.info().store or None)
     return f"container {instance.name}{_where(instance)}"
 
 
-def _mounts(walk: Walk, step: Step) -> tuple[ContainerMount, ...]:
-    bundle = bundle_of(walk, step)
-    if not (bundle.mounts or bundle.files):
-        return ()
-    from deployctl.execution.mounts import container_mounts
+def _attached(s: Services, release: Release, instance: Instance, launch: Launch | None = None) -> dict[str, Any]:
+    bundle = release.component(instance.component).bundle
+    if not (bundle.mounts or bundle.files or bundle.secrets):
+        return {"launch": launch}
+    from deployctl.execution.kinds.attachments import attached  # few apps have any
 
-    return container_mounts(release_of(walk, step), bundle, walk.services)
+    return attached(s, release, instance, launch)
 
 
 def _launch(walk: Walk, release: Release, instance: Instance) -> Launch | None:
@@ -161,8 +162,8 @@ def _clear_other_image(walk: Walk, step: Step, instance: Instance) -> None:
 
 def start_container(walk: Walk, step: Step) -> Course:
     instance = instance_of(walk, step)
-    name = instance_name(release_of(walk, step), instance.id)
-    _mounts(walk, step)  # raises if something of it is gone
+    name = instance_name(release := release_of(walk, step), instance.id)
+    _attached(walk.services, release, instance)  # raises if something of it is gone
     try:
         instance = yield from _start_somewhere(walk, step, instance)
     except EngineRefused as e:  # it rejected this very container
@@ -207,12 +208,16 @@ def _start_somewhere(walk: Walk, step: Step, instance: Instance) -> Generator[Ef
 
 
 def _start(walk: Walk, step: Step, instance: Instance) -> Effect:
-    from deployctl.execution.extra_networks import join_networks
+    from deployctl.execution.networks import join_networks
 
     bundle, name, container = bundle_of(walk, step), instance_name(release_of(walk, step), instance.id), container_of(instance)
 
     def start(s: Services, _check: Check) -> None:
         join_networks(s.engine, bundle, container, name=name)
+        if bundle.secrets:
+            from deployctl.execution.kinds.attachments import ensure_delivered
+
+            ensure_delivered(s, instance, bundle, name=name)
         s.engine.ensure_started(container)
 
     return start
@@ -252,6 +257,9 @@ def forget_container(walk: Walk, instance: Instance, *, image_too: bool = False)
         if seen is not None and s.ledger.identity.owns(seen.labels):
             keep_log(instance, seen.id, s)
             s.engine.ensure_removed(seen.id)
+        release = walk.facts.releases.get(instance.release)
+        if release is None or any(one.bundle.secrets for one in release.components):
+            s.secrets().withdraw(instance.app, instance.id)
         if image_too:
             release_images(s, instance.app, instance.id)
         try_to_unpin(s, _app(walk), instance)

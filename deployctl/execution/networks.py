@@ -13,16 +13,16 @@ from itertools import count, islice
 from deployctl.dataclass import replace
 from deployctl.domain.host.home import PATH_LABEL
 from deployctl.domain.host.networks import AppNetwork, cut, find_taken
-from deployctl.errors import DeployctlError, NetworkTaken, NotPermitted
+from deployctl.errors import DeployctlError, NetworkTaken, NotFound, NotPermitted
 from deployctl.execution.labels import bridge_name, common_labels, named_like, network_name
 from deployctl.ports import NetworkSpec
 from deployctl.stdlib import sqlite3
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from deployctl.domain.images.release import App
+    from deployctl.domain.images.release import App, Bundle
     from deployctl.domain.inputs.names import AppName
-    from deployctl.ports import NetworkFacts, Services
+    from deployctl.ports import Engine, NetworkFacts, Services
 
 MAX_NETWORK_TRIES = 8  # others that create networks at the same moment were faster each time
 
@@ -120,3 +120,14 @@ def take_apart(s: Services, network: AppNetwork) -> None:
 def _guards_another(s: Services, network: AppNetwork) -> bool:
     """Return whether another home has a network of the same subnet: the route guards that, too."""
     return any(PATH_LABEL in one.labels and network.subnet in one.subnets for one in s.engine.networks())
+
+
+# -- networks that are not ours ------------------------------------------------------------
+def join_networks(engine: Engine, bundle: Bundle, container: str, *, name: str) -> None:
+    """Connect a container that is about to start to the unmanaged networks of its release, which may have been recreated
+    since it ran. Raises NotFound for one that does not exist."""
+    try:
+        for network in bundle.networks:
+            engine.ensure_connected(container, network)
+    except NotFound as e:
+        raise NotFound(f"{name} cannot be started: {e.message}", remedy=e.remedy, code="network_missing") from e

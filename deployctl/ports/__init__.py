@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from deployctl.ports.protocols import Ledger as Ledger
     from deployctl.ports.protocols import Prober as Prober
     from deployctl.ports.protocols import Reporter as Reporter
+    from deployctl.ports.secrets import Secrets as Secrets
     from deployctl.ports.traffic import Guard as Guard
     from deployctl.ports.traffic import Traffic as Traffic
 
@@ -42,6 +43,7 @@ ON_DEMAND = {"engine": ("EngineInfo", "Image", "Lack"),
              "exclusion": ("Exclusion",),
              "logs": ("KeptLogs", "LogLine"),
              "protocols": ("Clock", "Engine", "Ledger", "Prober", "Reporter"),
+             "secrets": ("Secrets",),
              "traffic": ("Guard", "Traffic")}
 
 
@@ -171,6 +173,7 @@ class ContainerFacts:
     restart: Restart | None = None
     hostname: str = ""  # also its name on its networks
     env: Mapping[str, str] = field(default_factory=dict)  # including the image's own
+    user: str = ""  # that it starts as, its own or the image's; empty: root
     published: int | None = None  # port on the host
     asked: Mapping[str, str] = field(default_factory=dict)  # network name → address that it was created with
     networks: tuple[str, ...] = ()  # names of all networks it is connected to, sorted
@@ -242,6 +245,7 @@ class Services:
     meter: MetricsStore
     kept_logs: KeptLogs  # of removed containers
     files: Callable[[], HostFiles]  # most apps have none
+    secrets: Callable[[], Secrets]  # made when it is needed: most apps have none
     hands: int = 1  # containers that one change starts at once
 
     def close(self) -> None:

@@ -104,6 +104,8 @@ class Engine(UsageReader, Protocol):
         """Set its limits, also while it runs."""
     def ensure_named(self, container: str, name: str) -> None:
         """Restore its name. Raises EngineRefused if another container has it."""
+    def read_file(self, container: str, path: str) -> bytes | None:
+        """Return the contents of a small file of a container, running or not; None if it has none there."""
     def find_container(self, container: str) -> ContainerFacts | None:
         """Return one container by full id or by exact name, with every field filled."""
     def containers(self) -> list[ContainerFacts]:

@@ -63,6 +63,7 @@ class FakeEngine(FakeVolumeVerbs, FakeHands, FakeScript):
         self.networks_here, self.volumes_here = FakeNetworks(), FakeVolumes()
         self.paths_missing: set[str] = set()  # of the server
         self.behaviours: dict[str | tuple[str, ...], Behaviour] = {}  # by image id, or by command
+        self.files: dict[str, bytes] = {}  # of every container, by path
         self.executes: Callable[[ContainerFacts, Sequence[str]], Executed] = lambda container, command: Executed(0, "")
         self.calls, self.usages = list[str](), {}
         self._faults = []
@@ -95,7 +96,8 @@ class FakeEngine(FakeVolumeVerbs, FakeHands, FakeScript):
         if not ours and self.known() not in {None, self.engine_info.id}:
             raise AnotherEngine("the engine is another one than the one that this home's containers run on")
         return [replace(f, exit_code=None, oom_killed=False, error="", pid=0, restarts=0, started_at="", limits=None,
-                        restart=None, hostname="", env={}, published=None, asked={}, cap_drop=None, mounts=None) for f in ours]
+                        restart=None, hostname="", env={}, user="", published=None, asked={}, cap_drop=None, mounts=None)
+                for f in ours]
 
     def homes(self) -> list[HomeFacts]:
         self._require_here()
@@ -183,6 +185,7 @@ class FakeEngine(FakeVolumeVerbs, FakeHands, FakeScript):
         self.volumes_here.mount(spec)
         facts = ContainerFacts(self._new_id(), spec.name, digest, running=False, status="created", labels=labels,
                                limits=spec.bundle.resources, restart=Restart.NEVER, hostname=spec.hostname,
+                               user=spec.bundle.user or "",
                                env={**dict(image.env if image else ()), **dict(spec.bundle.env)},
                                published=spec.publish, asked={} if spec.apart else {spec.network: spec.address},
                                networks=() if spec.apart else (spec.network,), cap_drop=spec.cap_drop,

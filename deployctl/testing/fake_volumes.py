@@ -53,11 +53,20 @@ class FakeVolumes:
 
 
 class FakeVolumeVerbs:
-    """The part of a fake engine that is about volumes."""
+    """The part of a fake engine that is about volumes, and about the files of containers."""
 
     home: HomeIdentity
     images: FakeImages
     volumes_here: FakeVolumes
+    files: dict[str, bytes]  # of every container, by path
+
+    def _require_ours(self, container: str) -> object:
+        raise NotImplementedError
+
+    def read_file(self, container: str, path: str) -> bytes | None:
+        self._require_here()
+        self._require_ours(container)
+        return self.files.get(path)
 
     def _begin(self, verb: str, what: str) -> None:
         raise NotImplementedError

@@ -171,11 +171,19 @@ def snapshot_of(app: App, s: Services, outside: Outside, *, closely: bool) -> Ap
         networks=outside.networks,
         app_networks=tuple(_network_seen(one, outside, s) for one in s.ledger.networks(app.name)),
         tags=tuple(tag for tag, number in idle.items() if number in of_ours),  # an unknown one's are left alone
-        store=outside.store, loose=loose, misled=misled,
+        store=outside.store, loose=loose, misled=misled, unlaid=_unlaid(app.name, instances, releases, s),
         unkept=() if outside.tags is None else tuple(
             one for one in sorted(instances)
             if one.release in releases and not set(outside.tags) & set(keep_tags(home, app.name, one))),
     )
+
+
+def _unlaid(app: AppName, instances: Mapping[InstanceId, Instance], releases: Mapping[int, Release],
+            s: Services) -> frozenset[InstanceId]:
+    """Return the instances whose secrets are not in memory. Of apps without secrets nothing is read."""
+    refs = {one: found for one in instances if one.release in releases
+            and (found := releases[one.release].component(one.component).bundle.secrets)}
+    return frozenset(one for one, found in refs.items() if not s.secrets().is_delivered(app, one, found))
 
 
 def _network_seen(network: AppNetwork, outside: Outside, s: Services) -> NetworkState:

@@ -52,6 +52,7 @@ _OBJECTS: Mapping[str, tuple[str, str]] = {
     "ReleaseView": ("Shown", f"{_WHOLE}Release app *release role instance last_deployment=last siblings readiness"),
     "Release": ("Release", "version release=number digest colour created_at health_checked_at=proven_at failure failure_code "
                            "hold bundle bundle_hash cap_drop"),
+    "SecretRef": ("SecretRef", "name value env mode=octal user"),
     "DiffView": ("Diff", f"{_WHOLE}Diff app from=before to=after differences=lines"),
     "LogLines": ("Logs", f"{_WHOLE}Logs app lines"),
     "Printed": ("Line", "version release component at=line.at stream=line.stream message=line.text"),

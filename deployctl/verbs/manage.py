@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from deployctl.verbs.params import FILE, FRESH_NAME, HAND_OVER, NOTED, ONLY_APPS, TOKEN, USER
+from deployctl.verbs.params import (
+    APP_NAMED,
+    APP_WORD,
+    FILE,
+    FRESH_NAME,
+    HAND_OVER,
+    NOTED,
+    ONLY_APPS,
+    SECRET,
+    TOKEN,
+    USER,
+)
 from deployctl.verbs.row import Param, ParamKind, Verb
 
 ROLES = ("viewer", "deployer", "admin")  # domain.access.Role; a test compares them
@@ -33,7 +44,7 @@ MANAGE = (
                  Param("listen", ParamKind.LISTEN, "--listen", metavar="HOST:PORT",
                        about="Address of the dashboard (default: web.listen).")),
          examples=("serve", "serve --home /srv/apps --no-web"), see=("install", "user add", "reconcile")),
-    Verb("install", "Manage", "Install the systemd unit that runs `deployctl serve` at boot.",
+    Verb("install", "Manage", "Install the systemd units that run `deployctl serve`, and `boot` before Docker.",
          runs="deployctl.cli.commands.watch:install_command", enters=False,
          params=(Param("user", ParamKind.FLAG, "--user",
                        about="Install for this user's systemd; the default unless you are root."),
@@ -41,6 +52,22 @@ MANAGE = (
                  Param("only_print", ParamKind.FLAG, "--print", about="Print the unit and write nothing."),
                  Param("folder", ParamKind.NAMED, "--dir", metavar="DIR", about="Write the unit to this directory instead.")),
          examples=("install", "install --user", "install --print"), see=("serve",)),
+    Verb("boot", "Manage", "Lay the secrets of all containers into memory again; before Docker starts.",
+         runs="deployctl.cli.commands.secret:boot_command", examples=("boot", "boot --home /srv/apps"),
+         see=("install", "secret")),
+    Verb("secret", "Manage", "Set, list and remove secrets of an app.",
+         examples=("secret set shop DATABASE_URL", "secret list shop"), see=("upgrade",)),
+    Verb("secret set", "", "Set a secret: its value is prompted for, or read from stdin or a file. Nothing that runs changes.",
+         runs="deployctl.cli.commands.secret:secret_set_command",
+         params=(APP_NAMED, SECRET, Param("file", ParamKind.FILE, "--file", metavar="FILE",
+                                          about="Read the value from this file, byte for byte.")),
+         examples=("secret set shop DATABASE_URL", "secret set shop TLS_KEY --file key.pem"), see=("secret list", "upgrade")),
+    Verb("secret list", "", "List secrets and which releases have which value; never the values.",
+         runs="deployctl.cli.commands.secret:secret_list_command", params=(APP_WORD,),
+         examples=("secret list", "secret list shop -o json"), see=("secret set",)),
+    Verb("secret remove", "", "Remove a secret that no kept release needs.",
+         runs="deployctl.cli.commands.secret:secret_remove_command", params=(APP_NAMED, SECRET),
+         examples=("secret remove shop TOKEN", "secret remove shop TOKEN --yes"), see=("secret list", "prune")),
     Verb("user", "Manage", "Manage the dashboard's users and their roles.",
          examples=("user add mara --role admin", "user link mara"), see=("serve", "token")),
     Verb("user add", "", "Create a user and print a one-time sign-in link, valid for 15 minutes.",

@@ -63,6 +63,8 @@ PLANNED = (DRY_RUN, EXIT_CODE, *NOTED)
 
 # -- users, tokens, apps, lines ----------------------------------------------------------------------------------------
 APP_WORD = Param("app", ParamKind.NAMED, word="[APP]", offers="complete_apps")
+APP_NAMED = Param("app", ParamKind.NAMED, word="APP", required=True, offers="complete_apps")
+SECRET = Param("name", ParamKind.NAMED, word="NAME", required=True)
 USER = Param("name", ParamKind.NAMED, word="NAME", required=True, offers="complete_people")
 TOKEN = Param("name", ParamKind.NAMED, word="NAME", required=True, offers="complete_tokens")
 FRESH_NAME = Param("name", ParamKind.NAMED, word="NAME", required=True)

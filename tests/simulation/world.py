@@ -26,6 +26,7 @@ from deployctl.testing.fake_images import made_up
 from deployctl.testing.fake_logs import FakeKeptLogs
 from deployctl.testing.fake_metrics import FakeMetrics
 from deployctl.testing.fake_prober import AskedProbe, FakeProber, Reply
+from deployctl.testing.fake_secrets import FakeSecrets
 from deployctl.testing.silent_reporter import SilentReporter
 from tests.simulation.doors import Door
 from tests.simulation.faults import Weather
@@ -126,6 +127,7 @@ class World:
         self.patience: dict[str, int] = {}  # container → refused answers so far
         self.befallen: set[str] = set()  # containers that died by themselves
         self.guardian: Guardian | None = None
+        self.secrets = FakeSecrets()
 
     def scene(self) -> Scene:
         clock = WorldClock(self.scheduler)
@@ -146,6 +148,7 @@ class World:
             exclusion=lambda: cast(Exclusion, Door(process, self, "exclusion", self.exclusion)),
             ledger=cast(Ledger, Door(process, self, "ledger", ledger)), meter=FakeMetrics(), kept_logs=FakeKeptLogs(),
             files=lambda: KeptFiles(HOME / "config", HOME / "state/files"),
+            secrets=lambda: self.secrets,
         )
 
     # -- what visitors get ------------------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ from deployctl.testing.fake_guard import FakeGuard
 from deployctl.testing.fake_logs import FakeKeptLogs
 from deployctl.testing.fake_metrics import FakeMetrics
 from deployctl.testing.fake_prober import FakeProber
+from deployctl.testing.fake_secrets import FakeSecrets
 from deployctl.testing.fake_traffic import FakeTraffic
 
 
@@ -78,7 +79,7 @@ class World:
         self.engine = FakeEngine(str(self.home), clock=self.clock)
         self.exclusion = FakeExclusion(self.engine)
         self.guard, self.prober, self.meter = FakeGuard(), FakeProber(), FakeMetrics()
-        self.kept_logs = FakeKeptLogs()
+        self.kept_logs, self.secrets = FakeKeptLogs(), FakeSecrets()
         self.ledgers: list[SqliteLedger] = []
         self.traffic = FakeTraffic(lambda: self.ledgers[-1].table(bridged=True))
 
@@ -116,6 +117,7 @@ class World:
             judge_files=lambda: load_judged_apps(settings, spec, now=ledger.find_app),
             meter=self.meter, kept_logs=self.kept_logs,
             files=lambda: KeptFiles(settings.home / "config", settings.home / "state/files"),
+            secrets=lambda: self.secrets,
         )  # fmt: skip
 
     def deployctl(self, *argv: str, tty: bool = False, typed: str | None = None, encoding: str = "utf-8",

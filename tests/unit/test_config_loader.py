@@ -275,6 +275,8 @@ def test_every_key_of_the_server_reaches_the_spec(here: Settings) -> None:
         connections = 200
         head_timeout = "5s"
         streams = 2
+        [secrets]
+        key_file = "/etc/deployctl/secrets.key"
         """)
     written = load_server(path)
     expected = ServerSpec(
@@ -286,6 +288,7 @@ def test_every_key_of_the_server_reaches_the_spec(here: Settings) -> None:
         registries=("r.example.com:5000", "10.0.0.5"), pull=PullPolicy.ALWAYS,
         web=WebSpec(("0.0.0" + ".0", 9000), "https://deploy.example.com", enabled=False, proxies=("127.0.0.1/32", "fd00::/8"),
                     connections=200, head_timeout=5.0, streams=2),
+        secret_key="/etc/deployctl/secrets.key",
     )
     assert written == expected
     untouched = [f.name for f in fields(ServerSpec) if getattr(written, f.name) == getattr(ServerSpec(), f.name)]
@@ -402,7 +405,8 @@ def test_the_servers_template_switched_on_is_what_holds_without_it(here: Setting
     template = load_server(write(here, "server.toml", switched_on(SERVER_TEMPLATE)))
     assert (template.engine_url, template.haproxy_binary) == ("unix:///var/run/docker.sock", "/usr/sbin/haproxy")
     assert template.web == WebSpec(url="https://deploy.example.com")
-    same = [f.name for f in fields(ServerSpec) if f.name not in {"engine_url", "haproxy_binary", "web"}]
+    assert template.secret_key == "/etc/deployctl/secrets.key"
+    same = [f.name for f in fields(ServerSpec) if f.name not in {"engine_url", "haproxy_binary", "web", "secret_key"}]
     assert {name: getattr(template, name) for name in same} == {name: getattr(ServerSpec(), name) for name in same}
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from deployctl.domain.images.mounts import ConfigFile, Mount, MountKind
 from deployctl.domain.images.release import App, Bundle, LogCap, Probe, ProbeKind, Resources
+from deployctl.domain.images.secret import SecretRef
 from deployctl.domain.inputs.names import AppName
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -24,12 +25,15 @@ PROBES = st.builds(
     status=st.lists(st.tuples(st.integers(100, 599), st.integers(100, 599)), max_size=3).map(tuple), timeout=SECONDS,
     rise=st.integers(1, 100), fall=st.integers(1, 100), start_grace=SECONDS, deadline=SECONDS,
 )  # fmt: skip
+SET = st.none() | TEXT.filter(bool)
+SECRETS = st.builds(SecretRef, TEXT.filter(bool), TEXT.filter(bool), env=SET, user=SET, mode=st.integers(1, 0o777))
 BUNDLES = st.builds(
     Bundle, image=TEXT, digest=DIGEST, port=st.integers(1, 65535), entrypoint=WORDS, command=WORDS, user=MAYBE,
     working_dir=MAYBE, env=st.dictionaries(TEXT, TEXT).map(lambda env: tuple(sorted(env.items()))), stop_signal=MAYBE,
     stop_grace=SECONDS, init=st.booleans(), probe=PROBES, repo_digest=MAYBE,
     resources=st.builds(Resources, memory=st.integers(0), cpus=SECONDS, pids=st.integers(0)),
     log=st.builds(LogCap, max_size=st.integers(0), max_file=st.integers(0)),
+    secrets=st.lists(SECRETS, max_size=3).map(tuple),
     networks=st.lists(TEXT, max_size=3).map(tuple), cap_add=st.lists(TEXT, max_size=3).map(tuple),
     shm_size=st.integers(0),
 )  # fmt: skip
@@ -42,6 +46,7 @@ OTHER: dict[str, Any] = {
     "networks": ("backend",), "cap_add": ("NET_RAW",), "mounts": (Mount(MountKind.VOLUME, "data", "/data", read_only=True),),
     "files": (ConfigFile("/a", "a", sha256="0" * 64),),
     "shm_size": 2**26,
+    "secrets": (SecretRef("TOKEN", "0f" * 16, env="TOKEN", mode=0o440, user="app"),),
 }  # fmt: skip
 NAMING: dict[str, Any] = {"image": "mirror/shop:v1", "repo_digest": "acme/shop@sha256:" + "c" * 64}
 

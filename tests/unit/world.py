@@ -29,6 +29,7 @@ from deployctl.testing.fake_images import made_up
 from deployctl.testing.fake_logs import FakeKeptLogs
 from deployctl.testing.fake_metrics import FakeMetrics
 from deployctl.testing.fake_prober import AskedProbe, FakeProber, Reply
+from deployctl.testing.fake_secrets import FakeSecrets
 from deployctl.testing.fake_traffic import FakeTraffic
 from deployctl.usecases.change.rollback import rollback
 from deployctl.usecases.change.undo import undo
@@ -73,7 +74,7 @@ class World:
     def __init__(self, home: Path) -> None:
         self.home, self.spec = home, ServerSpec()
         self.clock, self.guard, self.told, self.meter = FakeClock(), FakeGuard(), Told(), FakeMetrics()
-        self.kept_logs = FakeKeptLogs()
+        self.kept_logs, self.secrets = FakeKeptLogs(), FakeSecrets()
         self.engine = FakeEngine(str(home), clock=self.clock)
         self.exclusion = FakeExclusion(self.engine)
         self.ledger = self.open_ledger()
@@ -109,6 +110,7 @@ class World:
             judge_files=lambda: {app: self._judged(app) for app in self.files},
             meter=self.meter, kept_logs=self.kept_logs,
             files=lambda: KeptFiles(self.home / "config", self.home / "state/files"),
+            secrets=lambda: self.secrets,
         )  # fmt: skip
 
     @property

@@ -192,6 +192,8 @@ def _closer(snapshot: AppSnapshot, which: InstanceId, seen: ActualState) -> Iter
                Repair.PIN)
     if which in snapshot.misled:
         yield DriftKind.PIN, "is not reached: its address is pinned to another MAC than it has", Repair.UNPIN
+    if which in snapshot.unlaid:
+        yield DriftKind.SECRETS, "lacks its secrets in memory: it could not start again", Repair.SECRETS
     if seen.restart is Restart.NEVER and seen.up:
         yield DriftKind.RESTARTS, "is not restarted by Docker after a crash", Repair.RESTART
     if seen.restart is Restart.UNLESS_STOPPED and seen.up:

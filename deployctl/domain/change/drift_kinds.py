@@ -20,6 +20,7 @@ class DriftKind(StrEnum):
     CAPABILITIES = "capabilities"  # the container has more capabilities than its release
     RESTARTS = "restarts"  # Docker does not restart the container after a crash
     FORMER_RESTART = "former_restart"  # the container has the restart policy `unless-stopped` of 0.1.0
+    SECRETS = "secrets"  # the container's secrets are not in memory: it could not start again
     RUNS = "runs"  # the container runs although nothing needs it
     SURPLUS = "surplus"  # a replica beyond the number that there are to be
     EXPIRED = "expired"  # a standby still runs beyond `keep_warm`
@@ -53,6 +54,7 @@ class Repair(StrEnum):
     RENAME = "rename"
     LIMIT = "limit"
     RESTART = "restart"
+    SECRETS = "secrets"
     REMOVE = "remove"
     REMAKE = "remake"
     CREATE = "create"
@@ -81,6 +83,7 @@ REPAIR_TEXT: Mapping[Repair, str] = {
     Repair.RENAME: "restore its name",
     Repair.LIMIT: "restore its limits",
     Repair.RESTART: "restore its restart policy",
+    Repair.SECRETS: "lay its secrets into memory again",
     Repair.REMOVE: "remove it",
     Repair.REMAKE: "remove it and recreate it",
     Repair.CREATE: "recreate it from its image",

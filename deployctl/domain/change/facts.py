@@ -202,6 +202,7 @@ class AppSnapshot:
     app_networks: tuple[NetworkState, ...] = ()  # every network that the ledger records for the app
     loose: frozenset[InstanceId] = frozenset()  # instances that HAProxy routes to whose address is not pinned to them
     misled: frozenset[InstanceId] = frozenset()  # instances whose address is pinned to a MAC that is not theirs
+    unlaid: frozenset[InstanceId] = frozenset()  # instances whose secrets are not in memory
     tags: tuple[str, ...] = ()  # tags that keep an image no container needs
     unkept: tuple[InstanceId, ...] = ()  # instances whose image has lost its tag
     store: str | None = None  # the engine's image store

@@ -51,6 +51,7 @@ class ServerSpec:
     registries: tuple[str, ...] = field(default=())
     pull: PullPolicy = PullPolicy.NEWER  # for apps whose file does not set it
     web: WebSpec = WebSpec()
+    secret_key: str | None = None  # file of the key that encrypts secrets; None: state/secrets.key
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,8 +189,13 @@ def without_defaults(fields: dict[str, Any]) -> dict[str, Any]:
 
 def read_attached(raw: Mapping[str, Any]) -> dict[str, Any]:
     """Return what its containers have of outside their image; most have nothing, and then nothing is loaded."""
-    if "mounts" not in raw and "files" not in raw:
-        return {}
-    from deployctl.domain.images.mounts import read_files, read_mounts
+    found: dict[str, Any] = {}
+    if "mounts" in raw or "files" in raw:
+        from deployctl.domain.images.mounts import read_files, read_mounts
 
-    return {"mounts": read_mounts(raw.get("mounts", ())), "files": read_files(raw.get("files", ()))}
+        found |= {"mounts": read_mounts(raw.get("mounts", ())), "files": read_files(raw.get("files", ()))}
+    if "secrets" in raw:
+        from deployctl.domain.images.secret import SecretRef
+
+        found["secrets"] = tuple(map(SecretRef.from_json, raw["secrets"]))
+    return found

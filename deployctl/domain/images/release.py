@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from deployctl.domain.images.component import Component
     from deployctl.domain.images.mounts import ConfigFile, Mount
+    from deployctl.domain.images.secret import SecretRef
     from deployctl.domain.inputs.names import AppName, ComponentName, Version
     from deployctl.domain.inputs.units import At
 
@@ -97,7 +98,7 @@ class LogCap:
     max_file: int = 3
 
 
-LATER_KEYS = frozenset({"networks", "cap_add", "mounts", "files", "shm_size"})  # of a bundle
+LATER_KEYS = frozenset({"networks", "cap_add", "mounts", "files", "shm_size", "secrets"})  # of a bundle
 LATER_PROBE_KEYS = frozenset({"uptime"})
 
 
@@ -125,6 +126,7 @@ class Bundle:
     mounts: tuple[Mount, ...] = ()
     files: tuple[ConfigFile, ...] = ()
     shm_size: int = 0  # bytes of /dev/shm; 0: the engine's default
+    secrets: tuple[SecretRef, ...] = ()  # as the file lists them
 
     def canonical(self) -> str:
         """Return the one JSON text of this spec: sorted keys, no spaces. Keys introduced after 0.1.0 are included only
@@ -136,6 +138,7 @@ class Bundle:
         fields["probe"] = {name: value for name, value in fields["probe"].items() if value or name not in LATER_PROBE_KEYS}
         for name in ("mounts", "files"):
             fields[name] = [without_defaults(one) for one in fields[name]]
+        fields["secrets"] = [one.to_json() for one in self.secrets]
         return {name: value for name, value in fields.items() if value or name not in LATER_KEYS}
 
     def hash(self) -> str:
@@ -159,14 +162,12 @@ class Bundle:
         return cls(
             **{
                 **raw,
-                "entrypoint": _words(raw["entrypoint"]),
-                "command": _words(raw["command"]),
+                **{key: _words(raw[key]) for key in ("entrypoint", "command")},
                 "env": tuple((name, value) for name, value in raw["env"]),
                 "resources": Resources(**raw["resources"]),
                 "log": LogCap(**raw["log"]),
                 "probe": Probe(**probe),
-                "networks": tuple(raw.get("networks", ())),
-                "cap_add": tuple(raw.get("cap_add", ())),
+                **{key: tuple(raw.get(key, ())) for key in ("networks", "cap_add")},
                 **read_attached(raw),
             }
         )

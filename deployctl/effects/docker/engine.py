@@ -16,9 +16,10 @@ from deployctl.domain.images.release import Restart
 from deployctl.effects.docker import facts, names, podman
 from deployctl.effects.docker import requests as words
 from deployctl.effects.docker.client import Belonging, DockerClient
-from deployctl.effects.docker.networks import DockerNetworks, VolumeVerbs, require_ours
+from deployctl.effects.docker.facts import no_hider
+from deployctl.effects.docker.networks import DockerNetworks, InsideVerbs, VolumeVerbs, require_ours
 from deployctl.effects.docker.reader import quoted, with_query
-from deployctl.errors import EngineRefused, EngineUnavailable, Invalid, NotFound
+from deployctl.errors import EngineRefused, EngineUnavailable, NotFound
 from deployctl.paths import Path
 
 TYPE_CHECKING = False
@@ -30,13 +31,13 @@ if TYPE_CHECKING:
     from deployctl.domain.host.home import HomeFacts
     from deployctl.domain.host.server import ServerSpec
     from deployctl.domain.images.release import Resources
+    from deployctl.effects.docker.facts import Hider
     from deployctl.ports import (
         ContainerFacts,
         ContainerSpec,
         Endpoint,
         EngineEvent,
         EngineInfo,
-        Executed,
         Image,
         ListedImage,
         LogLine,
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from deployctl.ports.metrics import Usage
 
 
-class DockerEngine(VolumeVerbs):
+class DockerEngine(VolumeVerbs, InsideVerbs):
     """The engine of one home; `belonging` identifies the home beyond its path.
 
     `read_timeout` is for the queries that a rollback makes; everything else may take ServerSpec.engine_timeout.
@@ -54,12 +55,12 @@ class DockerEngine(VolumeVerbs):
 
     def __init__(self, home: HomeIdentity | str, spec: ServerSpec, environ: Mapping[str, str], *,
                  read_timeout: float = 3.0, belonging: Belonging | None = None,
-                 sleep: Callable[[float], None] = time.sleep) -> None:
+                 sleep: Callable[[float], None] = time.sleep, hider: Hider = no_hider) -> None:
         self._docker = DockerClient(spec, environ, sleep=sleep)
         self._home = HomeIdentity(home) if isinstance(home, str) else home
         self._belonging = belonging or Belonging(self._home)
         self._server_labels = dict(spec.labels)
-        self._soon, self._at_ease = read_timeout, spec.engine_timeout
+        self._soon, self._at_ease, self._hider = read_timeout, spec.engine_timeout, hider
         self._networks = DockerNetworks(self._docker, self._home, podman=lambda: self._is_podman)
 
     @property
@@ -146,7 +147,8 @@ class DockerEngine(VolumeVerbs):
 
         path = with_query(f"/containers/{self._require(container).id}/logs", log_query(tail, since, follow=follow))
         quiet = None if follow else self._docker.timeout
-        yield from log_lines(self._docker.reader.stream(path, timeout=self._docker.timeout, quiet=quiet, left=left))
+        yield from log_lines(self._docker.reader.stream(path, timeout=self._docker.timeout, quiet=quiet, left=left),
+                             hide=self._hider())
 
     # -- images ---------------------------------------------------------------------------------------------------
     def pull_image(self, reference: str, *, progress: Callable[[str], None]) -> Image:
@@ -292,15 +294,6 @@ class DockerEngine(VolumeVerbs):
 
         self._change("rename", container, rename)
 
-    def execute(self, container: str, command: Sequence[str], *, timeout: float) -> Executed:
-        from deployctl.effects.docker.exec import execute
-
-        if not command or not command[0]:
-            raise Invalid("no command to run")
-        found = self._require(container)
-        self._require_ours(f"container {found.name}", found.labels)
-        return execute(self._docker.sdk(), found.id, command, timeout=timeout, address=self.address)
-
     # -- shared ---------------------------------------------------------------------------------------------------
     def _read_at_ease(self, path: str) -> Any:
         return self._docker.reader.get(path, timeout=self._at_ease)
@@ -318,7 +311,7 @@ class DockerEngine(VolumeVerbs):
         raw = self._docker.reader.get(path, timeout=within)
         if raw is None:
             return None
-        found = facts.container_facts(raw)
+        found = facts.container_facts(raw, hider=self._hider)
         return found if container in {found.id, found.name} else None  # Docker also accepts the beginning of an id
 
     def _require(self, container: str) -> ContainerFacts:

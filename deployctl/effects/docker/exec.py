@@ -1,9 +1,12 @@
-"""One command inside a running container: an argument list, a timeout that kills it, bounded output."""
+"""What is done inside a container: one command in a running one, an argument list with a timeout that kills it and bounded
+output; and one small file read, of any."""
 
 from __future__ import annotations
 
+import io
 import os
 import signal
+import tarfile
 import time
 from collections.abc import Iterator, Sequence
 from threading import Thread
@@ -11,7 +14,7 @@ from threading import Thread
 from deployctl.effects.docker.errors import translated
 from deployctl.effects.docker.sentences import clear
 from deployctl.effects.docker.streams import frames, visible_lines
-from deployctl.errors import DeployctlError
+from deployctl.errors import DeployctlError, NotFound
 from deployctl.paths import Path
 from deployctl.ports import Executed
 
@@ -19,9 +22,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from docker import APIClient
 
+    from deployctl.effects.docker.facts import Hider
+
 OUTPUT = 64 * 2**10  # bytes that are kept
 TIMED_OUT = 124  # the exit code of timeout(1)
 _OF_THE_ENGINE = ("OCI runtime", "Error: runc:", "Error: crun:", "Error: OCI runtime")  # Docker, Podman
+ARCHIVE_BYTES = 2**20  # of a file's archive that are read
+MAX_LINKS = 8
 _SETTLE = 1.0  # seconds for the engine to record an exit that it already streamed
 
 
@@ -53,8 +60,15 @@ class _OutputReading(Thread):
             yield from answer.iter_content(4096)
 
 
-def execute(api: APIClient, container: str, command: Sequence[str], *, timeout: float, address: str) -> Executed:
+def execute(api: APIClient, container: str, command: Sequence[str], *, timeout: float, address: str,
+            hider: Hider) -> Executed:
     """Run it and return how it ended; 124 if we killed it."""
+    done = _execute(api, container, command, timeout=timeout, address=address)
+    hide = hider() if done.output else None
+    return Executed(done.exit_code, hide(done.output)) if hide else done
+
+
+def _execute(api: APIClient, container: str, command: Sequence[str], *, timeout: float, address: str) -> Executed:
     ends_at = time.monotonic() + timeout
     with translated(f"run {command[0]}", address):
         exec_id = str(api.exec_create(container, list(command))["Id"])
@@ -98,3 +112,38 @@ def _kill(pid: int, container: str) -> bool:
     except OSError:
         return False
     return True
+
+
+# -- files ------------------------------------------------------------------------------------------
+def read_file(api: APIClient, container: str, path: str, *, address: str) -> bytes | None:
+    """Return its contents; None if there is no such file. Links are followed inside the container."""
+    for _ in range(MAX_LINKS):
+        try:
+            with translated(f"read {path}", address):
+                pieces, found = api.get_archive(container, path)
+                archive = _start_of(pieces)
+        except NotFound:
+            return None
+        if not found.get("linkTarget"):
+            return _only_file(archive)
+        path = found["linkTarget"]
+    return None
+
+
+def _start_of(pieces: object) -> bytes:
+    read = bytearray()
+    for piece in pieces:  # type: ignore[attr-defined]  # an iterator of bytes, untyped
+        read += piece
+        if len(read) > ARCHIVE_BYTES:
+            break
+    return bytes(read)
+
+
+def _only_file(archive: bytes) -> bytes | None:
+    try:
+        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+            first = tar.next()
+            file = tar.extractfile(first) if first is not None else None
+            return None if file is None else file.read()
+    except tarfile.TarError:
+        return None

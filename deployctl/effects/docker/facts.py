@@ -9,10 +9,13 @@ from deployctl.ports import ContainerFacts, EngineInfo, Image, Lack, NetworkFact
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from deployctl.domain.images.healthcheck import HealthcheckTimes
     from deployctl.ports.metrics import Usage
+
+    Hider = Callable[[], Callable[[str], str] | None]  # returns what replaces values of secrets; None: there are none
 
 _HEALTH = frozenset({"starting", "healthy", "unhealthy"})
 _LIMITS = {"MemoryLimit": "memory", "SwapLimit": "swap", "CpuCfsQuota": "cpus", "PidsLimit": "pids"}
@@ -20,10 +23,17 @@ _TIMES = {"interval": "Interval", "timeout": "Timeout", "start_period": "StartPe
 _NEVER = "0001-01-01T00:00:00Z"
 
 
-def container_facts(inspected: Mapping[str, Any]) -> ContainerFacts:
-    """Return every field of one container."""
+def no_hider() -> None:
+    """Return that nothing has to be hidden of what containers print."""
+
+
+def container_facts(inspected: Mapping[str, Any], *, hider: Hider = no_hider) -> ContainerFacts:
+    """Return every field of one container, without what its programs have printed of a secret."""
     state, config = inspected["State"], inspected["Config"]
     health = state.get("Health") or {}
+    printed, error = ((health.get("Log") or [{}])[-1].get("Output") or ""), state.get("Error") or ""
+    if (printed or error) and (hide := hider()) is not None:
+        printed, error = hide(printed), hide(error)
     return ContainerFacts(
         id=inspected["Id"],
         name=inspected["Name"].removeprefix("/"),
@@ -34,17 +44,18 @@ def container_facts(inspected: Mapping[str, Any]) -> ContainerFacts:
         addresses=_of_each_network(inspected, "IPAddress"),
         exit_code=_exit_code(state),
         oom_killed=bool(state.get("OOMKilled")),
-        error=state.get("Error") or "",
+        error=error,
         pid=state.get("Pid") or 0,
         restarts=inspected.get("RestartCount") or 0,
         started_at="" if state.get("StartedAt") in {None, _NEVER} else state["StartedAt"],
         health=_known_health(health.get("Status")),
         healthcheck=_test(config),
         healthcheck_times=_times(config.get("Healthcheck")),
-        health_output=((health.get("Log") or [{}])[-1].get("Output") or ""),
+        health_output=printed,
         limits=_limits(inspected.get("HostConfig") or {}),
         restart=_restart(inspected.get("HostConfig") or {}),
         hostname=config.get("Hostname") or "",
+        user=config.get("User") or "",
         env=dict(_pair(entry) for entry in config.get("Env") or ()),
         published=_published(inspected.get("HostConfig") or {}),
         asked=_requested_addresses(inspected),
@@ -169,6 +180,7 @@ def _test(config: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _times(check: Mapping[str, Any] | None) -> HealthcheckTimes | None:
     """Return the timings of a HEALTHCHECK, which the engine reports in nanoseconds; 0 and absent mean its defaults."""
+
     from deployctl.domain.images.healthcheck import HealthcheckTimes
 
     if not check or tuple(check.get("Test") or ()) in {(), ("NONE",)}:

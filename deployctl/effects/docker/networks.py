@@ -1,15 +1,15 @@
 """Networks of an engine: read as facts, created and removed if they are this home's. `podman` tells which engine it
-is. Its volumes are in a module of their own, which only apps that have some load."""
+is. What it does with volumes and inside containers is in modules of their own, which only few commands load."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from deployctl.domain.host.home import PATH_LABEL
 from deployctl.effects.docker.names import require_container
 from deployctl.effects.docker.reader import with_query
-from deployctl.errors import NetworkTaken, NotFound, NotPermitted
+from deployctl.errors import Invalid, NetworkTaken, NotFound, NotPermitted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
     from deployctl.domain.host.home import HomeIdentity
     from deployctl.effects.docker.client import DockerClient
+    from deployctl.effects.docker.facts import Hider
     from deployctl.effects.docker.volumes import DockerVolumes
-    from deployctl.ports import NetworkFacts, NetworkSpec, VolumeFacts, VolumeSpec
+    from deployctl.ports import ContainerFacts, Executed, NetworkFacts, NetworkSpec, VolumeFacts, VolumeSpec
 
 
 class DockerNetworks:
@@ -110,6 +111,31 @@ class VolumeVerbs:
 
     def ensure_volume_gone(self, name: str) -> None:
         self._volumes.ensure_gone(name)
+
+
+class InsideVerbs:
+    """What an engine does inside containers."""
+
+    _docker: DockerClient
+    _hider: Hider
+    _require: Callable[[str], ContainerFacts]
+    _require_ours: Callable[[str, Mapping[str, str]], None]
+
+    def execute(self, container: str, command: Sequence[str], *, timeout: float) -> Executed:
+        from deployctl.effects.docker.exec import execute
+
+        if not command or not command[0]:
+            raise Invalid("no command to run")
+        found = self._require(container)
+        self._require_ours(f"container {found.name}", found.labels)
+        return execute(self._docker.sdk(), found.id, command, timeout=timeout, address=self._docker.address, hider=self._hider)
+
+    def read_file(self, container: str, path: str) -> bytes | None:
+        from deployctl.effects.docker.exec import read_file
+
+        found = self._require(container)
+        self._require_ours(f"container {found.name}", found.labels)
+        return read_file(self._docker.sdk(), found.id, path, address=self._docker.address)
 
 
 def require_ours(what: str, labels: Mapping[str, str], home: HomeIdentity) -> None:

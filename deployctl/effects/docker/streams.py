@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from deployctl.domain.inputs.plain_text import CONTROL, DIRECTION, HALVES
 from deployctl.pattern import pattern
@@ -39,20 +39,20 @@ def log_query(tail: int | None, since: float | None, *, follow: bool) -> dict[st
             "tail": "all" if tail is None else str(tail), "since": "0" if since is None else f"{since:.9f}"}
 
 
-def log_lines(pieces: Iterable[bytes]) -> Iterator[LogLine]:
+def log_lines(pieces: Iterable[bytes], *, hide: Callable[[str], str] | None = None) -> Iterator[LogLine]:
     """Yield lines of logs with timestamps. Docker splits long lines into several frames, each with its own
-    timestamp."""
+    timestamp. `hide` replaces what must not be shown."""
     open_lines: dict[str, tuple[str, bytes]] = {}
     for stream, data in frames(pieces):
         at, text = _split_stamp(data)
         at, before = open_lines.pop(stream, (at, b""))
         whole = before + text[: max(0, _KEPT - len(before))]
         if data.endswith(b"\n"):
-            yield LogLine(at, stream, visible(whole.removesuffix(b"\n")))
+            yield LogLine(at, stream, visible(whole.removesuffix(b"\n"), hide))
         else:
             open_lines[stream] = (at, whole)
     for stream, (at, rest) in open_lines.items():
-        yield LogLine(at, stream, visible(rest))
+        yield LogLine(at, stream, visible(rest, hide))
 
 
 def _split_stamp(data: bytes) -> tuple[str, bytes]:
@@ -60,9 +60,10 @@ def _split_stamp(data: bytes) -> tuple[str, bytes]:
     return at.decode("ascii", "replace"), text
 
 
-def visible(raw: bytes) -> str:
+def visible(raw: bytes, hide: Callable[[str], str] | None = None) -> str:
     """Return one line: what controls a terminal or hides text is escaped, and the end is cut off."""
     text = raw[:_KEPT].decode(errors="backslashreplace").removesuffix("\r")
+    text = text if hide is None else hide(text)
     return _UNSAFE.sub(_escape, text)[:CUT]
 
 

@@ -12,7 +12,16 @@ class SystemClock:
         return time.monotonic()
 
     def utc(self) -> str:
-        return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return _written(datetime.now(UTC))
+
+    @staticmethod
+    def written(at: float) -> str:
+        """Return a Unix time as `utc` writes it."""
+        return _written(datetime.fromtimestamp(at, UTC))
 
     def sleep(self, seconds: float) -> None:
         time.sleep(max(0.0, seconds))
+
+
+def _written(at: datetime) -> str:
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -34,7 +34,8 @@ def remove_app(app: AppName, s: Services, *, volumes: bool = False, options: Cha
         row = s.ledger.find_app(app)
         instances = s.ledger.instances(app) if row else []
         if not options.confirmed and (row or volumes):
-            raise ConfirmationNeeded(_question(app, row, len(instances), kept, volumes=volumes), type_name=app)
+            question = _question(app, row, len(instances), kept, volumes=volumes)
+            raise ConfirmationNeeded(question + _and_secrets(app, s), type_name=app)
         if row is not None:
             _remove(row, s, options, token)
         for name in kept.values() if volumes else ():
@@ -56,6 +57,12 @@ def _question(app: AppName, row: App | None, containers: int, kept: Mapping[str,
     fate = f" {_spelt(kept)} deleted for good." if volumes and kept else f" {_spelt(kept)} kept." if kept else ""
     return (f"This removes {app} with {containers} containers from this server; clients of {row.address} can no longer "
             f"connect. config/{app}.toml and the history are kept.{fate}")
+
+
+def _and_secrets(app: AppName, s: Services) -> str:
+    names = sorted({one.name for one in s.secrets().held(app)})
+    return f" The secret{'s' * (len(names) > 1)} {', '.join(names)} {'are' if names[1:] else 'is'} deleted for good." \
+        if names else ""
 
 
 def _gone(app: AppName, containers: str, kept: Mapping[str, str], *, volumes: bool) -> Done:

@@ -17,6 +17,7 @@ from deployctl.usecases.listings import Finding
 from deployctl.usecases.setup.doctor_containers import containers
 from deployctl.usecases.setup.doctor_dashboard import dashboard
 from deployctl.usecases.setup.doctor_engine import LITTLE_SPACE, engine
+from deployctl.usecases.setup.doctor_secrets import secrets
 from deployctl.usecases.view.status import other_homes
 
 YEAR_2024 = 1_704_067_200  # a clock before that was never set
@@ -74,7 +75,7 @@ Check = Callable[[Services], Iterator[Finding]]
 
 def _checked(s: Services, *, but: tuple[Check, ...] = ()) -> list[Finding]:
     checks: tuple[Check, ...] = (engine, containers, _proxy, _fronts, _strays, _network, _files, _deployments, dashboard,
-                                 _tokens)
+                                 _tokens, secrets)
     return [finding for check in checks if check not in but for finding in _safely(check, s)]
 
 

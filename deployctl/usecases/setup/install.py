@@ -1,4 +1,5 @@
-"""The systemd unit of the watcher. It may be restarted and removed at any time: HAProxy and the apps outlive it."""
+"""The systemd units: of the watcher, which may be restarted and removed at any time because HAProxy and the apps outlive
+it, and of the one step before Docker starts."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from deployctl.paths import Path
 from deployctl.usecases.results import Done
 
 UNIT_NAME = "deployctl.service"
+BOOT_UNIT_NAME = "deployctl-boot.service"
 # What only a system manager can set up. Nothing here keeps HAProxy, a child of the unit, from its ports, its
 # sockets or dropping root, guard routes from being set, or Docker's socket from being used.
 FENCES = """\
@@ -38,7 +40,7 @@ class InstallOptions:
 
 def unit_text(home: Path, options: InstallOptions, environ: Mapping[str, str]) -> str:
     """Return the complete unit."""
-    command = " ".join(_word(word) for word in (options.python, "-I", "-m", "deployctl", "--home", str(home), "serve"))
+    command = _command(home, options, "serve")
     engine = environ.get("DOCKER_HOST", "")
     named = f"Environment={_word(f'DOCKER_HOST={engine}')}\n" if engine.startswith("unix://") else ""
     owner = "" if options.user or options.run_as is None else f"User={_word(options.run_as)}\n"
@@ -46,7 +48,7 @@ def unit_text(home: Path, options: InstallOptions, environ: Mapping[str, str]) -
     return f"""\
 [Unit]
 Description=deployctl: watcher and dashboard of {_plain(str(home))}
-After=network-online.target docker.service
+After=network-online.target docker.service{"" if options.user else f" {BOOT_UNIT_NAME}"}
 Wants=network-online.target
 StartLimitIntervalSec=0
 
@@ -70,6 +72,33 @@ WantedBy={"default.target" if options.user else "multi-user.target"}
 """
 
 
+def boot_unit_text(home: Path, options: InstallOptions) -> str:
+    """Return the complete unit of the step before Docker starts. It has no sandbox: what it mounts is for Docker to see. A
+    failure does not keep Docker from starting."""
+    return f"""\
+[Unit]
+Description=deployctl: secrets of {_plain(str(home))}, before Docker starts its containers
+DefaultDependencies=no
+After=local-fs.target
+Before=docker.service
+RequiresMountsFor={_word(str(home))}
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart={_command(home, options, "boot")}
+TimeoutStartSec=60
+UMask=0077
+
+[Install]
+WantedBy=docker.service multi-user.target
+"""
+
+
+def _command(home: Path, options: InstallOptions, verb: str) -> str:
+    return " ".join(_word(word) for word in (options.python, "-I", "-m", "deployctl", "--home", str(home), verb))
+
+
 def _plain(text: str) -> str:
     return text.replace("%", "%%")
 
@@ -83,19 +112,30 @@ def _word(text: str) -> str:
 
 
 def install(home: Path, options: InstallOptions, environ: Mapping[str, str]) -> Done:
-    """Write the unit and say how to start it. Idempotent; another home's unit is left alone."""
-    text = unit_text(home, options, environ)
-    path = (options.folder or usual_folder(environ, user=options.user)) / UNIT_NAME
+    """Write the units and say how to start them. Idempotent; another home's units are left alone."""
+    folder = options.folder or usual_folder(environ, user=options.user)
+    texts = {UNIT_NAME: unit_text(home, options, environ)}
+    if not options.user:  # a user's systemd starts after Docker
+        texts[BOOT_UNIT_NAME] = boot_unit_text(home, options)
+    paths = [folder / name for name in texts]
+    changed = [path for path in paths if _differs(path, texts[path.name], home)]
+    for path in changed:
+        _write(path, texts[path.name])
+    control = "systemctl --user" if options.user else "systemctl"
+    started = " ".join(["deployctl", *(["deployctl-boot"] if BOOT_UNIT_NAME in texts else [])])
+    more = [f"{control} daemon-reload", f"{control} enable --now {started}", *(_linger() if options.user else []),
+            *(line for path in paths for line in _complaints(path, user=options.user))]
+    outcome = "was written" if changed else "is already up to date"
+    return Done("Install", "", f"{paths[0]} {outcome}", tuple(more), changed=bool(changed),
+                extra={"path": str(paths[0]), "paths": [str(path) for path in paths]})
+
+
+def _differs(path: Path, text: str, home: Path) -> bool:
+    """Return whether the unit has to be written. Raises Refused if it is another home's."""
     found = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
     if found is not None and found != text:
         _require_ours(path, found, home)
-    if found != text:
-        _write(path, text)
-    control = "systemctl --user" if options.user else "systemctl"
-    more = [f"{control} daemon-reload", f"{control} enable --now deployctl", *(_linger() if options.user else []),
-            *_complaints(path, user=options.user)]
-    outcome = "was written" if found != text else "is already up to date"
-    return Done("Install", "", f"{path} {outcome}", tuple(more), changed=found != text, extra={"path": str(path)})
+    return found != text
 
 
 def usual_folder(environ: Mapping[str, str], *, user: bool) -> Path:
@@ -112,7 +152,7 @@ def _require_ours(path: Path, found: str, home: Path) -> None:
 
 def _write(path: Path, text: str) -> None:
     """Write it atomically: systemd may read it at any moment."""
-    part = path.with_name(f".{UNIT_NAME}.part")
+    part = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         part.write_text(text, encoding="utf-8")
@@ -146,4 +186,4 @@ def _complaints(path: Path, *, user: bool) -> list[str]:
         done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return []
-    return [line for line in done.stderr.splitlines() if UNIT_NAME in line]
+    return [line for line in done.stderr.splitlines() if path.name in line]

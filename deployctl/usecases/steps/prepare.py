@@ -95,7 +95,8 @@ def prepare(app: AppName, version: Version, s: Services, *, image: str | None = 
     for part in parts:
         if (there := images[part.reference].image) is not None:
             _require_runnable(there, str(part.reference), part.template.bundle, app, engine)
-    components, files = _with_files([part.filled(images[part.reference], env or {}) for part in parts], engine, s)
+    filled = _with_secrets(tuple(part.filled(images[part.reference], env or {}) for part in parts), app, engine, s)
+    components, files = _with_files(filled, engine, s)
     release = s.ledger.find_built(app, version, components) or Release(
         0, app, s.ledger.next_number(app), version, components, s.clock.utc(), cap_drop=to_drop(components[0].bundle.cap_add))
     found = images[reference]
@@ -130,6 +131,15 @@ def _with_files(components: Sequence[Component], engine: EngineInfo, s: Services
     from deployctl.usecases.steps.config_files import with_files
 
     return with_files(components, engine, s)
+
+
+def _with_secrets(components: tuple[Component, ...], app: AppName, engine: EngineInfo, s: Services) -> tuple[Component, ...]:
+    """Return the components with the current value of each secret that they name."""
+    if not any(one.bundle.secrets for one in components):
+        return components
+    from deployctl.usecases.steps.look_up_secrets import look_up_secrets
+
+    return look_up_secrets(components, app, engine, s)
 
 
 def _reference(one: Component, of_app: ImageRef, version: Version) -> ImageRef:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from deployctl.dataclass import replace
 from deployctl.domain.change.drift import Drift, Repair
 from deployctl.domain.change.facts import AppSnapshot
+from deployctl.domain.images.component import instance_name
 from deployctl.errors import NetworkTaken, NotFound, RegistryUnavailable
 from deployctl.execution import networks, pins
 from deployctl.execution.containers import ensure_image, keep_log
@@ -51,6 +52,14 @@ def give_limits_back(drift: Drift, snapshot: AppSnapshot, s: Services) -> None:
 
 def let_restart(drift: Drift, snapshot: AppSnapshot, s: Services) -> None:
     s.engine.set_restart(_container(drift), always=True)
+
+
+def lay_secrets(drift: Drift, snapshot: AppSnapshot, s: Services) -> None:
+    from deployctl.execution.kinds.attachments import ensure_delivered  # few apps have any
+
+    which = _instance(drift)
+    name = instance_name(snapshot.facts.releases[which.release], which)
+    ensure_delivered(s, snapshot.facts.instances[which], _bundle(drift, snapshot), name=name)
 
 
 def connect(drift: Drift, snapshot: AppSnapshot, s: Services) -> None:
@@ -113,6 +122,7 @@ ACTS: Mapping[Repair, RepairAct] = {  # in the order of execution
     Repair.RENAME: rename,
     Repair.LIMIT: give_limits_back,
     Repair.RESTART: let_restart,
+    Repair.SECRETS: lay_secrets,
     Repair.CONNECT: connect,
     Repair.PIN: pin,
     Repair.UNPIN: pin,

@@ -49,5 +49,6 @@ def tear_down(row: App, opened: Deployment, s: Services) -> None:
     s.meter.forget_app(app)
     s.kept_logs.forget(app)
     tidy_files(app, s)
+    s.secrets().forget(app)
     if closed := s.traffic.sync():
         s.report.warn(closed_text(closed))

@@ -23,7 +23,7 @@ _NAMED_IN = (
     "deployctl.domain.change.plan", "deployctl.domain.change.probes", "deployctl.domain.change.readiness",
     "deployctl.domain.change.status_note", "deployctl.domain.host.access", "deployctl.domain.host.home",
     "deployctl.domain.images.component", "deployctl.domain.images.image_source", "deployctl.domain.images.mounts",
-    "deployctl.domain.images.release",
+    "deployctl.domain.images.release", "deployctl.domain.images.secret",
     "deployctl.domain.inputs.names",
     "deployctl.domain.inputs.units", "deployctl.domain.proxy.rejections", "deployctl.domain.proxy.traffic",
     "deployctl.errors", "deployctl.ports.logs", "deployctl.usecases.listings", "deployctl.usecases.results",

@@ -1,0 +1,1 @@
+"""Verbs about secrets: set, list, remove. None of them returns a value."""

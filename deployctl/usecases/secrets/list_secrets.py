@@ -1,0 +1,44 @@
+"""The secrets of an app or of all: names, when they were set, and which releases have which value. No values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from deployctl.dataclass import dataclass
+from deployctl.domain.change.serving import release_name
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from deployctl.domain.images.release import Release
+    from deployctl.domain.inputs.names import AppName
+    from deployctl.ports import Services
+
+
+@dataclass(frozen=True, slots=True)
+class SecretLine:
+    """One value that is held."""
+
+    app: str
+    name: str
+    value: str  # id: a keyed hash, equal for equal values
+    current: bool  # what the next upgrade takes
+    set_at: str
+    used_by: tuple[str, ...]  # releases with a container that have it
+
+
+def list_secrets(app: AppName | None, s: Services) -> tuple[SecretLine, ...]:
+    apps = s.secrets().apps() if app is None else [app]
+    return tuple(line for one in apps for line in _lines(one, s))
+
+
+def _lines(app: AppName, s: Services) -> Iterator[SecretLine]:
+    known = s.ledger.releases_within_reach(app) if s.ledger.find_app(app) else []
+    kept = {instance.release for instance in s.ledger.instances(app)}
+    for held in s.secrets().held(app):
+        using = [release for release in known if release.number in kept and _has(release, held.id)]
+        names = tuple(release_name(release, known) for release in using)
+        yield SecretLine(app, held.name, held.id, held.current, held.set_at, names)
+
+
+def _has(release: Release, value: str) -> bool:
+    return any(ref.value == value for one in release.components for ref in one.bundle.secrets)
