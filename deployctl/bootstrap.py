@@ -77,7 +77,7 @@ def _services(settings: Settings, spec: ServerSpec, ledger: SqliteLedger, *, rep
         app_files=lambda: app_names(settings),
         judge_files=lambda: load_judged_apps(settings, spec, now=ledger.find_app),
         meter=SqliteMetricsStore(settings.metrics, warn=reporter.warn), kept_logs=LogFiles(settings.kept_logs),
-        files=lambda: host_files(settings), hands=HANDS,
+        files=lambda: host_files(settings, engine.address), hands=HANDS,
         secrets=secrets,
     )
 
@@ -88,10 +88,10 @@ def _exclusion(settings: Settings) -> Exclusion:
     return LinuxExclusion(settings.state_dir)
 
 
-def host_files(settings: Settings) -> HostFiles:
+def host_files(settings: Settings, engine: str) -> HostFiles:
     from deployctl.effects.host_files import KeptFiles
 
-    return KeptFiles(settings.config_dir, settings.kept_files)
+    return KeptFiles(settings.config_dir, settings.kept_files, engine.removeprefix("unix://"))
 
 
 def secret_files(settings: Settings, spec: ServerSpec, home: HomeIdentity) -> Secrets:

@@ -95,7 +95,7 @@ _STYLES = (
     (pattern(r"(^)(home /.* (?:·|-) engine .*)$"), "2"),
     (pattern(r"(^ *|  )(✗|FAIL)(?= )"), "31"),
     (pattern(r"(^ *|  )(!|warn)(?= )"), "33"),
-    (pattern(r"(^.*)(cap_add restores [A-Z_]+: .*)$"), "31"),
+    (pattern(r"(^.*)((?:cap_add restores [A-Z_]+|weaker isolation): .*)$"), "31"),
     (pattern(r"(^ *|  |\()(blue)(?=\)|  | *$)"), "34"),
     (pattern(r"(^ *|  |\()(green)(?=\)|  | *$)"), "36"),
 )

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from deployctl.config.app_rules import (
-    added_capabilities,
     component_image,
     contradictions,
     image_name,
@@ -22,6 +21,19 @@ from deployctl.config.app_rules import (
     parse_statuses,
 )
 from deployctl.config.fields import ConfigTable, Wrong, by, one_of
+from deployctl.config.key_rules import (
+    engine_keys,
+    parse_capabilities,
+    parse_devices,
+    parse_dns,
+    parse_extra_hosts,
+    parse_gpus,
+    parse_groups,
+    parse_security,
+    parse_sysctls,
+    parse_tmpfs,
+    parse_ulimits,
+)
 from deployctl.config.mount_rules import (
     VolumeTable,
     files_of,
@@ -33,8 +45,8 @@ from deployctl.config.mount_rules import (
 )
 from deployctl.config.secret_keys import secret_refs
 from deployctl.dataclass import replace
-from deployctl.domain.images.capabilities import given_back
 from deployctl.domain.images.component import MAX_GAP, WEB, Component, ComponentKind, Condition
+from deployctl.domain.images.engine_keys import EngineKeys, all_weakenings
 from deployctl.domain.images.image_source import PullPolicy
 from deployctl.domain.images.presets import PRESETS, with_preset
 from deployctl.domain.images.release import Bundle, LogCap, Policy, Probe, ProbeKind, Resources
@@ -120,7 +132,29 @@ class LogSpec(ConfigTable):
     max_file: Annotated[int, by(parse_count, low=1, high=1000)] = LOG.max_file
 
 
-class RunSpec(ConfigTable):
+class KeysSpec(ConfigTable):
+    """Keys that are handed through to the engine."""
+
+    ulimits: Annotated[tuple[tuple[str, int, int], ...], by(parse_ulimits)] = ()
+    tmpfs: Annotated[tuple[tuple[str, str], ...], by(parse_tmpfs)] = ()
+    extra_hosts: Annotated[tuple[tuple[str, str], ...], by(parse_extra_hosts)] = ()
+    dns: Annotated[tuple[str, ...], by(parse_dns)] = ()
+    group_add: Annotated[tuple[str, ...], by(parse_groups)] = ()
+    cap_drop: Annotated[tuple[str, ...], by(parse_capabilities)] = ()
+    sysctls: Annotated[tuple[tuple[str, str], ...], by(parse_sysctls)] = ()
+    devices: Annotated[tuple[str, ...], by(parse_devices)] = ()
+    gpus: Annotated[str, by(parse_gpus)] = ""
+    security_opt: Annotated[tuple[str, ...], by(parse_security)] = ()
+    privileged: Annotated[bool, by(parse_flag)] = False
+    pid: Annotated[str, one_of("host")] = ""
+    ipc: Annotated[str, one_of("host", "shareable", "private", "none")] = ""
+
+    def handed_through(self) -> EngineKeys | None:
+        """Return what of these is set; None if nothing is."""
+        return engine_keys({name: getattr(self, name) for name in KeysSpec.model_fields})
+
+
+class RunSpec(KeysSpec):
     """How the containers of a component run. What is left out is the preset's to decide, else the image's."""
 
     preset: Annotated[str | None, one_of(*PRESETS)] = None
@@ -133,7 +167,7 @@ class RunSpec(ConfigTable):
     init: Annotated[bool, by(parse_flag)] = False
     shm_size: Annotated[int, by(parse_size, low=2**16)] = 0
     networks: Annotated[tuple[str, ...], by(joined_networks)] = ()
-    cap_add: Annotated[tuple[str, ...], by(added_capabilities)] = ()
+    cap_add: Annotated[tuple[str, ...], by(parse_capabilities)] = ()
     mounts: Annotated[tuple[str, ...], by(parse_mounts)] = ()
     replicas: Annotated[int | None, by(parse_count, low=1, high=MOST_REPLICAS)] = None
     secrets: Annotated[tuple[Any, ...], by(secret_refs)] = ()
@@ -166,6 +200,7 @@ class RunSpec(ConfigTable):
             mounts=mounts_of(self.mounts, volumes),
             files=files_of(self.files),
             secrets=tuple(self.secrets),
+            keys=self.handed_through(),
             resources=Resources(**dict(self.resources)),
             log=LogCap(**dict(self.log)),
             probe=self.health.probe(),
@@ -276,7 +311,8 @@ class AppSpec(RunSpec):
             for name in sorted(self.env.keys() & settings)
         ]
         graces = [text for name, spec in self.components.items() for text in spec.short_graces(f"components.{name}.stop_grace")]
-        return [*given_back(self.cap_add), *env_warnings(self.env), *misplaced, *self.short_graces("stop_grace"), *graces]
+        weaker = all_weakenings(self.templates())
+        return [*weaker, *env_warnings(self.env), *misplaced, *self.short_graces("stop_grace"), *graces]
 
 
 def parse_app_spec(raw: Mapping[str, Any], *, where: str) -> AppSpec:

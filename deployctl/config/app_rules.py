@@ -9,7 +9,6 @@ from collections.abc import Collection, Iterator, Mapping
 from deployctl.config.fields import Wrong
 from deployctl.config.mount_rules import sharing_contradictions, target_contradictions, volume_contradictions
 from deployctl.config.secret_keys import secret_contradictions
-from deployctl.domain.images.capabilities import GIVES_UP
 from deployctl.domain.images.component import WEB, ComponentKind, Condition
 from deployctl.domain.inputs.grammar import Grammar, match, refused, shown
 from deployctl.domain.inputs.names import parse_image
@@ -96,18 +95,6 @@ def joined_networks(value: object, *, field: str) -> tuple[str, ...]:
     if len(set(names)) < len(names):
         raise refused(field, value, "names a network twice", "Remove one of them.")
     return names
-
-
-def added_capabilities(value: object, *, field: str) -> tuple[str, ...]:
-    """Return the capabilities that a container keeps, sorted; only dropped ones can be added back."""
-    if not isinstance(value, list | tuple):
-        raise refused(field, value, "is not a list", 'Write a list: ["NET_RAW"].')
-    for name in value:
-        if name not in tuple(GIVES_UP):  # a file may contain anything, even a list
-            raise refused(field, name, "is not a capability that an app can have", f"Allowed: {', '.join(GIVES_UP)}.")
-    if len(set(value)) < len(value):
-        raise refused(field, value, "names a capability twice", "Remove one of them.")
-    return tuple(sorted(value))
 
 
 # -- combinations of keys ---------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from deployctl.config.toml_text import read_text
 from deployctl.config.trusted_files import require_believed_home
 from deployctl.dataclass import asdict, fields
 from deployctl.digest import sha256
-from deployctl.domain.host.server import FormerSpec, ServerSpec, WebSpec
+from deployctl.domain.host.server import Allowance, FormerSpec, ServerSpec, WebSpec
 from deployctl.domain.images.image_source import PullPolicy
 from deployctl.domain.inputs.app_spec import AppFile
 from deployctl.effects.linux.whole_file import write_whole
@@ -145,7 +145,9 @@ def _keep(kept: Path, mark: str, verdict: str, *, durable: bool = False) -> None
 def _server(raw: dict[str, Any]) -> ServerSpec:
     web = WebSpec(**{name: _frozen(value) for name, value in raw.get("web", {}).items()})
     pull = PullPolicy(raw.get("pull", ServerSpec().pull))
-    return ServerSpec(**{**{name: _frozen(value) for name, value in raw.items()}, "web": web, "pull": pull})
+    allow = tuple((app, Allowance(**{key: _frozen(value) for key, value in told.items()}))
+                  for app, told in raw.get("allow", ()))
+    return ServerSpec(**{**{name: _frozen(value) for name, value in raw.items()}, "web": web, "pull": pull, "allow": allow})
 
 
 def _frozen(value: object) -> Any:

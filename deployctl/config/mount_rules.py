@@ -85,8 +85,9 @@ def _split(value: object, field: str) -> tuple[str, str, frozenset[str]]:
     if source[:1] in {".", "~"}:
         raise refused(field, value, "has a relative path", "Write the whole path, or use [files] for what is below config/.")
     if source.startswith("/"):
-        raise refused(field, value, "is a path of this server, which apps cannot mount", "Use a volume: uploads:/app/uploads.")
-    parse_volume(source, field=field)
+        parse_directory(source, field=field)
+    else:
+        parse_volume(source, field=field)
     return source, parse_target(target, field=field), _options(options, value, field, bind=source.startswith("/"))
 
 

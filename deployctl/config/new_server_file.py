@@ -45,4 +45,10 @@ SERVER_TEMPLATE = '''\
 #[retention]
 #keep_warm = 1                     # running standbys per app
 #keep_stopped = 5                  # stopped versions kept per app
+
+# What the app `shop` may have of this server beyond its own containers; its file still has to ask for it.
+#[allow.shop]
+#keys = []                         # cap_add, devices, gpus, ipc, pid, privileged, security_opt, sysctls
+#binds = []                        # paths that it may mount, each with all below it: ["/srv/media"]
+#docker_socket = false             # true: it may mount Docker's socket, and is root on this server
 '''

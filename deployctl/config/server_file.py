@@ -10,11 +10,12 @@ from pydantic import Field
 from deployctl.config.error_texts import parse_table
 from deployctl.config.fields import ConfigTable, by, one_of
 from deployctl.domain.change.retention import require_room
-from deployctl.domain.host.server import ServerSpec, WebSpec
+from deployctl.domain.host.allowance import KEYS
+from deployctl.domain.host.server import NOTHING, Allowance, ServerSpec, WebSpec
 from deployctl.domain.images.image_source import PullPolicy
 from deployctl.domain.inputs.addresses import listed, overlap, parse_listen, parse_networks, parse_pool, write_address
 from deployctl.domain.inputs.grammar import Grammar, match, refused
-from deployctl.domain.inputs.names import parse_env_value, parse_host, parse_registry
+from deployctl.domain.inputs.names import parse_app, parse_directory, parse_env_value, parse_host, parse_registry
 from deployctl.domain.inputs.quantities import (
     DAY_SECONDS,
     parse_count,
@@ -100,6 +101,18 @@ def parse_registries(value: object, *, field: str = "registries") -> tuple[str, 
     return tuple(parse_registry(one, field=field) for one in listed(value, field, '["registry.example.com"]'))
 
 
+def parse_allowed_keys(value: object, *, field: str = "keys") -> tuple[str, ...]:
+    names = listed(value, field, '["sysctls"]')
+    for name in names:
+        if name not in KEYS:
+            raise refused(field, name, "is not a key that can be allowed", f"Keys: {', '.join(KEYS)}.")
+    return tuple(sorted({*map(str, names)}))
+
+
+def parse_binds(value: object, *, field: str = "binds") -> tuple[str, ...]:
+    return tuple(parse_directory(one, field=field) for one in listed(value, field, '["/srv/media"]'))
+
+
 # -- the tables -------------------------------------------------------------------------------------------------
 class EngineTable(ConfigTable):
     url: Annotated[str | None, by(parse_engine_url)] = DEFAULT_SERVER.engine_url
@@ -148,6 +161,14 @@ class RetentionTable(ConfigTable):
     keep_stopped: Annotated[int, by(parse_count, high=1000)] = DEFAULT_SERVER.keep_stopped
 
 
+class AllowTable(ConfigTable):
+    """One table [allow.APP]: what that app may have of this server."""
+
+    keys: Annotated[tuple[str, ...], by(parse_allowed_keys)] = ()
+    binds: Annotated[tuple[str, ...], by(parse_binds)] = ()
+    docker_socket: Annotated[bool, by(parse_flag)] = False
+
+
 class ServerFile(ConfigTable):
     """The complete config/server.toml."""
 
@@ -161,6 +182,7 @@ class ServerFile(ConfigTable):
     retention: RetentionTable = RetentionTable()
     web: WebTable = WebTable()
     secrets: SecretsTable = SecretsTable()
+    allow: dict[Annotated[str, by(parse_app)], AllowTable] = Field(default_factory=dict)
 
     def spec(self) -> ServerSpec:
         """Return the same values as the plain dataclass that everything else uses."""
@@ -185,6 +207,8 @@ class ServerFile(ConfigTable):
             web=WebSpec(self.web.listen, self.web.url, self.web.enabled, self.web.proxies, self.web.connections,
                         self.web.head_timeout, self.web.streams),
             secret_key=self.secrets.key_file,
+            allow=tuple((app, told) for app, table in sorted(self.allow.items())
+                        if (told := Allowance(table.keys, table.binds, table.docker_socket)) != NOTHING),
         )
 
 

@@ -11,22 +11,28 @@ import fcntl
 import json
 import os
 import stat
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 from deployctl.dataclass import dataclass
+from deployctl.domain.host.allowance import covers
+from deployctl.domain.host.permissions import find_fault, trusted_uids
 from deployctl.domain.images.mounts import file_hash
+from deployctl.effects.linux.file_trust import walk
 from deployctl.effects.linux.whole_file import PART_SUFFIX, write_whole
 from deployctl.errors import DeployctlError, Invalid, NotFound, NotPermitted
 from deployctl.paths import Path
-from deployctl.ports.host_files import FileFault
+from deployctl.ports.host_files import FileFault, HostPath
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from deployctl.domain.host.permissions import PathFacts
     from deployctl.domain.images.mounts import ConfigFile
     from deployctl.domain.inputs.names import AppName
 
 MAX_FILE_BYTES = 1024 * 1024  # of one config file
+ENGINES = ("/run/docker.sock", "/var/run/docker.sock", "/run/podman/podman.sock", "/run/containerd/containerd.sock",
+           "/run/docker/containerd/containerd.sock")  # who may talk to one of these is root on this server
 _HASH_CHARACTERS = 64
 _NEXT = ".next"  # suffix of the list of what an app's upgrade is about to use
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
@@ -34,10 +40,11 @@ _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 
 @dataclass(frozen=True, slots=True)
 class KeptFiles:
-    """`config` has the files of people, `folder` the copies; that is created with the first one."""
+    """`config` has the files of people, `folder` the copies; that is created with the first one. `engine` is its socket."""
 
     config: Path
     folder: Path
+    engine: str = ""
 
     def read(self, source: str) -> bytes:
         path = self.config / source
@@ -128,6 +135,17 @@ class KeptFiles:
         closed = [one for one in folders if one.is_dir() and not one.stat().st_mode & stat.S_IXOTH]
         return str(closed[-1]) if closed else None
 
+    def look(self, path: str) -> HostPath:
+        real = os.path.realpath(path)
+        try:
+            found = list(walk(Path(path)))
+        except OSError:
+            return HostPath(real, exists=False)
+        sockets = {os.path.realpath(one) for one in (*ENGINES, self.engine) if one}
+        own = [os.path.realpath(one) for one in (self.config, self.folder.parent)]
+        return HostPath(real, loose=_loose(found), engine=any(covers([real], one) for one in sockets),
+                        home=covers(own, real) or any(covers([real], one) for one in own))
+
     @contextmanager
     def _locked(self) -> Iterator[None]:
         handle = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -136,3 +154,14 @@ class KeptFiles:
             yield
         finally:
             os.close(handle)
+
+
+def _loose(found: Sequence[PathFacts]) -> str:
+    """Return who else could put something else at the end of that way: those who may write to a folder on it. In a folder like
+    /tmp it is the owner of what lies there."""
+    trusted, last = trusted_uids(os.geteuid(), os.environ), found[-1]
+    faults = [fault for one in found[:-1] if (fault := find_fault(one, trusted)) is not None]
+    shared = any(one.path == str(Path(last.path).parent) and one.mode & stat.S_ISVTX for one in found[:-1])
+    if shared and last.owner not in trusted:
+        return f"{last.path} belongs to uid {last.owner}"
+    return faults[0].sentence(lambda uid: f"uid {uid}") if faults else ""

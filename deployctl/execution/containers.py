@@ -6,7 +6,7 @@ from collections.abc import Generator
 from contextlib import suppress
 
 from deployctl.domain.change.plan import PlanKind
-from deployctl.domain.images.component import InstanceId, instance_name
+from deployctl.domain.images.component import InstanceId, dropped, instance_name
 from deployctl.domain.images.image_ref import is_made_of, short_digest
 from deployctl.errors import DeployctlError, EngineRefused, NetworkFull, NetworkTaken, NotFound, PlaceTaken
 from deployctl.execution.fence import taken_over
@@ -82,7 +82,8 @@ def create_container(walk: Walk, step: Step) -> str:
         name=instance.name, bundle=bundle_of(walk, step), network=_app(walk).network_of(instance).name,
         address=instance.address, publish=instance.host_port, hostname=host_name(release, instance.id),
         **names_inside(release, instance, _placed(walk, release)),
-        labels=container_labels(s, release, instance.id, operation=walk.deployment.id), cap_drop=release.cap_drop,
+        labels=container_labels(s, release, instance.id, operation=walk.deployment.id),
+        cap_drop=dropped(release.cap_drop, bundle_of(walk, step)),
         **_attached(s, release, instance, _launch(walk, release, instance))))
     s.ledger.set_instance(release.app, instance.id, container=seen.id, store=s.engine.info().store or None)
     return f"container {instance.name}{_where(instance)}"
@@ -90,7 +91,7 @@ def create_container(walk: Walk, step: Step) -> str:
 
 def _attached(s: Services, release: Release, instance: Instance, launch: Launch | None = None) -> dict[str, Any]:
     bundle = release.component(instance.component).bundle
-    if not (bundle.mounts or bundle.files or bundle.secrets):
+    if not (bundle.mounts or bundle.files or bundle.keys or bundle.cap_add or bundle.secrets):
         return {"launch": launch}
     from deployctl.execution.kinds.attachments import attached  # few apps have any
 

@@ -7,7 +7,11 @@ by an empty one.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator, Sequence
+
 from deployctl.domain.change.plan import PlanKind
+from deployctl.domain.host.allowance import covers, crossing, missing_keys
 from deployctl.domain.images.mounts import MountKind, external_volumes, needed_files, volumes_of
 from deployctl.errors import EngineRefused, NotFound, NotPermitted
 from deployctl.execution.containers import ensure_image, release_of
@@ -20,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from deployctl.domain.change.plan import Step
+    from deployctl.domain.host.server import Allowance
+    from deployctl.domain.images.component import Component
     from deployctl.domain.images.mounts import AppVolume, ConfigFile, Mount
     from deployctl.domain.images.release import Bundle, Release
     from deployctl.domain.inputs.names import AppName
@@ -103,13 +109,71 @@ def find_volumes(app: AppName, s: Services) -> dict[str, str]:
 def container_mounts(release: Release, bundle: Bundle, s: Services) -> tuple[ContainerMount, ...]:
     """Return what a container with that spec of the release mounts. Raises NotFound if a kept file is not what it was."""
     require_files(release, s)
+    require_allowed([release.component(one.name) for one in release.components if one.bundle == bundle], release.app, s)
     kept = [ContainerMount(s.files().path(file), file.target, read_only=True) for file in bundle.files]
     return (*(_container_mount(one, release.app, s) for one in bundle.mounts), *kept)
 
 
 def _container_mount(mount: Mount, app: AppName, s: Services) -> ContainerMount:
     source = volume_name(s.ledger.identity, app, mount.source) if mount.kind is MountKind.VOLUME else mount.source
+    if mount.kind is MountKind.BIND:
+        source = s.files().look(mount.source).real  # the engine follows links again at each start
     return ContainerMount(source, mount.target, mount.read_only, mount.no_copy)
+
+
+# -- what config/server.toml has to allow -----------------------------------------------------------------------------
+def require_allowed(components: Sequence[Component], app: AppName, s: Services) -> None:
+    """Raise NotPermitted for keys and paths that [allow.APP] does not list, NotFound for a path that does not exist."""
+    allowed = s.spec.allowance(app)
+    if missing := list(missing_keys(components, allowed)):
+        raise NotPermitted(f"{app} may not have {', '.join(missing)}: config/server.toml does not list "
+                           f"{'them' if missing[1:] else 'it'} for it. Nothing was changed.", code="not_allowed",
+                           remedy=[f"[allow.{app}]", f"keys = {json.dumps(sorted({*allowed.keys, *missing}))}"])
+    binds = [(one, mount) for one in components for mount in one.bundle.mounts if mount.kind is MountKind.BIND]
+    for one, mount in binds:
+        _require_path(mount, app, allowed, s)
+        others = [*_elsewhere(binds, (one, mount), s), *_of_kept(s)]
+        real = s.files().look(mount.source).real
+        if other := crossing(real, read_only=mount.read_only, others=others):
+            raise NotPermitted(f"{mount.source} and {other} cannot both be mounted: one lies inside the other, and a container "
+                               "that may write there could put a link to anywhere on this server. Nothing was changed.",
+                               code="not_allowed", remedy=["mount only one of them, or the outer one read-only"])
+
+
+def _require_path(mount: Mount, app: AppName, allowed: Allowance, s: Services) -> None:
+    files, path = s.files(), mount.source
+    found = files.look(path)
+    if not found.exists:
+        raise NotFound(f"the path {path} does not exist on this server. Nothing was changed.", code="path_missing",
+                       remedy=[f"ls -ld {path}"])
+    if found.home:
+        raise NotPermitted(f"{path} has deployctl's own files, which no app can have. Nothing was changed.", code="not_allowed")
+    if found.engine and not allowed.docker_socket:
+        raise NotPermitted(f"{path} makes an app root on this server, read-only the same, and config/server.toml does not let "
+                           f"{app} have it. Nothing was changed.", code="not_allowed",
+                           remedy=[f"[allow.{app}]", "docker_socket = true"])
+    real = found.real
+    listed = [files.look(one).real for one in allowed.binds]
+    if not found.engine and not covers(listed, real):
+        leads = "" if real == path else f", which leads to {real}"
+        raise NotPermitted(f"{app} may not mount {path}{leads}: config/server.toml does not list it. Nothing was changed.",
+                           code="not_allowed", remedy=[f"[allow.{app}]", f"binds = {json.dumps([*allowed.binds, real])}"])
+    if found.loose:
+        raise NotPermitted(f"{path} cannot be mounted: {found.loose}, who could put a link to anywhere on this server in its "
+                           "place. Nothing was changed.", code="not_allowed", remedy=[f"ls -ld {path}"])
+
+
+def _elsewhere(binds: Sequence[tuple[Component, Mount]], but: tuple[Component, Mount],
+               s: Services) -> Iterator[tuple[str, bool]]:
+    yield from ((s.files().look(mount.source).real, mount.read_only) for one, mount in binds if (one, mount) != but)
+
+
+def _of_kept(s: Services) -> Iterator[tuple[str, bool]]:
+    """Yield the paths that containers of any app have, or can have again by a rollback."""
+    for release in s.ledger.kept_releases():
+        for one in release.components:
+            yield from ((s.files().look(mount.source).real, mount.read_only) for mount in one.bundle.mounts
+                        if mount.kind is MountKind.BIND)
 
 
 # -- config files ---------------------------------------------------------------------------------------------------

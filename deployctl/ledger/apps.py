@@ -126,10 +126,8 @@ class AppRows:
 
     def find_built(self, app: AppName, version: Version, components: Sequence[Component]) -> Release | None:
         """Return the release of that version and spec which drops the same capabilities as one created now."""
-        from deployctl.domain.images.capabilities import to_drop
-
         row = self.db.one("select * from releases where app = ? and version = ? and bundle_hash = ? and cap_drop = ?",
-                          [app, version, release_hash(components), json.dumps(to_drop(components[0].bundle.cap_add))])
+                          [app, version, release_hash(components), _dropping(components)])
         return release_of(row) if row else None
 
     def next_number(self, app: AppName) -> int:
@@ -160,14 +158,13 @@ class AppRows:
             return scaled(self.db, found)
 
     def _add_release(self, app: AppName, version: Version, components: Sequence[Component], *, at: str) -> Release:
-        from deployctl.domain.images.capabilities import to_drop
         from deployctl.ledger.scale import scale_of
 
         number, main = self.next_number(app), components[0].bundle
         self.db.insert("releases", {
             "app": app, "number": number, "version": version, "digest": main.digest, "bundle": main.canonical(),
             "bundle_hash": release_hash(components), "components": components_text(components), "created_at": at,
-            "cap_drop": json.dumps(to_drop(main.cap_add)), "scale": scale_of(self.db, app, components)})
+            "cap_drop": _dropping(components), "scale": scale_of(self.db, app, components)})
         for one in components:
             if one.bundle.repo_digest is not None:
                 self.note_pull(one.bundle.repo_digest, at=at)
@@ -247,3 +244,10 @@ def release_of(row: sqlite3.Row) -> Release:
         cap_drop=tuple(json.loads(row["cap_drop"])), completed=tuple(json.loads(row["completed"])),
         scale=() if row["scale"] == "{}" else tuple(json.loads(row["scale"]).items()),
     )
+
+
+def _dropping(components: Sequence[Component]) -> str:
+    """Return what a release of these components that is created now drops, as its row has it."""
+    from deployctl.domain.images.capabilities import to_drop_of_all
+
+    return json.dumps(to_drop_of_all(one.bundle.cap_add for one in components))

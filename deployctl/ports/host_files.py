@@ -6,6 +6,8 @@ from collections.abc import Callable, Collection, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
+from deployctl.dataclass import dataclass
+
 if TYPE_CHECKING:
     from deployctl.domain.images.mounts import ConfigFile
     from deployctl.domain.inputs.names import AppName
@@ -16,6 +18,17 @@ class FileFault(StrEnum):
 
     MISSING = "missing"
     CHANGED = "changed"  # its bytes, its mode or its owner are not those that the release has
+
+
+@dataclass(frozen=True, slots=True)
+class HostPath:
+    """A path of this server as it is now."""
+
+    real: str  # with every link in it followed
+    exists: bool = True
+    loose: str = ""  # who else could put something else there, as text; empty: only root and the user who runs deployctl
+    engine: bool = False  # is the socket of an engine, or has it somewhere below
+    home: bool = False  # has deployctl's own files somewhere below, or is one of them
 
 
 class HostFiles(Protocol):
@@ -33,3 +46,5 @@ class HostFiles(Protocol):
         """Remove every kept file whose hash is not needed, and that no upgrade of another app is about to use."""
     def closed_folder(self) -> str | None:
         """Return the first folder on the way to the kept files that other users cannot pass; None if they can."""
+    def look(self, path: str) -> HostPath:
+        """Return what that path of the server is now, and who could change that."""

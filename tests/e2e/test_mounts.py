@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 import tarfile
+from pathlib import Path
 from typing import Any
 
 from tests.e2e.cli import Cli
@@ -135,3 +137,73 @@ def test_a_rollback_has_the_very_former_bytes_of_a_config_file(cli: Cli) -> None
     assert binds == {"/app/puma.rb": False, "/etc/own": False}
     cli.do("app", "remove", "files", "-y")
     assert [path.name for path in (cli.home / "state/files").iterdir() if len(path.name) == 64] == []
+
+
+# -- what is handed through, and what this server has to allow ----------------------------------------------------------
+FREE: dict[str, Any] = {
+    "shm_size": "32m", "ulimits": {"nofile": 4096}, "tmpfs": ["/scratch:size=8m,mode=1777"], "group_add": ["1234"],
+    "extra_hosts": ["printer:10.9.9.9"], "dns": ["10.9.9.53"], "init": True, "cap_drop": ["ALL"],
+    "cap_add": ["NET_RAW", "CHOWN"],
+}
+
+
+def host_config(cli: Cli, app: str) -> dict[str, Any]:
+    return dict(cli.api.inspect_container(live(cli, app))["HostConfig"])
+
+
+def test_free_keys_reach_the_container(cli: Cli) -> None:
+    cli.serving("keys", components={"api": {"port": 8080, "health": {"path": "/healthz"}}}, **FREE)
+    told = host_config(cli, "keys")
+    assert (told["ShmSize"], told["Tmpfs"], told["Init"]) == (32 * 2**20, {"/scratch": "size=8m,mode=1777"}, True)
+    assert [(one["Name"], one["Soft"], one["Hard"]) for one in told["Ulimits"]] == [("nofile", 4096, 4096)]
+    assert (told["GroupAdd"], told["Dns"]) == (["1234"], ["10.9.9.53"])
+    assert "printer:10.9.9.9" in told["ExtraHosts"]
+    assert {one.partition(":")[0] for one in told["ExtraHosts"]} == {"printer", "web", "api"}
+    caps = ({*told["CapDrop"]}, {one.removeprefix("CAP_") for one in told["CapAdd"]})
+    assert caps == ({"ALL", "AUDIT_WRITE", "MKNOD", "SETFCAP"}, {"CHOWN", "NET_RAW"})
+    api = next(one for one in cli.containers("keys") if one["Labels"]["deployctl.component"] == "api")
+    assert cli.api.inspect_container(api["Id"])["HostConfig"]["CapDrop"] == ["AUDIT_WRITE", "MKNOD", "NET_RAW", "SETFCAP"]
+    status = Path(f"/proc/{cli.api.inspect_container(live(cli, 'keys'))['State']['Pid']}/status").read_text()
+    assert "CapEff:\t0000000000002001" in status, "CHOWN and NET_RAW"
+
+
+def allow(cli: Cli, text: str) -> None:
+    path = cli.home / "config/server.toml"
+    former = path.read_text()
+    path.write_text(former.partition("\n[allow.")[0] + text)
+
+
+def test_what_this_server_does_not_allow_is_refused_and_what_it_allows_reaches_the_container(cli: Cli) -> None:
+    cli.serving("needs")
+    needy: dict[str, Any] = {"sysctls": {"net.core.somaxconn": 77}, "security_opt": ["seccomp=unconfined"], "pid": "host",
+                             "ipc": "host", "cap_add": ["SYS_NICE"]}
+    for key, value in needy.items():
+        cli.write("needs", **{key: value})
+        told = cli.refused(8, "upgrade", "needs", "v2").told["error"]
+        assert (told["code"], key in told["message"]) == ("not_allowed", True)
+    allow(cli, f"\n[allow.needs]\nkeys = {json.dumps([*needy])}\n")
+    cli.write("needs", **needy)
+    shown = cli.do("upgrade", "needs", "v2")["warnings"]
+    assert len([text for text in shown if text.startswith("weaker isolation")]) == len(needy)
+    told = host_config(cli, "needs")
+    assert (told["Sysctls"], told["PidMode"], told["IpcMode"]) == ({"net.core.somaxconn": "77"}, "host", "host")
+    assert {*told["SecurityOpt"]} >= {"no-new-privileges", "seccomp=unconfined"}
+
+
+def test_a_path_of_this_server_is_mounted_only_where_it_is_listed(cli: Cli) -> None:
+    media = cli.home / "media"
+    (media / "in").mkdir(parents=True)
+    (media / "in/film").write_text("film")
+    (media / "out").symlink_to("/etc")
+    cli.write("paths", mounts=[f"{media}/in:/media:ro"])
+    assert cli.refused(8, "upgrade", "paths", "v1").told["error"]["code"] == "not_allowed"
+    allow(cli, f'\n[allow.paths]\nbinds = ["{media}"]\n')
+    cli.do("upgrade", "paths", "v1")
+    assert read(cli, live(cli, "paths"), "/media/film") == "film"
+    for source in (f"{media}/out", "/etc", "/var/run/docker.sock", str(cli.home / "state"), "/"):
+        cli.write("paths", mounts=[f"{source}:/media:ro"])
+        assert cli.refused(8, "upgrade", "paths", "v2").told["error"]["code"] == "not_allowed", source
+    cli.write("paths", mounts=[f"{media}/none:/media"])
+    assert cli.refused(3, "upgrade", "paths", "v2").told["error"]["code"] == "path_missing"
+    assert not (media / "none").exists()
+    assert cli.active("paths") == "v1"

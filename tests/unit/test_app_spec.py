@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from deployctl.config.app import AppSpec, parse_app_spec
 from deployctl.config.clashes import clashes, require_no_clashes
 from deployctl.domain.host.server import ServerSpec
+from deployctl.domain.images.engine_keys import EngineKeys
 from deployctl.domain.images.release import Bundle, LogCap, Policy, Probe, ProbeKind, Resources
 from deployctl.domain.inputs.addresses import overlap
 from deployctl.domain.inputs.app_spec import AppFile
@@ -102,7 +103,8 @@ def test_a_bundle_from_a_file_survives_the_ledger_byte_for_byte() -> None:
 def test_a_bundle_field_that_no_key_of_the_file_sets_is_known_here() -> None:
     """When somebody adds a field to Bundle, the file needs a key for it."""
     from_elsewhere = {"digest", "repo_digest", "probe"}
-    keys = set(AppSpec.model_fields) | {"health"}
+    keys = set(AppSpec.model_fields) | {"health", "keys"}  # the last ones are EngineKeys
+    assert {field.name for field in fields(EngineKeys)} <= keys
     assert {field.name for field in fields(Bundle)} - from_elsewhere <= keys
 
 

@@ -11,11 +11,12 @@ import pytest
 
 from deployctl.config.app import parse_app_spec
 from deployctl.domain.change.drift import DriftKind
+from deployctl.domain.host.server import Allowance, ServerSpec
 from deployctl.domain.images.capabilities import GIVES_UP, given_back, kept_text, to_drop
 from deployctl.domain.images.component import Component, InstanceId, release_hash
 from deployctl.domain.images.release import Release
 from deployctl.domain.inputs.names import AppName, Version
-from deployctl.errors import Invalid
+from deployctl.errors import Invalid, NotPermitted
 from deployctl.ports import ContainerFacts
 from deployctl.usecases.change.reconcile import reconcile
 from deployctl.usecases.change.start import start
@@ -82,10 +83,32 @@ def test_it_is_told_with_what_it_gives_up_before_and_when_it_is_done(w: World) -
 
 
 @pytest.mark.parametrize("value", [
-    "NET_RAW", ["SYS_ADMIN"], ["NET_ADMIN"], ["ALL"], ["net_raw"], ["NET_RAW", "NET_RAW"], [1], [["NET_RAW"]], {"NET_RAW": 1}])
+    "NET_RAW", ["net_raw"], ["NET_RAW", "NET_RAW"], [1], [["NET_RAW"]], {"NET_RAW": 1}])
 def test_nothing_else_can_be_asked_for(value: Any) -> None:
     with pytest.raises(Invalid, match="cap_add"):
         parse_app_spec({"image": "acme/shop", "port": 80, "listen": 80, "cap_add": value}, where="config/shop.toml")
+
+
+@pytest.mark.parametrize("name", ["SYS_ADMIN", "NET_ADMIN", "ALL"])
+def test_one_that_docker_gives_to_nobody_needs_a_word_in_server_toml(w: World, name: str) -> None:
+    w.edit(cap_add=[name])
+    with pytest.raises(NotPermitted, match="cap_add"):
+        w.upgrade("v2")
+    w.spec = ServerSpec(allow=((SHOP, Allowance(keys=("cap_add",))),))
+    w.upgrade("v2")
+    assert w.ledger.releases(SHOP)[0].bundle.cap_add == (name,)
+
+
+def test_each_component_drops_what_it_does_not_add_back(w: World) -> None:
+    w.edit(cap_add=["NET_RAW"], components={"api": {"port": 9000, "cap_add": ["MKNOD"]},
+                                            "none": {"port": 9001, "cap_drop": ["ALL"], "cap_add": ["CHOWN"]}})
+    w.upgrade("v3")
+    made = {str(c.spec.labels["deployctl.component"]): c.facts.cap_drop for c in w.engine._containers.values()
+            if c.spec and c.spec.labels["deployctl.version"] == "v3"}
+    assert made == {"web": ("AUDIT_WRITE", "MKNOD", "SETFCAP"), "api": ("AUDIT_WRITE", "NET_RAW", "SETFCAP"),
+                    "none": ("ALL", *ALL)}
+    assert not reconcile(w.s).lines
+    assert not w.upgrade("v3").changed
 
 
 def test_the_order_in_the_file_makes_no_other_release() -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deployctl.domain.images.engine_keys import EngineKeys
 from deployctl.domain.images.mounts import ConfigFile, Mount, MountKind
 from deployctl.domain.images.release import App, Bundle, LogCap, Probe, ProbeKind, Resources
 from deployctl.domain.images.secret import SecretRef
@@ -47,6 +48,7 @@ OTHER: dict[str, Any] = {
     "files": (ConfigFile("/a", "a", sha256="0" * 64),),
     "shm_size": 2**26,
     "secrets": (SecretRef("TOKEN", "0f" * 16, env="TOKEN", mode=0o440, user="app"),),
+    "keys": EngineKeys(dns=("10.0.0.1",)),
 }  # fmt: skip
 NAMING: dict[str, Any] = {"image": "mirror/shop:v1", "repo_digest": "acme/shop@sha256:" + "c" * 64}
 
@@ -109,6 +111,7 @@ def test_a_bundle_holds_nothing_but_plain_values() -> None:
     assert plain.pop("probe") == {"uptime": 0.0, **(text := json.loads(full.canonical())).pop("probe")}
     for name in ("mounts", "files"):
         plain[name] = [{key: value for key, value in one.items() if value} for one in plain[name]]
+    plain["keys"] = {key: value for key, value in plain["keys"].items() if value}
     assert plain == text
 
 

@@ -74,7 +74,7 @@ class World:
     def __init__(self, home: Path) -> None:
         self.home, self.spec = home, ServerSpec()
         self.clock, self.guard, self.told, self.meter = FakeClock(), FakeGuard(), Told(), FakeMetrics()
-        self.kept_logs, self.secrets = FakeKeptLogs(), FakeSecrets()
+        self.kept_logs, self.secrets, self.engine_socket = FakeKeptLogs(), FakeSecrets(), ""
         self.engine = FakeEngine(str(home), clock=self.clock)
         self.exclusion = FakeExclusion(self.engine)
         self.ledger = self.open_ledger()
@@ -109,7 +109,7 @@ class World:
             bridged=True, app_file=self._file, app_files=lambda: list(self.files),
             judge_files=lambda: {app: self._judged(app) for app in self.files},
             meter=self.meter, kept_logs=self.kept_logs,
-            files=lambda: KeptFiles(self.home / "config", self.home / "state/files"),
+            files=lambda: KeptFiles(self.home / "config", self.home / "state/files", self.engine_socket),
             secrets=lambda: self.secrets,
         )  # fmt: skip
 

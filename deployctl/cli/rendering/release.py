@@ -10,7 +10,8 @@ from deployctl.cli.terminal import TerminalStyle
 from deployctl.domain.change.deployment import Deployment, Phase
 from deployctl.domain.change.planner import spoken
 from deployctl.domain.durations import took
-from deployctl.domain.images.capabilities import given_back, kept_text
+from deployctl.domain.images.capabilities import kept_text
+from deployctl.domain.images.engine_keys import all_weakenings
 from deployctl.domain.images.image_ref import short_digest
 from deployctl.domain.images.release import Bundle
 from deployctl.usecases.results import DiffView, HistoryLine, HistoryView, ReleaseView
@@ -96,7 +97,9 @@ def _facts(view: ReleaseView, look: TerminalStyle) -> list[tuple[str, str | None
         ("user", bundle.user),
         ("port", f"{bundle.port} in the container"),
         ("networks", ", ".join(bundle.networks) or None),
-        *(("caps", sentence) for sentence in given_back(bundle.cap_add)),
+        *(("mounts", str(one)) for one in bundle.mounts),
+        *(("files", f"{one.target} = {one}") for one in bundle.files),
+        *(("isolation", sentence) for sentence in all_weakenings(release.components)),
         ("caps", kept_text(release.cap_drop, bundle.cap_add)),
         ("health", health_words(bundle)),
         ("limits", limit_words(bundle)),

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from deployctl.dataclass import dataclass
 from deployctl.domain.change.drift_kinds import DriftKind as DriftKind
 from deployctl.domain.change.drift_kinds import Repair as Repair
-from deployctl.domain.images.component import InstanceId, instance_name
+from deployctl.domain.images.component import InstanceId, dropped, instance_name
 from deployctl.domain.images.image_ref import is_made_of, short_digest
 from deployctl.domain.images.image_store import find_hidden, switched_text
 from deployctl.domain.images.release import OVERTAKEN, SET_ASIDE, Restart
@@ -184,7 +184,8 @@ def _closer(snapshot: AppSnapshot, which: InstanceId, seen: ActualState) -> Iter
     if bundle and seen.limits is not None and seen.limits != bundle.resources:
         differ = _limits(seen.limits, bundle.resources)
         yield DriftKind.LIMITS, f"has other limits than its release: {differ}", Repair.LIMIT
-    if release and seen.cap_drop is not None and (more := _more(release.cap_drop, seen.cap_drop)):
+    if release and bundle and seen.cap_drop is not None and (
+            more := _more(dropped(release.cap_drop, bundle), seen.cap_drop)):
         yield (DriftKind.CAPABILITIES, f"has {', '.join(more)}, which its release drops: someone recreated it",
                None if n in snapshot.actives else Repair.REMAKE)
     if which in snapshot.loose:

@@ -31,6 +31,18 @@ class WebSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Allowance:
+    """What an app may have of this server beyond its own containers ([allow.APP])."""
+
+    keys: tuple[str, ...] = ()  # of domain/host/allowance.KEYS
+    binds: tuple[str, ...] = ()  # paths of this server, each with all below it
+    docker_socket: bool = False
+
+
+NOTHING = Allowance()
+
+
+@dataclass(frozen=True, slots=True)
 class ServerSpec:
     file_trusted: ClassVar[bool] = True
     engine_url: str | None = None  # tcp:// and ssh:// can be set only here
@@ -52,6 +64,11 @@ class ServerSpec:
     pull: PullPolicy = PullPolicy.NEWER  # for apps whose file does not set it
     web: WebSpec = WebSpec()
     secret_key: str | None = None  # file of the key that encrypts secrets; None: state/secrets.key
+    allow: tuple[tuple[str, Allowance], ...] = ()  # by app
+
+    def allowance(self, app: str) -> Allowance:
+        """Return what that app may have of this server."""
+        return dict(self.allow).get(app, NOTHING)
 
 
 @dataclass(frozen=True, slots=True)

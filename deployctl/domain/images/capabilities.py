@@ -6,7 +6,7 @@ Which ones a release drops is recorded with it, so that its container is always 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 GIVES_UP: Mapping[str, str] = {  # what adding one back gives up
     "AUDIT_WRITE": "the app can write to this server's kernel audit log",
@@ -21,7 +21,12 @@ def to_drop(cap_add: Collection[str]) -> tuple[str, ...]:
     return tuple(name for name in sorted(GIVES_UP) if name not in cap_add)
 
 
-def given_back(cap_add: Collection[str]) -> Iterator[str]:
+def to_drop_of_all(cap_adds: Iterable[Collection[str]]) -> tuple[str, ...]:
+    """Return what a release that is created now drops in any of its components, sorted."""
+    return tuple(sorted({name for cap_add in cap_adds for name in to_drop(cap_add)}))
+
+
+def given_back(cap_add: Iterable[str]) -> Iterator[str]:
     """Yield one sentence for each capability that the app's file adds back. Terminals show it in red."""
     for name in sorted(cap_add):
         yield f"cap_add restores {name}: {GIVES_UP.get(name, 'its effect is unknown')}"

@@ -187,6 +187,12 @@ def without_defaults(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value}
 
 
+def attached_text(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what `read_attached` reads, from all fields of a release spec as plain values."""
+    lists: dict[str, Any] = {name: [without_defaults(one) for one in fields[name]] for name in ("mounts", "files")}
+    return {**lists, "keys": without_defaults(fields["keys"] or {})}
+
+
 def read_attached(raw: Mapping[str, Any]) -> dict[str, Any]:
     """Return what its containers have of outside their image; most have nothing, and then nothing is loaded."""
     found: dict[str, Any] = {}
@@ -198,4 +204,15 @@ def read_attached(raw: Mapping[str, Any]) -> dict[str, Any]:
         from deployctl.domain.images.secret import SecretRef
 
         found["secrets"] = tuple(map(SecretRef.from_json, raw["secrets"]))
+    if "keys" in raw:
+        from deployctl.domain.images.engine_keys import read_keys
+
+        found["keys"] = read_keys(raw["keys"])
     return found
+
+
+def dropped(cap_drop: Collection[str], bundle: Bundle) -> tuple[str, ...]:
+    """Return the capabilities that containers with that spec are created without: what their release drops, but for what the
+    spec adds back, and what it drops besides. Sorted."""
+    more = bundle.keys.cap_drop if bundle.keys else ()
+    return tuple(sorted({*(name for name in cap_drop if name not in bundle.cap_add), *more}))

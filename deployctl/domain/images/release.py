@@ -18,11 +18,11 @@ from deployctl.domain.images.app import Policy as Policy
 from deployctl.domain.images.component import (
     WEB,
     InstanceId,
+    attached_text,
     exclusive_part,
     is_plain,
     read_attached,
     release_hash,
-    without_defaults,
 )
 
 TYPE_CHECKING = False
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from typing import Annotated, Any, Self
 
     from deployctl.domain.images.component import Component
+    from deployctl.domain.images.engine_keys import EngineKeys
     from deployctl.domain.images.mounts import ConfigFile, Mount
     from deployctl.domain.images.secret import SecretRef
     from deployctl.domain.inputs.names import AppName, ComponentName, Version
@@ -98,7 +99,7 @@ class LogCap:
     max_file: int = 3
 
 
-LATER_KEYS = frozenset({"networks", "cap_add", "mounts", "files", "shm_size", "secrets"})  # of a bundle
+LATER_KEYS = frozenset({"networks", "cap_add", "mounts", "files", "shm_size", "secrets", "keys"})  # of a bundle
 LATER_PROBE_KEYS = frozenset({"uptime"})
 
 
@@ -127,6 +128,7 @@ class Bundle:
     files: tuple[ConfigFile, ...] = ()
     shm_size: int = 0  # bytes of /dev/shm; 0: the engine's default
     secrets: tuple[SecretRef, ...] = ()  # as the file lists them
+    keys: EngineKeys | None = None  # what is handed through to the engine; None: nothing
 
     def canonical(self) -> str:
         """Return the one JSON text of this spec: sorted keys, no spaces. Keys introduced after 0.1.0 are included only
@@ -136,8 +138,7 @@ class Bundle:
     def _fields(self) -> dict[str, Any]:
         fields = asdict(self)
         fields["probe"] = {name: value for name, value in fields["probe"].items() if value or name not in LATER_PROBE_KEYS}
-        for name in ("mounts", "files"):
-            fields[name] = [without_defaults(one) for one in fields[name]]
+        fields |= attached_text(fields)
         fields["secrets"] = [one.to_json() for one in self.secrets]
         return {name: value for name, value in fields.items() if value or name not in LATER_KEYS}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from deployctl.domain.host.networks import mac_of
 from deployctl.domain.images.release import ProbeKind, Restart
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from deployctl.domain.host.home import HomeIdentity
+    from deployctl.domain.images.engine_keys import EngineKeys
     from deployctl.domain.images.release import Resources
     from deployctl.ports import ContainerMount, ContainerSpec, Endpoint, NetworkSpec
 
@@ -22,6 +23,7 @@ LABEL_PREFIX = "deployctl."  # prefix of all our labels
 APP_LABEL = "deployctl.app"
 MANAGED = "deployctl.managed"
 ADDRESS = "deployctl.address"  # as requested: Podman reports none for a stopped container
+NO_NEW_PRIVILEGES = "no-new-privileges"  # every container has it unless its file says otherwise
 BRIDGE = "com.docker.network.bridge.name"
 LAUNCHER, LOCK = "/.deployctl/launch", "/.deployctl/lock"  # where a container has them
 
@@ -95,7 +97,7 @@ def _host_config(spec: ContainerSpec) -> dict[str, Any]:
         **_published(spec),
         "RestartPolicy": restart_policy(Restart.NEVER),
         "Init": bundle.init,
-        "SecurityOpt": ["no-new-privileges"],
+        "SecurityOpt": [NO_NEW_PRIVILEGES],
         **({"ShmSize": bundle.shm_size} if bundle.shm_size else {}),
         **({"CapDrop": list(spec.cap_drop)} if spec.cap_drop else {}),
         **({"CapAdd": list(bundle.cap_add)} if bundle.cap_add else {}),  # Podman's default set is smaller than Docker's
@@ -106,7 +108,12 @@ def _host_config(spec: ContainerSpec) -> dict[str, Any]:
         **({"Mounts": mounts} if (mounts := _mounts(spec)) else {}),
         **({"ExtraHosts": [f"{name}:{address}" for name, address in spec.hosts]} if spec.hosts else {}),
         **limits_request(bundle.resources),
+        **_handed_through(spec),
     }
+
+
+def _handed_through(spec: ContainerSpec) -> dict[str, Any]:
+    return {} if spec.bundle.keys is None else key_requests(spec.bundle.keys, hosts=spec.hosts)
 
 
 def _mount(mount: ContainerMount) -> dict[str, Any]:
@@ -167,3 +174,41 @@ def network_options(spec: NetworkSpec) -> tuple[dict[str, str], dict[str, Any]]:
 
 def _list(words: tuple[str, ...] | None) -> list[str] | None:
     return None if words is None else list(words)
+
+
+# -- keys that are handed through -----------------------------------------------------------------------------------
+def key_requests(keys: EngineKeys, *, hosts: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """Return only what is set. `hosts` are the lines of /etc/hosts that it has anyway."""
+    named = [f"{name}:{address}" for name, address in (*hosts, *keys.extra_hosts)]
+    wishes: dict[str, Any] = {
+        "Ulimits": [{"Name": name, "Soft": soft, "Hard": hard} for name, soft, hard in keys.ulimits],
+        "Tmpfs": dict(keys.tmpfs),
+        "ExtraHosts": named if keys.extra_hosts else [],
+        "Dns": list(keys.dns),
+        "GroupAdd": list(keys.group_add),
+        "Sysctls": dict(keys.sysctls),
+        "Devices": [_device(one) for one in keys.devices],
+        "DeviceRequests": [_gpus(keys.gpus)] if keys.gpus else [],
+        "SecurityOpt": _security(keys.security_opt) if keys.security_opt else [],
+        "Privileged": keys.privileged,
+        "PidMode": keys.pid,
+        "IpcMode": keys.ipc,
+    }
+    return {name: value for name, value in wishes.items() if value}
+
+
+def _device(wanted: str) -> dict[str, str]:
+    there, inside, rights = wanted.rsplit(":", 2)
+    return {"PathOnHost": there, "PathInContainer": inside, "CgroupPermissions": rights}
+
+
+def _gpus(wanted: str) -> dict[str, Any]:
+    """Return what `docker run --gpus` sends: some by their ids, else as many as that, else all."""
+    chosen: dict[str, Any] = {"Count": -1 if wanted == "all" else int(wanted)} if wanted.isdecimal() or wanted == "all" else {
+        "DeviceIDs": wanted.removeprefix("device=").split(",")}
+    return {"Driver": "", **chosen, "Capabilities": [["gpu"]]}
+
+
+def _security(options: Iterable[str]) -> list[str]:
+    told = list(options)
+    return told if any(one.startswith(NO_NEW_PRIVILEGES) for one in told) else [NO_NEW_PRIVILEGES, *told]

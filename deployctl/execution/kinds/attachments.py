@@ -25,7 +25,7 @@ def attached(s: Services, release: Release, instance: Instance, launch: Launch |
     """Return those fields of a ContainerSpec. The folder for its secrets is made, and still empty."""
     mounts: tuple[ContainerMount, ...] = ()
     bundle = release.component(instance.component).bundle
-    if bundle.mounts or bundle.files:
+    if bundle.mounts or bundle.files or bundle.keys or bundle.cap_add:
         from deployctl.execution.mounts import container_mounts
 
         mounts = container_mounts(release, bundle, s)

@@ -1,16 +1,19 @@
-"""The config files of a candidate: read once, before anything is changed, and kept for its release."""
+"""What a candidate has outside its images: config files, read once before anything is changed, and what this server has to
+allow or to be able to do."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from deployctl.dataclass import replace
-from deployctl.domain.images.mounts import ConfigFile, file_hash, needed_files
+from deployctl.domain.images.mounts import ConfigFile, MountKind, file_hash, needed_files
 from deployctl.errors import Invalid, NotPermitted
+from deployctl.execution.mounts import require_allowed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.images.component import Component
+    from deployctl.domain.inputs.names import AppName
     from deployctl.ports import EngineInfo, Services
 
 Contents = dict[ConfigFile, bytes]
@@ -30,6 +33,20 @@ def with_files(components: Sequence[Component], engine: EngineInfo, s: Services)
 
     found = tuple(replace(one, bundle=replace(one.bundle, files=tuple(map(known, one.bundle.files)))) for one in components)
     return found, {file: contents[file.source] for file in needed_files(found)}
+
+
+def require_keys(components: Sequence[Component], app: AppName, engine: EngineInfo, s: Services) -> None:
+    """Raise NotPermitted or NotFound for what config/server.toml does not let the app have, Invalid for what the engine accepts
+    and would silently not do."""
+    require_allowed(components, app, s)
+    if any(mount.kind is MountKind.BIND for one in components for mount in one.bundle.mounts) and not engine.local:
+        raise Invalid("paths can only be mounted with an engine on this server. Nothing was changed.", code="engine_elsewhere",
+                      remedy=["use a volume"])
+    for option in {text for one in components if one.bundle.keys for text in one.bundle.keys.security_opt}:
+        word = option.partition("=")[0]
+        if (needed := {"apparmor": "apparmor", "label": "selinux"}.get(word)) and needed not in engine.security:
+            raise Invalid(f"security_opt {option} would have no effect: this engine has no {needed}. Nothing was changed.",
+                          code="not_enforceable", remedy=["remove it from security_opt"])
 
 
 def _require_reachable(engine: EngineInfo, s: Services) -> None:

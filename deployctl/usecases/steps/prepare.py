@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from deployctl.dataclass import dataclass, field, replace
 from deployctl.domain.images.argv import Argv, complete, gains_command, runs_nothing
-from deployctl.domain.images.capabilities import to_drop
+from deployctl.domain.images.capabilities import to_drop_of_all
 from deployctl.domain.images.component import Component, ComponentKind
 from deployctl.domain.images.image_ref import (
     parse_image,
@@ -96,9 +96,10 @@ def prepare(app: AppName, version: Version, s: Services, *, image: str | None = 
         if (there := images[part.reference].image) is not None:
             _require_runnable(there, str(part.reference), part.template.bundle, app, engine)
     filled = _with_secrets(tuple(part.filled(images[part.reference], env or {}) for part in parts), app, engine, s)
-    components, files = _with_files(filled, engine, s)
+    components, files = _with_files(filled, app, engine, s)
     release = s.ledger.find_built(app, version, components) or Release(
-        0, app, s.ledger.next_number(app), version, components, s.clock.utc(), cap_drop=to_drop(components[0].bundle.cap_add))
+        0, app, s.ledger.next_number(app), version, components, s.clock.utc(),
+        cap_drop=to_drop_of_all(one.bundle.cap_add for one in components))
     found = images[reference]
     serves = s.ledger.find_release(app, row.active) if row and row.active is not None else None
     active = serves.bundle if serves else None
@@ -125,7 +126,17 @@ class _Part:
         return replace(made, bundle=replace(made.bundle, mounts=with_image_volumes(made, image.volumes)))
 
 
-def _with_files(components: Sequence[Component], engine: EngineInfo, s: Services) -> tuple[tuple[Component, ...], Contents]:
+def _require_allowed(components: Sequence[Component], app: AppName, engine: EngineInfo, s: Services) -> None:
+    """Raise NotPermitted for what config/server.toml would have to allow; most apps ask for nothing."""
+    if any(one.bundle.keys or one.bundle.cap_add or one.bundle.mounts for one in components):
+        from deployctl.usecases.steps.config_files import require_keys
+
+        require_keys(components, app, engine, s)
+
+
+def _with_files(components: Sequence[Component], app: AppName, engine: EngineInfo,
+                s: Services) -> tuple[tuple[Component, ...], Contents]:
+    _require_allowed(components, app, engine, s)
     if not any(one.bundle.files for one in components):
         return tuple(components), {}
     from deployctl.usecases.steps.config_files import with_files

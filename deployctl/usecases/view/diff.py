@@ -80,6 +80,11 @@ def _unasked(release: Release) -> dict[str, object]:
                          "as Docker sets it")
 
 
+def _keys(bundle: Bundle) -> dict[str, object]:
+    """Return what is handed through to the engine, as far as it is set."""
+    return {name: value for name, value in asdict(bundle.keys).items() if value} if bundle.keys else {}
+
+
 def changed_names(before: Bundle, after: Bundle) -> tuple[str, ...]:
     """Return the names of what differs in `after`: its image, then settings, then `without NAME`. It contains no
     values."""
@@ -145,6 +150,7 @@ _GROUPS: Mapping[str, Callable[[Bundle], Mapping[str, object]]] = {
     "mounts": lambda b: {one.target: str(one) for one in b.mounts},
     "files": lambda b: {one.target: str(one) for one in b.files},
     "secrets": lambda b: {one.name: _secret(one) for one in b.secrets},
+    "keys": _keys,
     "ports": lambda b: {"port": b.port},
     "health": lambda b: asdict(b.probe),
     "stop": lambda b: {"stop_signal": b.stop_signal, "stop_grace": b.stop_grace},

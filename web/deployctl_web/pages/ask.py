@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, g, render_template, request
 
 from deployctl.domain.host.access import Role
-from deployctl.domain.images.capabilities import given_back
+from deployctl.domain.images.engine_keys import all_weakenings
 from deployctl.domain.images.image_source import PullPolicy
 from deployctl.domain.inputs.names import AppName, Version, parse_version
 from deployctl.errors import DeployctlError, Invalid, NotFound, NothingToGoBackTo
@@ -83,7 +83,7 @@ def _foreseen(app: AppName, version: Version | None) -> dict[str, object]:
 def _given_back(app: AppName, s: Services) -> list[str]:
     """Return the addresses that the app's file gives up; an invalid file is reported by the deployment."""
     try:
-        return list(given_back(s.app_file(app).template.cap_add))
+        return all_weakenings(s.app_file(app).templates)
     except DeployctlError:
         return []
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from deployctl.dataclass import dataclass
-from deployctl.domain.images.capabilities import given_back, kept_text
+from deployctl.domain.images.capabilities import kept_text
 from deployctl.domain.images.component import Component, ComponentKind, InstanceId
+from deployctl.domain.images.engine_keys import weakenings
 from deployctl.domain.images.release import Bundle, Release
 from deployctl.domain.inputs.names import ComponentName
 from deployctl.ports.metrics import ContainerNow, sum_of
@@ -60,7 +61,7 @@ class ShownSpec:
     kind: str
     replicas: int
     env: Sequence[tuple[str, str]]  # without what may be secret
-    given_back: Sequence[str]  # capabilities, as sentences
+    given_back: Sequence[str]  # what weakens its isolation, as sentences
     kept: str | None
 
     @property
@@ -76,7 +77,7 @@ class ShownSpec:
 def specs_of(release: Release) -> list[ShownSpec]:
     """Return the spec of each component, the one that clients reach first."""
     return [ShownSpec(one, kind_word(one, reached=one is release.components[0]), release.replicas(one),
-                          redact_bundle(one.bundle).env, list(given_back(one.bundle.cap_add)),
+                          redact_bundle(one.bundle).env, list(weakenings(one.bundle)),
                           kept_text(release.cap_drop, one.bundle.cap_add)) for one in release.components]
 
 
