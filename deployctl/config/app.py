@@ -249,6 +249,14 @@ class ComponentSpec(RunSpec):
         return self.health.probe()
 
 
+class PortSpec(ConfigTable):
+    """One table [ports.NAME]: HAProxy listens there, and the live release's component answers."""
+
+    component: Annotated[str | None, by(parse_component)] = None
+    port: Annotated[int, by(parse_port)] = Field(examples=["port = 9458"])
+    listen: Annotated[tuple[str, int], by(parse_listen)] = Field(examples=['listen = "127.0.0.1:9458"'])
+
+
 class AppSpec(RunSpec):
     """The whole of config/<app>.toml. The keys above its first table belong to the component that clients reach."""
 
@@ -268,6 +276,7 @@ class AppSpec(RunSpec):
     keep_stopped: Annotated[int | None, by(parse_count, high=1000)] = None
     pull: Annotated[str | None, one_of(*PullPolicy)] = None
     components: dict[ComponentKey, ComponentSpec] = Field(default_factory=dict)
+    ports: dict[ComponentKey, PortSpec] = Field(default_factory=dict)
     volumes: dict[VolumeKey, VolumeTable] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -294,14 +303,25 @@ class AppSpec(RunSpec):
     def judged(self, server: ServerSpec) -> AppFile:
         """Return it as plain data, which can be cached and read back without this module."""
         return AppFile(self.image, self.listen, self.hosts, self.policy(server), self.templates(), tuple(self.warnings()),
-                       PullPolicy(self.pull or server.pull), self.trust(), self.images)
+                       PullPolicy(self.pull or server.pull), self.trust(), self.images,
+                       tuple(sorted((name, spec.listen) for name, spec in self.ports.items())))
 
     def templates(self) -> tuple[Component, ...]:
         """Return the app's components before their images are known, the one that clients reach first."""
         bundle = self.container(image="", port=self.port, volumes=self.volumes)
         main = Component(bundle, ComponentName(self.name), ComponentKind(self.kind), self.needed(), replicas=self.replicas,
                          max_gap=self.max_gap)
-        return (main, *(spec.component(ComponentName(name), self) for name, spec in self.components.items()))
+        others = (spec.component(ComponentName(name), self) for name, spec in self.components.items())
+        return tuple(replace(one, ports=self._ports_of(one.name)) for one in (main, *others))
+
+    def _ports_of(self, component: str) -> tuple[tuple[str, int], ...]:
+        return tuple(sorted((name, spec.port) for name, spec in self.ports.items()
+                            if (spec.component or self.name) == component))
+
+    def listens(self) -> dict[str, tuple[str, int]]:
+        """Return every address that it has of its own, by the key that says so."""
+        return {**({"listen": self.listen} if self.listen else {}),
+                **{f"ports.{name}.listen": spec.listen for name, spec in self.ports.items()}}
 
     def warnings(self) -> list[str]:
         """Return one sentence for each thing that is allowed and often a mistake."""

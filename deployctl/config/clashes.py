@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, product
 
 from deployctl.config.app import AppSpec
 from deployctl.dataclass import dataclass
@@ -34,7 +34,7 @@ def _pairs(specs: Specs) -> list[tuple[AppName, AppName]]:
     """Return the pairs of apps with a port or a host name in common: with a thousand apps there are few."""
     claiming: dict[int | str, list[AppName]] = {}
     for app, spec in sorted(specs.items()):
-        claims: set[int | str] = {*spec.hosts, *([spec.listen[1]] if spec.listen else [])}
+        claims: set[int | str] = {*spec.hosts, *(port for _, port in spec.listens().values())}
         for claim in claims:
             claiming.setdefault(claim, []).append(app)
     return sorted({pair for apps in claiming.values() for pair in combinations(apps, 2)})
@@ -55,26 +55,29 @@ def require_none(found: Sequence[Clash]) -> None:
 
 
 def _between(a: AppName, one: AppSpec, b: AppName, other: AppSpec) -> Iterator[Clash]:
-    if one.listen and other.listen and overlap(one.listen, other.listen):
-        theirs = f"config/{a}.toml has listen = {write_address(*one.listen)}"
-        yield Clash((a, b), f"config/{b}.toml: listen = {write_address(*other.listen)} is taken: {theirs}.")
+    for (key, listen), (other_key, other_listen) in product(one.listens().items(), other.listens().items()):
+        if overlap(listen, other_listen):
+            theirs = f"config/{a}.toml has {key} = {write_address(*listen)}"
+            yield Clash((a, b), f"config/{b}.toml: {other_key} = {write_address(*other_listen)} is taken: {theirs}.")
     for host in sorted(set(one.hosts) & set(other.hosts)):
         yield Clash((a, b), f"config/{b}.toml: host = {host} is taken by config/{a}.toml.")
 
 
 def _with_server(app: AppName, spec: AppSpec, server: ServerSpec) -> Iterator[Clash]:
-    if spec.listen is None:
-        return
-    key = f"config/{app}.toml: listen = {write_address(*spec.listen)}"
-    low, high = server.ports
-    if overlap(spec.listen, server.http):
-        http = write_address(*server.http)
-        yield Clash((app,), f"{key} is taken: proxy.http of config/server.toml is {http}, which routes host names.")
-    if server.web.enabled and overlap(spec.listen, server.web.listen):
-        web = write_address(*server.web.listen)
-        yield Clash((app,), f"{key} is taken: web.listen of config/server.toml is {web}, the dashboard's address.")
-    if spec.proxy_protocol and spec.trusted_proxies is None and not server.trusted_proxies:
+    for name, listen in spec.listens().items():
+        yield from _address_with_server(app, f"config/{app}.toml: {name} = {write_address(*listen)}", listen, server)
+    if spec.listen and spec.proxy_protocol and spec.trusted_proxies is None and not server.trusted_proxies:
         yield Clash((app,), f"config/{app}.toml: proxy_protocol = true requires trusted_proxies: "
                             'write trusted_proxies = ["10.0.0.0/8"], with the networks of the upstream proxies.')
-    if low <= spec.listen[1] <= high:
+
+
+def _address_with_server(app: AppName, key: str, listen: tuple[str, int], server: ServerSpec) -> Iterator[Clash]:
+    low, high = server.ports
+    if overlap(listen, server.http):
+        http = write_address(*server.http)
+        yield Clash((app,), f"{key} is taken: proxy.http of config/server.toml is {http}, which routes host names.")
+    if server.web.enabled and overlap(listen, server.web.listen):
+        web = write_address(*server.web.listen)
+        yield Clash((app,), f"{key} is taken: web.listen of config/server.toml is {web}, the dashboard's address.")
+    if low <= listen[1] <= high:
         yield Clash((app,), f"{key} is inside ports.range of config/server.toml ({low}-{high}), reserved for instances.")

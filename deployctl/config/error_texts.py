@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from deployctl.config.fields import Wrong
 from deployctl.dataclass import dataclass
@@ -107,8 +108,20 @@ def written_key(loc: Sequence[int | str], raw: Any) -> str:
 
 def _example(model: type[BaseModel], key: str) -> str:
     """Return a valid line for the file; the model has one for each key without a default."""
-    examples = model.model_fields[key].examples or [f"{key} = …"]
+    field = _field_of(model, key.split("."))
+    examples = (field and field.examples) or [f"{key.rpartition('.')[2]} = …"]
     return str(examples[0])
+
+
+def _field_of(model: type[BaseModel], path: Sequence[str]) -> FieldInfo | None:
+    """Return the field of a key, which may stand in a table with a name of its own: ports.NAME.listen."""
+    name, *rest = path
+    field = model.model_fields.get(name)
+    if field is None or not rest:
+        return field
+    named = get_args(field.annotation)  # of a dict
+    table: Any = named[1] if named else field.annotation
+    return _field_of(table, rest[1:] if named else rest) if rest[bool(named):] else None
 
 
 # -- keys -------------------------------------------------------------------------------------------------------

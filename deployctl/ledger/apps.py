@@ -9,6 +9,7 @@ from deployctl.dataclass import asdict
 from deployctl.domain.host.networks import AppNetwork
 from deployctl.domain.images.component import components_text, read_components, release_hash
 from deployctl.domain.images.release import App, Bundle, Colour, Hold, Policy, Release
+from deployctl.domain.inputs.app_spec import read_ports
 from deployctl.domain.proxy.trust import ProxyTrust
 from deployctl.stdlib import sqlite3
 
@@ -76,8 +77,10 @@ class AppRows:
     def _write_wishes(self, app: App) -> None:
         host, port = app.listen or (None, None)
         self.db.execute(
-            "update apps set listen_host = ?, listen_port = ?, hosts = ?, policy = ?, trust = ?, file = ? where name = ?",
-            [host, port, json.dumps(app.hosts), json.dumps(asdict(app.policy)), app.trust.to_json(), app.file, app.name],
+            "update apps set listen_host = ?, listen_port = ?, hosts = ?, policy = ?, trust = ?, file = ?, ports = ? "
+            "where name = ?",
+            [host, port, json.dumps(app.hosts), json.dumps(asdict(app.policy)), app.trust.to_json(), app.file,
+             json.dumps(dict(app.ports)), app.name],
         )
 
     def remove_app(self, app: AppName) -> None:
@@ -225,7 +228,12 @@ def app_of(row: sqlite3.Row | Mapping[str, Any]) -> App:
         trust=ProxyTrust.from_json(row["trust"] if "trust" in row.keys() else None),  # noqa: SIM118  sqlite3.Row; noted by 0.1.0
         file=row["file"] if "file" in row.keys() else None,  # noqa: SIM118  kept rows of before have none
         engines_own=row["engines_own"] if "engines_own" in row.keys() else None,  # noqa: SIM118  likewise
+        ports=_ports(row["ports"] if "ports" in row.keys() else "{}"),  # noqa: SIM118  likewise
     )
+
+
+def _ports(text: str) -> tuple[tuple[str, tuple[str, int]], ...]:
+    return () if text == "{}" else read_ports(json.loads(text))
 
 
 def network_of(row: sqlite3.Row | Mapping[str, Any]) -> AppNetwork:

@@ -75,7 +75,8 @@ class InstanceRows:
 
     def _lease_port(self, app: AppName, one: InstanceId, ports: range, taken: Callable[[int], bool]) -> int:
         leased = {row[0] for row in self.db.execute(
-            "select port from port_leases union select listen_port from apps where listen_port is not null")}
+            "select port from port_leases union select listen_port from apps where listen_port is not null "
+            "union select json_extract(value, '$[1]') from apps, json_each(apps.ports) where apps.ports != '{}'")}
         for port in ports:
             if port not in leased and not taken(port):
                 self.db.execute("insert into port_leases(port, app, release, component, replica) values (?, ?, ?, ?, ?)",
@@ -135,6 +136,8 @@ class InstanceRows:
             backends=tuple(one for row in rows for one in backends_of(row, newest, bridged=bridged)),
             trust={r["name"]: ProxyTrust.from_json(r["trust"]) for r in apps if r["trust"]},
             actives={r["name"]: r["active"] for r in apps if r["active"] is not None},
+            ports={f"{r['name']}.{name}": tuple(listen) for r in apps if r["ports"] != "{}"
+                   for name, listen in json.loads(r["ports"]).items()},
             replicated=self.db.execute(_REPLICATED)[0][0],
             queues=frozenset(app for app, components in self.db.execute(_EXCLUSIVE) if ends_before_next(components)),
         )

@@ -32,7 +32,8 @@ class Salvage:
             if found is None:
                 self.ledger.add_app(rebuilt, at=self.at)
             elif rebuilt.listen or rebuilt.hosts:
-                self.ledger.set_wishes(replace(found, listen=rebuilt.listen, hosts=rebuilt.hosts, trust=rebuilt.trust))
+                self.ledger.set_wishes(replace(found, listen=rebuilt.listen, hosts=rebuilt.hosts, trust=rebuilt.trust,
+                                                ports=rebuilt.ports))
             self._put_networks(ground)
         except sqlite3.IntegrityError as e:
             self.lost.append(f"{ground.app}: its network {rebuilt.network} or its address belongs to another app ({e})")
@@ -94,7 +95,7 @@ class Salvage:
         db, which = self.ledger.db, {"app": relic.app, **relic.instance._asdict()}
         db.insert("instances", {**which, "name": relic.name, "container": relic.container, "address": relic.address,
                                 "host_port": relic.port, "network": relic.network,
-                                "routed": relic.place == 0 and self._is_routed(relic)})
+                                "routed": self._is_front(relic) and self._is_routed(relic)})
         if relic.port is not None:
             db.insert("port_leases", {"port": relic.port, **which})
         db.insert("address_leases", {"address": relic.address, **which})
@@ -109,6 +110,10 @@ class Salvage:
         change = Change(operation, app, "rebuild", row.active, serving, self.at, self.actor,
                         "found when the ledger was rebuilt")
         return self.ledger.take_over(change, chain=[*earlier, *([serving] if serving else [])])
+
+    def _is_front(self, relic: Relic) -> bool:
+        """Return whether clients reach it, by the app's address or by a further port."""
+        return relic.place == 0 or bool(relic.components[relic.place].ports)
 
     def _is_routed(self, relic: Relic) -> bool:
         key = (relic.app, relic.number)

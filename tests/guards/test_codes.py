@@ -46,6 +46,7 @@ ERRORS: Mapping[str, str] = {
     "forged": "the request did not come from a page of the dashboard",
     "forwarding_off": "IPv4 forwarding is disabled in the kernel",
     "history_broken": "the ledger's history was altered",
+    "ports_need_bridge": "further ports need containers that HAProxy reaches by their own addresses",
     "not_scalable": "a component of this kind cannot have several replicas",
     "replicas_not_written": "the component was created as the only one: its file needs `replicas` before it can be scaled",
     "image_not_allowed": "the server's settings do not allow this image",

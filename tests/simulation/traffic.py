@@ -40,7 +40,7 @@ class Carried:
 def carried_by(table: TrafficTable) -> Carried:
     """Return what HAProxy carries once it is in sync with the table."""
     previews = frozenset((b.app, b.version, b.release, b.held) for b in table.backends if b.preview)
-    listens: Listens = frozenset([*table.listens.items(), *table.hosts.items()])
+    listens: Listens = frozenset([*table.listens.items(), *table.hosts.items(), *table.ports.items()])
     servers: dict[Server, dict[str, Backend]] = {}
     for b in table.backends:
         servers.setdefault((b.app, b.release), {})[b.name] = b

@@ -25,6 +25,7 @@ class Remains:
     hosts: Mapping[str, AppName] = field(default_factory=dict)
     held: frozenset[tuple[AppName, int]] = frozenset()
     trust: Mapping[AppName, ProxyTrust] = field(default_factory=dict)
+    ports: Mapping[str, tuple[str, int]] = field(default_factory=dict)  # where further ports listen, by APP.PORT
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,9 @@ class Ground:
         hosts = tuple(sorted(host for host, app in remains.hosts.items() if app == self.app))
         own = self.networks[-1]
         return App(self.app, own.subnet, own.gateway, own.name, own.bridge, listen=remains.listens.get(self.app), hosts=hosts,
-                   engines_own=own.engines_own, trust=remains.trust.get(self.app, ProxyTrust()))
+                   engines_own=own.engines_own, trust=remains.trust.get(self.app, ProxyTrust()),
+                   ports=tuple(sorted((name.partition(".")[2], listen) for name, listen in remains.ports.items()
+                                      if name.partition(".")[0] == self.app)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,10 +40,17 @@ class App:
     trust: ProxyTrust = field(default_factory=ProxyTrust)
     file: str | None = None  # what its file said when it was last deployed (AppFile.file); None: unknown
     engines_own: str | None = None
+    ports: tuple[tuple[str, tuple[str, int]], ...] = ()  # where its further ports listen, by their names; sorted
+
+    @property
+    def listens(self) -> dict[str, tuple[str, int]]:
+        """Return every address that it has of its own, by the name of the port; the public one has none."""
+        return {**({"": self.listen} if self.listen else {}), **dict(self.ports)}
 
     def wishing(self, like: AppFile | App) -> App:
         """Return it with the settings beyond one release of `like`: a file, or the app at another time."""
-        return replace(self, listen=like.listen, hosts=like.hosts, policy=like.policy, trust=like.trust, file=like.file)
+        return replace(self, listen=like.listen, hosts=like.hosts, policy=like.policy, trust=like.trust, file=like.file,
+                       ports=like.ports)
 
     @property
     def own_network(self) -> AppNetwork:

@@ -59,6 +59,7 @@ class Component:
     needs: tuple[tuple[ComponentName, Condition], ...] = ()  # sorted by name
     overlap: bool = True  # False: the former version's ends before this one starts; of a worker only
     timeout: float = 0.0  # seconds in which a job must have ended
+    ports: tuple[tuple[str, int], ...] = ()  # its ports that further ports of the app lead to, by their names; sorted
     replicas: int | None = None  # as written in the app's file; None: not written, so it is one and cannot be scaled
     max_gap: float = MAX_GAP
 
@@ -83,7 +84,7 @@ class Component:
 
     def parts(self, replica: int) -> tuple[str, ...]:
         """Return what HAProxy calls that replica of it, once for each of its ports that clients reach."""
-        ports = [] if self.bundle.port is None else [self.bundle.port]
+        ports = dict.fromkeys([*([] if self.bundle.port is None else [self.bundle.port]), *(port for _, port in self.ports)])
         return tuple([part_name(self.name, port, replica) for port in ports])
 
     @property
@@ -96,7 +97,7 @@ class Component:
         told: dict[str, Any] = {"name": self.name, "needs": dict(self.needs),
                                 "kind": "" if self.kind is ComponentKind.SIDE_BY_SIDE else self.kind,
                                 "alone": not self.overlap, "timeout": self.timeout, "replicas": self.replicas,
-                                "max_gap": 0 if self.max_gap == MAX_GAP else self.max_gap}
+                                "ports": dict(self.ports), "max_gap": 0 if self.max_gap == MAX_GAP else self.max_gap}
         return {name: value for name, value in told.items() if value}
 
     @classmethod
@@ -104,7 +105,7 @@ class Component:
         needs = tuple((ComponentName(name), Condition(condition)) for name, condition in sorted(raw.get("needs", {}).items()))
         return cls(bundle, ComponentName(raw["name"]), ComponentKind(raw.get("kind") or ComponentKind.SIDE_BY_SIDE), needs,
                    overlap=not raw.get("alone"), timeout=raw.get("timeout", 0.0), replicas=raw.get("replicas"),
-                   max_gap=raw.get("max_gap", MAX_GAP))
+                   ports=tuple(sorted(raw.get("ports", {}).items())), max_gap=raw.get("max_gap", MAX_GAP))
 
 
 def in_order(components: Sequence[Component]) -> tuple[Component, ...]:
@@ -152,7 +153,8 @@ def instance_name(release: Release, one: InstanceId) -> str:
 
 def is_plain(components: Sequence[Component]) -> bool:
     """Return whether that is one component with one container, as every release was before there were components."""
-    return len(components) == 1 and components[0].kind is ComponentKind.SIDE_BY_SIDE and components[0].replicas is None
+    first = components[0]
+    return len(components) == 1 and first.kind is ComponentKind.SIDE_BY_SIDE and first.replicas is None and not first.ports
 
 
 def release_hash(components: Sequence[Component]) -> str:

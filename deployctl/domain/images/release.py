@@ -272,7 +272,7 @@ class Release:
     @property
     def fronts(self) -> tuple[InstanceId, ...]:
         """Return the instances that clients reach, those of further ports too."""
-        return self.mains
+        return self._ids([one for one in self.components if one is self.components[0] or one.ports])
 
     def ids_of(self, name: ComponentName) -> tuple[InstanceId, ...]:
         """Return the instances of that component."""

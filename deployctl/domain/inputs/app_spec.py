@@ -4,6 +4,7 @@ pydantic."""
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 
 from deployctl.dataclass import asdict, dataclass, field
 from deployctl.domain.images.component import WEB, Component, components_text, is_plain, read_components
@@ -31,6 +32,7 @@ class AppFile:
     pull: PullPolicy = PullPolicy.NEWER
     trust: ProxyTrust = field(default_factory=ProxyTrust)
     others: tuple[str, ...] = ()  # images, without tags, that may be deployed instead of `image`
+    ports: tuple[tuple[str, tuple[str, int]], ...] = ()  # where further ports listen, by their names; sorted
 
     @property
     def images(self) -> tuple[str, ...]:
@@ -53,20 +55,22 @@ class AppFile:
                            "template": self.template.canonical(), "trust": self.trust.to_json(),
                            **self._further()}, sort_keys=True)
 
-    def _further(self) -> dict[str, str]:
-        """Return the components of an app that has several: the text of one that has not stays as it was before there were."""
+    def _further(self) -> dict[str, Any]:
+        """Return the components of an app that has several, and its further ports: the text of one that has neither stays as
+        it was before there were."""
         plain = is_plain(self.templates) and self.templates[0].name == WEB
-        return {} if plain else {"components": components_text(self.templates)}
+        found: dict[str, Any] = {} if plain else {"components": components_text(self.templates)}
+        return {**found, "ports": dict(self.ports)} if self.ports else found
 
     @classmethod
     def from_deployed(cls, text: str) -> Self:
         raw = json.loads(text)
         return cls(raw["image"], tuple(raw["listen"]) if raw["listen"] else None, tuple(raw["hosts"]),
                    Policy(**raw["policy"]), _templates(raw),
-                   trust=ProxyTrust.from_json(raw["trust"]))
+                   trust=ProxyTrust.from_json(raw["trust"]), ports=read_ports(raw.get("ports")))
 
     def to_json(self) -> str:
-        told = {name: value for name, value in asdict(self).items() if name != "templates"}
+        told = {name: value for name, value in asdict(self).items() if name not in {"templates", "ports"}}
         return json.dumps({**told, "template": self.template.canonical(), "trust": self.trust.to_json(), **self._further()})
 
     @classmethod
@@ -76,8 +80,13 @@ class AppFile:
             image=raw["image"], listen=tuple(raw["listen"]) if raw["listen"] else None, hosts=tuple(raw["hosts"]),
             policy=Policy(**raw["policy"]), templates=_templates(raw),
             warnings=tuple(raw["warnings"]), pull=PullPolicy(raw["pull"]),
-            trust=ProxyTrust.from_json(raw["trust"]), others=tuple(raw["others"]),
+            trust=ProxyTrust.from_json(raw["trust"]), others=tuple(raw["others"]), ports=read_ports(raw.get("ports")),
         )
+
+
+def read_ports(raw: Mapping[str, Sequence[Any]] | None) -> tuple[tuple[str, tuple[str, int]], ...]:
+    """Return where further ports listen, from JSON."""
+    return tuple(sorted((name, (str(host), int(port))) for name, (host, port) in (raw or {}).items()))
 
 
 def _templates(raw: dict[str, Any]) -> tuple[Component, ...]:

@@ -15,9 +15,9 @@ def closing(now: App, wanted: App) -> tuple[str, ...]:
     """Return the addresses and host names that the app has `now` and would lose as `wanted`."""
     from deployctl.domain.inputs.addresses import covers, write_address
 
-    stays = now.listen is None or (wanted.listen is not None and covers(wanted.listen, now.listen))
-    listen = () if stays or now.listen is None else (write_address(*now.listen),)
-    return (*listen, *(host for host in now.hosts if host not in wanted.hosts))
+    kept = [*wanted.listens.values()]
+    listens = [write_address(*one) for one in now.listens.values() if not any(covers(other, one) for other in kept)]
+    return (*listens, *(host for host in now.hosts if host not in wanted.hosts))
 
 
 def closing_text(now: App, wanted: App) -> str | None:

@@ -16,7 +16,7 @@ from deployctl.domain.images.image_ref import (
     short_digest,
 )
 from deployctl.domain.images.release import App, ProbeKind, Release
-from deployctl.domain.inputs.addresses import overlap
+from deployctl.domain.inputs.addresses import overlap, write_address
 from deployctl.domain.inputs.names import parse_env_name, parse_env_value
 from deployctl.errors import DeployctlError, EngineRefused, Invalid, NotFound
 from deployctl.execution import networks
@@ -246,15 +246,23 @@ def _require_free_listen(row: App | None, wanted: App, s: Services) -> None:
     for other in s.ledger.apps():
         if other.name != wanted.name:
             _require_not_claimed(wanted, other)
-    if wanted.listen is None or (row and row.listen == wanted.listen):
-        return
-    host, port = wanted.listen
+    if wanted.ports and not s.bridged:
+        raise Invalid("further ports need containers that HAProxy reaches by their own addresses. Nothing was changed.",
+                      code="ports_need_bridge", remedy=['set reach = "bridge" under [network] in config/server.toml'])
+    before = {*row.listens.values()} if row else set()
+    for listen in wanted.listens.values():
+        if listen not in before:
+            _require_free(listen, wanted, s)
+
+
+def _require_free(listen: tuple[str, int], wanted: App, s: Services) -> None:
+    host, port = listen
     if not s.guard.has_address(host):
         raise DeployctlError(f"no interface of this server has the address {host}. Nothing was changed.",
                              code="address_elsewhere",
                              remedy=["ip -brief address", f"choose another listen in config/{wanted.name}.toml"])
     if s.guard.port_taken(host, port):
-        raise DeployctlError(f"the address {wanted.address} is taken by another program. Nothing was changed.",
+        raise DeployctlError(f"the address {write_address(*listen)} is taken by another program. Nothing was changed.",
                              code="address_taken",
                              remedy=[f"ss -ltnp 'sport = :{port}'", f"choose another listen in config/{wanted.name}.toml"])
 
@@ -262,8 +270,8 @@ def _require_free_listen(row: App | None, wanted: App, s: Services) -> None:
 def _require_not_claimed(wanted: App, other: App) -> None:
     """Raise if the other app, as it is deployed now and whatever its file contains, has the address or a name."""
     shared = set(wanted.hosts) & set(other.hosts)
-    if wanted.listen and other.listen and overlap(wanted.listen, other.listen):
-        shared.add(wanted.address or "")
+    shared |= {write_address(*mine) for mine in wanted.listens.values()
+               if any(overlap(mine, theirs) for theirs in other.listens.values())}
     if shared:
         raise Invalid(f"{', '.join(sorted(shared))} is used by the app {other.name}, as currently deployed",
                       remedy=[f"choose another address in config/{wanted.name}.toml",
@@ -280,7 +288,7 @@ def _add(app: App, s: Services) -> App:
     """Insert the app; if another process took the subnet in the meantime, choose again."""
     for _ in range(8):
         try:
-            return s.ledger.add_app(replace(app, listen=None, hosts=()), at=s.clock.utc())
+            return s.ledger.add_app(replace(app, listen=None, hosts=(), ports=()), at=s.clock.utc())
         except sqlite3.IntegrityError:
             another = _new_app(app.name, s)
             app = replace(another, network=named_like(app.network, another.network))

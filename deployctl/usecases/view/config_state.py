@@ -38,7 +38,7 @@ def app_differences(now: App, wanted: App) -> list[DiffLine]:
     """Return the differences in address and policy, which belong to the app and not to a release."""
     from deployctl.usecases.view.diff import tables
 
-    return [*tables("address", _addresses(now.listen, now.hosts), _addresses(wanted.listen, wanted.hosts)),
+    return [*tables("address", _addresses(now), _addresses(wanted)),
             *_beyond(now, wanted)]
 
 
@@ -47,7 +47,7 @@ def _differences(before: AppFile, after: AppFile) -> list[DiffLine]:
 
     image = tables("image", {"image": before.image}, {"image": after.image})
     return [*image, *compare(before.template, after.template),
-            *tables("address", _addresses(before.listen, before.hosts), _addresses(after.listen, after.hosts)),
+            *tables("address", _addresses(before), _addresses(after)),
             *_beyond(before, after)]
 
 
@@ -63,8 +63,9 @@ def _trust(trust: ProxyTrust) -> dict[str, object]:
     return {"trusted_proxies": trust.networks, "proxy_protocol": trust.proxy_protocol}
 
 
-def _addresses(listen: tuple[str, int] | None, hosts: tuple[str, ...]) -> dict[str, object]:
+def _addresses(of: App | AppFile) -> dict[str, object]:
     from deployctl.domain.inputs.addresses import write_address
 
-    found: dict[str, object] = {"listen": write_address(*listen)} if listen else {}
-    return found | ({"host": ", ".join(hosts)} if hosts else {})
+    found: dict[str, object] = {"listen": write_address(*of.listen)} if of.listen else {}
+    found |= {f"ports.{name}": write_address(*listen) for name, listen in of.ports}
+    return found | ({"host": ", ".join(of.hosts)} if of.hosts else {})

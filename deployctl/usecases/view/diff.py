@@ -14,6 +14,7 @@ from deployctl.usecases.results import DiffLine, DiffView, Side
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from deployctl.domain.images.component import Component
     from deployctl.domain.images.release import Bundle, Release
     from deployctl.domain.images.secret import SecretRef
     from deployctl.domain.inputs.names import AppName, Version
@@ -56,7 +57,13 @@ def compare_releases(before: Release, after: Release) -> list[DiffLine]:
     """Return the differences of what their containers are created from: the release specs, and capabilities not
     dropped."""
     main = [*compare(before.bundle, after.bundle), *tables("capabilities", _unasked(before), _unasked(after))]
-    return [*main, *_compare_siblings(before, after)]
+    old, new = before.components[0], after.components[0]
+    return [*main, *tables("replicas", _number(old), _number(new)), *tables("ports", dict(old.ports), dict(new.ports)),
+            *_compare_siblings(before, after)]
+
+
+def _number(one: Component) -> dict[str, object]:
+    return {} if one.replicas is None else {"replicas": one.replicas}
 
 
 def _compare_siblings(before: Release, after: Release) -> Iterator[DiffLine]:
@@ -73,6 +80,8 @@ def _compare_siblings(before: Release, after: Release) -> Iterator[DiffLine]:
             needed: list[dict[str, object]] = [{other: str(condition) for other, condition in one[name].needs}
                                                for one in (old, new)]
             yield from tables(f"{name} needs", *needed)
+            yield from tables(f"{name} replicas", _number(old[name]), _number(new[name]))
+            yield from tables(f"{name} ports", dict(old[name].ports), dict(new[name].ports))
 
 
 def _unasked(release: Release) -> dict[str, object]:

@@ -22,7 +22,8 @@ def read_remains(folder: Path) -> Remains:
     return Remains(
         routes={AppName(app): int(first) for app, value in routes.items() if (first := value.split(":")[0]).isdecimal()},
         servers=_servers(text),
-        listens={AppName(app): listen for app, listen in config.binds_of(text).items() if app != BY_HOST},
+        listens={AppName(app): listen for app, listen in config.binds_of(text).items() if app != BY_HOST and "." not in app},
+        ports={name: listen for name, listen in config.binds_of(text).items() if "." in name},
         hosts={host: AppName(app) for host, app in _map(folder, wire.HOST).items()},
         trust=trust_of(text),
         held=frozenset((AppName(key.partition(".")[0]), int(number)) for key, value in known.items()
