@@ -123,6 +123,8 @@ class InstanceView:
     component: Annotated[str, "The component of the app that it runs."] = "web"
     kind: Annotated[str, ComponentKind] = "side-by-side"
     replica: int = 1
+    replicas: Annotated[int, "How many containers of its component there are to be."] = 1
+    replicas_written: Annotated[int | None, "As many as the app's file says; null: it says nothing, and they stay so."] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +135,14 @@ class ComponentView:
     kind: Annotated[str, ComponentKind]
     version: Annotated[str, Version]
     digest: str
-    health: Annotated[str, Literal["passing", "failing", "stopped", "unknown", "completed"]]
-    replicas: int = 1
+    health: Annotated[str, Literal["passing", "failing", "stopped", "unknown", "completed"]]  # of its worst replica
+    replicas: Annotated[int, "How many there are to be."] = 1
+    replicas_written: Annotated[int | None, "As many as the app's file says; null: it says nothing."] = None
+
+
+def _is_worse(one: InstanceView, other: InstanceView) -> bool:
+    order = ("failing", "stopped", "unknown", "passing", "completed")
+    return order.index(one.health) < order.index(other.health)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +198,12 @@ class AppView:
     @property
     def components(self) -> Annotated[tuple[ComponentView, ...], "What the live version consists of."]:
         live = [one for one in self.every_instance if self.active and one.release == self.active.release]
-        return tuple(ComponentView(one.component, one.kind, one.version, one.digest, one.health) for one in live)
+        found: dict[str, InstanceView] = {}
+        for one in live:
+            if one.component not in found or _is_worse(one, found[one.component]):
+                found[one.component] = one
+        return tuple(ComponentView(one.component, one.kind, one.version, one.digest, one.health, one.replicas,
+                                   one.replicas_written) for one in found.values())
 
     @property
     def note_lines(self) -> Annotated[tuple[str, ...], "The same as `notices`, as text."]:

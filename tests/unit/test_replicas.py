@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from deployctl.cli.rendering.status import status_text
+from deployctl.cli.terminal import TerminalStyle
 from deployctl.config.app import parse_app_spec
 from deployctl.domain.change.readiness import Code, How
 from deployctl.domain.images.component import WEB, InstanceId
@@ -18,7 +20,7 @@ from deployctl.testing.fake_engine import Behaviour
 from deployctl.usecases.change.reconcile import reconcile
 from deployctl.usecases.change.scale import preview_scale, scale
 from deployctl.usecases.drift import look_at_home
-from deployctl.usecases.results import Done
+from deployctl.usecases.results import Done, StatusView
 from deployctl.usecases.steps.options import ChangeOptions
 from deployctl.usecases.view.readiness import find_readiness
 from deployctl.usecases.view.status import status
@@ -334,3 +336,18 @@ def test_a_scale_that_was_killed_anywhere_is_finished_or_reverted_and_leaves_not
             return
         scaled(w, 3)
     raise AssertionError("it never ran to its end")
+
+
+def test_status_shows_how_many_there_are_and_how_many_the_file_says(w: World) -> None:
+    w.edit(components={"api": {"port": 9000}})
+    w.upgraded("v1")
+    scaled(w, 4)
+    view = status(w.s, app=SHOP).apps[0]
+    assert [(one.name, one.replicas, one.replicas_written, one.health) for one in view.components] == [
+        ("web", 4, 3, "passing"), ("api", 1, None, "passing")]
+    assert [one.replica for one in view.every_instance if one.component == "web"] == [1, 2, 3, 4]
+    text = status_text(StatusView((view,), engine=None, proxy=None), TerminalStyle(), one=True)
+    assert any("web 4/4" in line for line in text)
+    assert "  Scaled: web 4 (the file says 3)" in text
+    w.engine.ensure_stopped(find(w, "v1", 3), grace=0)
+    assert {one.name: one.health for one in status(w.s).apps[0].components} == {"web": "failing", "api": "passing"}

@@ -161,10 +161,17 @@ def _page(app: AppView, look: TerminalStyle) -> list[str]:
     if app.deployment:
         lines += ["", f"  {_deploying(app.deployment, look)}"]
     if app.instances:
-        lines += ["", *lay_out(instances_table(app, look), look, indent=2)]
+        lines += ["", *lay_out(instances_table(app, look), look, indent=2), *_scaled(app)]
     elif not app.deployment:
         lines += ["", f"  Not deployed yet. First version: deployctl upgrade {app.app} VERSION"]
     return lines
+
+
+def _scaled(app: AppView) -> list[str]:
+    """Return which components have another number of replicas than the app's file says."""
+    told = [f"{one.name} {one.replicas} (the file says {one.replicas_written})" for one in app.components
+            if one.replicas_written not in {None, one.replicas}]
+    return ["", f"  Scaled: {', '.join(told)}"] if told else []
 
 
 def _deploying(one: OpenDeployment, look: TerminalStyle) -> str:
@@ -190,7 +197,8 @@ def instances_table(app: AppView, look: TerminalStyle) -> TextTable:
 
 def _sibling_row(one: InstanceView, look: TerminalStyle) -> tuple[str, ...]:
     """Return the row of a component that clients do not reach, below the one that they do."""
-    cells = ("", f"  {one.component}", "", "", _health(one, look), *[""] * 8)
+    which = f"{one.component} {one.replica}/{one.replicas}" if one.replicas_written else one.component
+    cells = ("", f"  {which}", "", "", _health(one, look), *[""] * 8)
     return (*cells, one.address, short_digest(one.digest), (one.container or "")[:12], one.probe_message)
 
 

@@ -83,6 +83,7 @@ def instance_view(instance: Instance, release: Release, role: ReleaseRole, conta
         failed_precision=counted.precision, closed_connections=counted.closed,
         answers_5xx=counted.answers_5xx, response_ms=counted.response_ms, since=since.get(release.number),
         component=component.name, kind=component.kind, replica=instance.replica,
+        replicas=release.replicas(component), replicas_written=component.replicas,
     )
 
 
