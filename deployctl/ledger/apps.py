@@ -232,8 +232,8 @@ def app_of(row: sqlite3.Row | Mapping[str, Any]) -> App:
     )
 
 
-def _ports(text: str) -> tuple[tuple[str, tuple[str, int]], ...]:
-    return () if text == "{}" else read_ports(json.loads(text))
+def _ports(raw: str) -> tuple[tuple[str, tuple[str, int]], ...]:
+    return () if raw == "{}" else read_ports(json.loads(raw))
 
 
 def network_of(row: sqlite3.Row | Mapping[str, Any]) -> AppNetwork:
