@@ -5,6 +5,7 @@ A slot remembers its home in its lock file, so that the next run takes apart wha
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import os
 import random
@@ -20,6 +21,8 @@ from typing import IO
 
 import docker
 
+from deployctl.ledger.file.identity import find_keys
+from deployctl.paths import Path as OwnPath
 from tests import machine, support
 
 SLOTS = 16
@@ -65,9 +68,20 @@ def take_apart(home: Path, pool: str, url: str | None) -> None:
         with support.engine(url) as api:
             support.remove_labelled(api, f"deployctl.home={home}")
             _remove_keep_tags(api, home)
+    _forget_secrets(home)
     if machine.may_route():
         machine.remove_guards(machine.unreachable(inside=pool))
     shutil.rmtree(home, ignore_errors=True)
+
+
+def _forget_secrets(home: Path) -> None:
+    """Take its memory for secrets away, if it has any."""
+    with suppress(OSError, LookupError, ValueError):
+        keys = find_keys(OwnPath(home / "state/ledger.db"))
+        if keys is not None and keys.id:
+            place = Path("/run/deployctl", keys.id)
+            ctypes.CDLL(None).umount2(os.fsencode(place), 2)  # MNT_DETACH
+            place.rmdir()
 
 
 def end_watcher(home: Path) -> None:

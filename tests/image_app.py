@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from hashlib import sha256
 from itertools import count
 from pathlib import Path
 from threading import Thread, Timer
@@ -21,6 +22,7 @@ from urllib.request import urlopen
 from deployctl.demo.webapp import DemoApp, Request, Response, run, say
 
 STARTS = Path("/data/starts")
+SECRETS = Path("/run/secrets")
 MEMORY_BOUND = 1 << 30  # bytes that memhog takes at most, should nobody have given it a limit
 
 
@@ -29,7 +31,7 @@ class Web(DemoApp):
 
     def page(self, request: Request) -> Response:
         pages = {"/sse": self.sse, "/status": self.status, "/env": self.environment, "/facts": self.process,
-                 "/sibling": self.sibling}
+                 "/sibling": self.sibling, "/secrets": self.secrets}
         found = pages.get(request.path)
         return found(request) if found else super().page(request)
 
@@ -53,6 +55,14 @@ class Web(DemoApp):
             told = json.load(answer)
         mine = {"version": self.version, "hostname": socket.gethostname()}
         return Response(200, json.dumps([mine, told]).encode(), "application/json")
+
+    def secrets(self, request: Request) -> Response:
+        """Say which secrets it has, by hashes: an answer is kept in logs and shown when a test fails."""
+        files = {path.name: path.read_bytes() for path in sorted(SECRETS.iterdir())} if SECRETS.is_dir() else {}
+        told = {"files": {name: sha256(value).hexdigest() for name, value in files.items()},
+                "env": {name: sha256(value.encode()).hexdigest() for name, value in os.environ.items()}, "uid": os.getuid(),
+                "modes": {name: f"{(SECRETS / name).stat().st_mode & 0o777:04o}" for name in files}}
+        return Response(200, json.dumps(told).encode(), "application/json")
 
     def process(self, request: Request) -> Response:
         starts = STARTS.read_text().count("\n") if STARTS.exists() else 0
@@ -104,6 +114,14 @@ def serve(kind: type[DemoApp]) -> Callable[[], None]:
         run(app.answer, f"{sys.argv[1]} {app.version}")
 
     return behave
+
+
+def telltale() -> None:
+    """Print every secret, as careless programs do, and serve."""
+    for path in sorted(SECRETS.iterdir()) if SECRETS.is_dir() else ():
+        say(f"connecting with {path.name}={path.read_text()}")
+    say(f"the variable is {os.environ.get('TOKEN', 'not set')}")
+    serve(Web)()
 
 
 def slowstart() -> None:
@@ -201,8 +219,8 @@ BEHAVIOURS: dict[str, Callable[[], None]] = {
     "flaky": serve(Flaky),
     "redirect": serve(Redirect),
     "laggy": serve(Laggy),
-    **{each.__name__: each for each in (slowstart, exitone, exitzero, needsenv, noterm, memhog, twice, mail, h2c, volume,
-                                       ask)},
+    **{each.__name__: each for each in (slowstart, telltale, exitone, exitzero, needsenv, noterm, memhog, twice, mail, h2c,
+                                       volume, ask)},
 }
 
 if __name__ == "__main__":

@@ -44,6 +44,7 @@ _ASK = Healthcheck((*ENTRYPOINT, _PROGRAM, "ask"))
 RECIPES: dict[str, Recipe] = {
     # good ones
     "web": Recipe(),
+    "telltale": Recipe("telltale", user="app"),  # prints its secrets; the user is one of /etc/passwd
     "graceful": Recipe("graceful"),  # finishes /slow on SIGTERM and refuses newcomers; web does, this name says so
     "slowstart": Recipe("slowstart", env={"START_SECONDS": "2"}),  # nobody listens before
     "volume": Recipe("volume", volumes=("/data",)),  # /facts tells how often it was started on that volume
@@ -112,6 +113,7 @@ def _layers() -> tuple[Layer, ...]:
         "/app/deployctl/__init__.py": b"",
         "/app/deployctl/demo/__init__.py": b"",
         "/app/deployctl/demo/webapp.py": Path(webapp.__file__).read_bytes(),
+        "/etc/passwd": b"root:x:0:0:root:/:\napp:x:4711:4712:app:/:\n",
         _PROGRAM: Path(image_app.__file__).read_bytes(),
     }
     return python_layer(CACHE), file_layer(program)

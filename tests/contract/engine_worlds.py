@@ -112,6 +112,7 @@ class FakeWorld:
         self.engine: Engine
         self.fake = self.engine = FakeEngine(self.home, clock=FakeClock())
         self.fake.executes = lambda container, command: Executed(int(command[-1]), "said\n")
+        self.fake.files["/etc/passwd"] = b"root:x:0:0:root:/:\napp:x:4711:4712:app:/:\n"
         self._ports = iter(range(20000, 28000))
         self.exclusion: Exclusion = FakeExclusion(self.fake)
 

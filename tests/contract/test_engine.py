@@ -696,6 +696,14 @@ def test_a_command_needs_a_running_container(engine: Engine, world: World) -> No
         engine.execute(made.id, ["true"], timeout=5)
 
 
+def test_a_file_of_a_container_is_read_whether_it_runs_or_not(engine: Engine, world: World) -> None:
+    made = engine.ensure_created(container(world))
+    for _ in range(2):
+        assert b"app:x:4711:4712:" in (engine.read_file(made.id, "/etc/passwd") or b"")
+        assert engine.read_file(made.id, "/etc/no-such-file") is None
+        engine.ensure_started(made.id)
+
+
 def test_restarting_may_be_switched_on_and_off_again(engine: Engine, world: World) -> None:
     running = started(world)
     for always in (True, True, False):

@@ -281,10 +281,19 @@ def _ask(path: Path, command: str) -> str:
 def toml(table: Table, name: str = "") -> str:
     """Return the table as TOML; JSON's strings, numbers and lists are TOML, too."""
     spelt = {key: key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else json.dumps(key) for key in table}
-    plain = [f"{spelt[key]} = {json.dumps(value)}" for key, value in table.items() if not isinstance(value, Mapping)]
+    plain = [f"{spelt[key]} = {_written(value)}" for key, value in table.items() if not isinstance(value, Mapping)]
     below = [toml(value, f"{name}.{spelt[key]}" if name else spelt[key]) for key, value in table.items()
              if isinstance(value, Mapping)]
     return "\n".join([*([f"[{name}]"] if name else []), *plain, *below]) + "\n"
+
+
+def _written(value: Any) -> str:
+    """Return a value; a table in a list stands in one line."""
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_written, value))}]"
+    if isinstance(value, Mapping):
+        return f"{{ {', '.join(f'{key} = {_written(one)}' for key, one in value.items())} }}"
+    return json.dumps(value)
 
 
 def wait_until(so: Callable[[], bool], *, within: float = 20.0, what: str = "it") -> None:

@@ -14,7 +14,7 @@ from threading import Thread
 from deployctl.effects.docker.errors import translated
 from deployctl.effects.docker.sentences import clear
 from deployctl.effects.docker.streams import frames, visible_lines
-from deployctl.errors import DeployctlError, NotFound
+from deployctl.errors import DeployctlError
 from deployctl.paths import Path
 from deployctl.ports import Executed
 
@@ -117,13 +117,15 @@ def _kill(pid: int, container: str) -> bool:
 # -- files ------------------------------------------------------------------------------------------
 def read_file(api: APIClient, container: str, path: str, *, address: str) -> bytes | None:
     """Return its contents; None if there is no such file. Links are followed inside the container."""
+    from docker.errors import NotFound
+
     for _ in range(MAX_LINKS):
-        try:
-            with translated(f"read {path}", address):
+        with translated(f"read {path}", address):
+            try:
                 pieces, found = api.get_archive(container, path)
-                archive = _start_of(pieces)
-        except NotFound:
-            return None
+            except NotFound:
+                return None
+            archive = _start_of(pieces)
         if not found.get("linkTarget"):
             return _only_file(archive)
         path = found["linkTarget"]

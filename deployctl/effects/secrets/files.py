@@ -94,6 +94,8 @@ class SecretFiles:
         self.lists.remove(app, one)
 
     def lay_again(self) -> Sequence[LaidAgain]:
+        if self.values.apps():
+            self.memory.ensure()  # before Docker starts: a service in a sandbox cannot mount what Docker sees
         return [self._laid_again(app, one) for app in self.values.apps() for one in self.lists.instances(app)]
 
     def _laid_again(self, app: AppName, one: InstanceId) -> LaidAgain:

@@ -56,6 +56,7 @@ def ensure_delivered(s: Services, instance: Instance, bundle: Bundle, *, name: s
     found = s.engine.find_container(container)
     if found is None:
         raise NotFound(f"the container of {name} is gone")
+    s.secrets().room(instance.app, instance.id)  # without it Docker reads no file of the container
     owners = {ref.user or found.user for ref in bundle.secrets}
     text = s.engine.read_file(found.id, USERS) if any(map(needs_passwd, owners)) else None
     passwd = (text or b"").decode(errors="replace")

@@ -15,8 +15,9 @@ def boot(secrets: Secrets) -> Done:
     laid = secrets.lay_again()
     failed = [one for one in laid if one.why is not None]
     if failed:
-        error = DeployctlError(f"the secrets of {len(failed)} of {len(laid)} containers could not be laid: {failed[0].why}",
-                               code=failed[0].code, remedy=["deployctl doctor", "deployctl boot"])
+        error = secrets.health().key_fault or DeployctlError(
+            f"the secrets of {len(failed)} of {len(laid)} containers could not be laid: {failed[0].why}",
+            code=failed[0].code, remedy=["deployctl doctor", "deployctl boot"])
         error.details = [f"{one.app} {one.instance.release} {one.instance.component}: {one.why}" for one in failed]
         raise error
     files = f"{sum(one.files for one in laid)} secrets of {len(laid)} containers are in memory"
