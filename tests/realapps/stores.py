@@ -29,19 +29,23 @@ PATIENCE = 60.0  # seconds for one answer: the system's own time-outs decide
 
 WEB_PROGRAM = b"""
 import os, signal, sys, time
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Lock
 signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 time.sleep(0.3)  # its boot
-numbers = open("/data/numbers", "ab+", buffering=0)
+numbers, one = open("/data/numbers", "ab+", buffering=0), Lock()
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     def do_POST(self):
-        numbers.write(self.path[1:].encode() + b"\\n")
-        os.fsync(numbers.fileno())
+        with one:
+            numbers.write(self.path[1:].encode() + b"\\n")
+            os.fsync(numbers.fileno())
         self.answer(b"ok")
     def do_GET(self):
-        numbers.seek(0)
-        self.answer(numbers.read())
+        with one:
+            numbers.seek(0)
+            text = numbers.read()
+        self.answer(text)
     def answer(self, text):
         self.send_response(200)
         self.send_header("Content-Length", str(len(text)))
@@ -49,7 +53,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(text)
     def log_message(self, *words):
         pass
-HTTPServer(("0.0.0.0", 8080), Handler).serve_forever()
+ThreadingHTTPServer(("0.0.0.0", 8080), Handler).serve_forever()
 """
 POSTGRES_PROGRAM = """
 set -e
@@ -74,6 +78,7 @@ class Client(Protocol):
 class RedisClient:
     def __init__(self, address: str, *, timeout: float = PATIENCE) -> None:
         self._socket = socket.create_connection((address, 6379), timeout=timeout)
+        self._socket.settimeout(PATIENCE)
         self._file = self._socket.makefile("rb")
 
     def put(self, number: int) -> None:
@@ -109,6 +114,7 @@ class RedisClient:
 class PostgresClient:
     def __init__(self, address: str, *, timeout: float = PATIENCE) -> None:
         self._socket = socket.create_connection((address, 5432), timeout=timeout)
+        self._socket.settimeout(PATIENCE)
         self._file = self._socket.makefile("rb")
         try:
             words = b"user\0postgres\0database\0postgres\0\0"
@@ -164,6 +170,7 @@ class WebClient:
     def __init__(self, address: str, *, timeout: float = PATIENCE) -> None:
         self._connection = http.client.HTTPConnection(address, 8080, timeout=timeout)
         self._connection.connect()
+        self._connection.sock.settimeout(PATIENCE)
         self._connection.auto_open = 0  # one connection, as the others
 
     def put(self, number: int) -> None:
@@ -187,7 +194,7 @@ class WebClient:
 class Store:
     name: str
     image: Callable[[], TarImage]
-    connect: Callable[[str], Client]
+    connect: Callable[..., Client]  # address, and `timeout`: seconds to connect
     port: int
     user: str | None = None
     stop_signal: str = "SIGTERM"
@@ -231,7 +238,7 @@ def loaded(url: str, store: Store, *versions: str) -> Iterator[dict[str, tuple[s
                 support.remove_image(api, image.tags[0])
 
 
-def connected(connect: Callable[[str], Client], address: str, *, seconds: float = 60) -> Client:
+def connected(connect: Callable[..., Client], address: str, *, seconds: float = 60) -> Client:
     """Return a connection to a server that may still be starting."""
     until = time.monotonic() + seconds
     while True:

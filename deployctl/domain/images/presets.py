@@ -6,7 +6,7 @@ To change a value here changes what the next upgrade starts.
 - postgres: the official image's STOPSIGNAL is SIGINT, a fast shutdown; SIGTERM waits for every client to leave, and a server
   with an idle one is killed after its grace. Its Dockerfile recommends a grace of 90 s and more. Parallel queries need more
   shared memory than Docker's 64 MB. Asked by TCP: the server that runs its init scripts has a socket alone.
-- mariadb, mysql: SIGTERM (SIGINT is ignored). `ping` needs no password, and by TCP it fails the init scripts are done.
+- mariadb, mysql: SIGTERM (SIGINT is ignored). `ping` needs no password, and by TCP it fails until the init scripts are done.
 - redis: SIGTERM. A dump of 400 MB took 17 s; a server that was killed meanwhile lost all since its last one. A ping while it
   loads says LOADING, with exit code 0; one without the password says NOAUTH, and then the server is up.
 - mongodb: SIGTERM; a mongod waits 15 s for its clients (shutdownTimeoutMillisForSignaledShutdown) and then writes a checkpoint.

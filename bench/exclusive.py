@@ -1,0 +1,97 @@
+"""An exclusive component changes hands: how long a sibling at its fixed address gets no answer, beside `docker stop old &&
+docker start new` of the same containers in the same run."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from statistics import median
+
+from bench.table import Row
+from tests import support
+from tests.contract.engine_worlds import DockerWorld, container, docker_world
+from tests.realapps.pairs import Pair, pair_of
+from tests.realapps.stores import STORES, Store, connected
+
+SHARES = {"redis": 0.5, "postgres": 0.7, "web": 0.7}  # of the plain way's gap
+USUAL = 1.3  # of the gap, for a client with the system's own time-outs
+LABELS = {"redis": "Redis", "postgres": "PostgreSQL", "web": "a web app with a file, 0.3 s boot"}
+Gap = tuple[float, float]  # of the impatient and the usual client, milliseconds
+Ask = Callable[[float, float], Gap]  # from when to when, by the monotonic clock
+
+
+def measure(*, rounds: int) -> list[Row]:
+    return [row for store in STORES for row in _rows(store, rounds)]
+
+
+def _rows(store: Store, rounds: int) -> list[Row]:
+    with docker_world(support.engine_address()) as world:
+        plain = _gaps(world, store, rounds, plainly, launched=False)
+    with docker_world(support.engine_address()) as world:
+        ours = _gaps(world, store, rounds, Pair.hand_over, launched=True)
+    name, share = LABELS[store.name], SHARES[store.name]
+    gap, former = ([fast for fast, _ in gaps] for gaps in (ours, plain))
+    usual = [slow for _, slow in ours]
+    return [
+        Row(f"{name}: handed over, a sibling without answer", "ms", gap),
+        Row(f"{name}: an ordinary client meanwhile", "ms", usual),
+        Row(f"{name}: docker stop, docker start: a sibling without answer", "ms", former),
+        Row(f"{name}: docker stop, docker start: an ordinary client", "ms", [slow for _, slow in plain]),
+        Row(f"{name}: the first beside the third", "×", [median(gap) / median(former)], f"≤ {share}", "max", share),
+        Row(f"{name}: the second beside the first", "×", [median(usual) / median(gap)], f"≤ {USUAL}", "max", USUAL),
+    ]
+
+
+def _gaps(world: DockerWorld, store: Store, rounds: int, change: Callable[[Pair], object], *, launched: bool) -> list[Gap]:
+    with pair_of(world, store, launched=launched) as pair:
+        connected(store.connect, pair.address).close()
+        if not launched:
+            world.engine.ensure_created(pair.specs[1])
+        with _sibling(pair) as ask:
+            return [_gap(pair, change, ask) for _ in range(rounds)]
+
+
+def _gap(pair: Pair, change: Callable[[Pair], object], ask: Ask) -> Gap:
+    time.sleep(0.3)  # both clients are answered
+    began = time.monotonic()
+    change(pair)
+    return ask(began, time.monotonic())
+
+
+def plainly(pair: Pair) -> None:
+    """Do what people do without deployctl."""
+    former, later = pair.specs[pair.live].name, pair.specs[1 - pair.live].name
+    subprocess.run(["docker", "stop", "-t", "60", former], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["docker", "start", later], check=True, stdout=subprocess.DEVNULL)
+    connected(pair.store.connect, pair.address).close()
+    pair.live = 1 - pair.live
+
+
+@contextmanager
+def _sibling(pair: Pair) -> Iterator[Ask]:
+    """Yield what asks two clients in the network of a container beside the pair."""
+    spec = container(pair.world, number=9)
+    seen = pair.world.engine.ensure_started(pair.world.engine.ensure_created(replace(spec, publish=None)).id)
+    words = ["nsenter", "-t", str(seen.pid), "-n", sys.executable, "-m", "bench.sibling", pair.store.name, pair.address]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as clients:
+        assert clients.stdin
+        assert clients.stdout
+
+        def ask(began: float, answered: float) -> Gap:
+            assert clients.stdin
+            assert clients.stdout
+            clients.stdin.write(f"{began} {answered}\n")
+            clients.stdin.flush()
+            fast, slow = json.loads(clients.stdout.readline())
+            return fast * 1000, slow * 1000
+
+        ask(0.0, time.monotonic())  # both are connected
+        try:
+            yield ask
+        finally:
+            clients.stdin.close()
