@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from deployctl.domain.change.plan import PlanKind
 from deployctl.domain.host.allowance import covers, crossing, missing_keys
-from deployctl.domain.images.mounts import MountKind, external_volumes, needed_files, volumes_of
+from deployctl.domain.images.mounts import Mount, MountKind, external_volumes, needed_files, volumes_of
 from deployctl.errors import EngineRefused, NotFound, NotPermitted
 from deployctl.execution.containers import ensure_image, release_of
 from deployctl.execution.labels import common_labels, volume_name
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from deployctl.domain.change.plan import Step
     from deployctl.domain.host.server import Allowance
     from deployctl.domain.images.component import Component
-    from deployctl.domain.images.mounts import AppVolume, ConfigFile, Mount
+    from deployctl.domain.images.mounts import AppVolume, ConfigFile
     from deployctl.domain.images.release import Bundle, Release
     from deployctl.domain.inputs.names import AppName
     from deployctl.execution.runner import Walk
@@ -42,7 +42,7 @@ def ensure_volumes(walk: Walk, step: Step) -> str:
     s, release = walk.services, release_of(walk, step)
     there = {one.name: one for one in s.engine.volumes()}
     for name in external_volumes(release.components):
-        require_external(name, release.app, there.get(name))
+        require_external(name, release.app, there.get(name), s)
     made = [volume.name for volume in volumes_of(release.components) if _ensure(walk, release, volume, there)]
     return f"created {', '.join(made)}" if made else ""
 
@@ -88,15 +88,17 @@ def mounts_volume(release: Release, name: str) -> bool:
                for one in release.components for mount in one.bundle.mounts)
 
 
-def require_external(name: str, app: AppName, found: VolumeFacts | None) -> None:
+def require_external(name: str, app: AppName, found: VolumeFacts | None, s: Services) -> None:
     """Raise unless that existing volume may be mounted: NotFound if it is missing, NotPermitted if it is an app's of a
-    deployctl."""
+    deployctl, or stands for a path of this server that the app may not have."""
     if found is None:
         raise NotFound(f"the volume {name}, which config/{app}.toml says exists, is not on this server. Nothing was changed.",
                        remedy=[f"docker volume create {name}"], code="volume_missing")
     if found.labels.get("deployctl.managed"):
         raise NotPermitted(f"the volume {name} belongs to an app of deployctl and cannot be mounted by its Docker name. "
                            "Nothing was changed.", remedy=[f"use a volume of {app}'s own"])
+    if found.device:
+        _require_path(Mount(MountKind.BIND, found.device, "/"), app, s.spec.allowance(app), s)
 
 
 def find_volumes(app: AppName, s: Services) -> dict[str, str]:

@@ -15,6 +15,8 @@ from deployctl.usecases.read_facts import Containers, remembered
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from deployctl.domain.host.home import HomeIdentity
     from deployctl.domain.host.networks import AppNetwork
     from deployctl.domain.images.component import InstanceId
@@ -172,10 +174,24 @@ def snapshot_of(app: App, s: Services, outside: Outside, *, closely: bool) -> Ap
         app_networks=tuple(_network_seen(one, outside, s) for one in s.ledger.networks(app.name)),
         tags=tuple(tag for tag, number in idle.items() if number in of_ours),  # an unknown one's are left alone
         store=outside.store, loose=loose, misled=misled, unlaid=_unlaid(app.name, instances, releases, s),
+        **(_lost([releases[n] for n in sorted(known.kept) if n in releases], s) if closely and outside.containers else {}),
         unkept=() if outside.tags is None else tuple(
             one for one in sorted(instances)
             if one.release in releases and not set(outside.tags) & set(keep_tags(home, app.name, one))),
     )
+
+
+def _lost(kept: Sequence[Release], s: Services) -> dict[str, Any]:
+    """Return which volumes and config files of kept releases are gone. Of apps without them nothing is read."""
+    parts = [one.bundle for release in kept for one in release.components]
+    if not any(part.mounts or part.files for part in parts):
+        return {}
+    from deployctl.execution.mounts import lost_files, missing_volumes
+
+    there = {one.name for one in s.engine.volumes()} if any(part.mounts for part in parts) else set[str]()
+    gone = dict.fromkeys(name for release in kept for name in missing_volumes(release, there, s))
+    lost = [(release.number, file.target, str(fault)) for release in kept for file, fault in lost_files(release, s)]
+    return {"volumes_gone": tuple(gone), "files_lost": tuple(dict.fromkeys(lost))}
 
 
 def _unlaid(app: AppName, instances: Mapping[InstanceId, Instance], releases: Mapping[int, Release],

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.cli import Cli
+from tests.images import ensure_images
 
 SHARED: dict[str, Any] = {"mounts": ["data:/data", "code:/app/more"],
                           "volumes": {"data": {"shared": True}, "code": {"shared": True}}}
@@ -106,6 +107,21 @@ def test_a_lost_volume_is_told_and_only_an_upgrade_begins_with_an_empty_one(cli:
     assert volumes(cli, "loses") == set()
     cli.do("upgrade", "loses", "v2")
     assert volumes(cli, "loses") == {"data", "code"}
+
+
+def test_what_an_exclusive_components_image_calls_a_volume_is_one_of_the_app(cli: Cli) -> None:
+    ensure_images(("volume", "v1"), ("volume", "v2"))
+    db = {"kind": "exclusive", "image": "dctl-test/volume", "port": 8080, "health": {"path": "/healthz", "rise": 1}}
+    cli.serving("owns", components={"db": db}, needs={"db": "healthy"})
+
+    def starts() -> int:
+        return int(json.loads(cli.get("owns", "/sibling?of=db").body)[1]["starts"])
+
+    assert (starts(), volumes(cli, "owns")) == (1, {"db.data"})
+    cli.do("upgrade", "owns", "v2", "-y")
+    assert starts() == 2, "it is the same data"
+    cli.do("rollback", "owns", "-y")
+    assert (starts(), volumes(cli, "owns")) == (3, {"db.data"})
 
 
 # -- config files -----------------------------------------------------------------------------------------------------

@@ -10,7 +10,8 @@ import pytest
 
 from deployctl.config.app import parse_app_spec
 from deployctl.dataclass import replace
-from deployctl.domain.host.server import ServerSpec
+from deployctl.domain.change.drift_kinds import DriftKind
+from deployctl.domain.host.server import Allowance, ServerSpec
 from deployctl.domain.images.component import Component, ComponentKind
 from deployctl.domain.images.mounts import (
     Mount,
@@ -31,7 +32,7 @@ from deployctl.usecases.change.prune import prune
 from deployctl.usecases.change.reconcile import reconcile
 from deployctl.usecases.change.upgrade import preview_upgrade
 from deployctl.usecases.view.diff import diff
-from tests.unit.world import SHOP, V1, V2, YES, World, world
+from tests.unit.world import SHOP, V1, V2, YES, World, runnable, world
 
 SHARED: dict[str, Any] = {"mounts": ["uploads:/app/uploads"], "volumes": {"uploads": {"shared": True}}}
 
@@ -216,6 +217,28 @@ def test_an_external_volume_has_to_exist_and_to_be_nobodys_of_ours(w: World) -> 
     assert "legacy" in volumes(w)
 
 
+def test_a_volume_that_stands_for_a_path_of_the_server_is_that_path(w: World, tmp_path: Path) -> None:
+    w.edit(mounts=["old:/old:ro"], volumes={"old": {"external": "legacy"}})
+    place = tmp_path / "legacy"
+    place.mkdir()
+    w.engine.volumes_here.here["legacy"] = FakeVolume(VolumeFacts("legacy", {}, device=str(place)))
+    with pytest.raises(NotPermitted, match="does not list it"):
+        w.upgrade("v1")
+    assert w.ledger.releases(SHOP) == [], "it is refused before anything is recorded"
+    w.spec = ServerSpec(allow=((SHOP, Allowance(binds=(str(place),))),))
+    assert w.upgrade("v1").changed
+
+
+def test_what_runs_one_version_at_a_time_needs_no_word_and_has_its_images_volumes_named(w: World) -> None:
+    image = replace(runnable("acme/db:v1"), volumes=("/var/lib/db", "/log"))
+    w.engine.images.add("acme/db:v1", image=image)
+    w.edit(components={"db": {"kind": "exclusive", "image": "acme/db:v1", "port": 5432, "mounts": ["data:/var/lib/db"]}})
+    w.upgraded("v1", "v2")
+    assert volumes(w) == {name_of(w, "data"): image.digest, name_of(w, "db.log"): image.digest}
+    for release in w.ledger.releases(SHOP):
+        assert [str(one) for one in release.components[1].bundle.mounts] == ["data:/var/lib/db", "db.log:/log"]
+
+
 def test_the_plan_and_the_differences_tell_the_mounts(w: World) -> None:
     w.upgraded("v1")
     w.edit(**SHARED)
@@ -240,6 +263,8 @@ def test_a_volume_that_had_data_is_not_replaced_by_an_empty_one_unasked(w: World
     w.upgraded("v1", "v2")
     lose_everything(w)
     left = reconcile(w.s, options=YES).left
+    assert [line.summary for line in left if line.kind is DriftKind.VOLUME] == [
+        "shop: its volume uploads is gone, and the data in it: an upgrade begins with an empty one"]
     assert any("the volume uploads of shop is gone" in line.why for line in left)
     with pytest.raises(NotFound) as refusal:
         w.rollback("v1")

@@ -42,7 +42,7 @@ class Drift:
 
 def find_drift(snapshot: AppSnapshot) -> list[Drift]:
     """Return every contradiction of one app: live releases first, then the rest by number."""
-    found = [*_around(snapshot), *_traffic(snapshot)]
+    found = [*_around(snapshot), *_traffic(snapshot), *_lost(snapshot)]
     if snapshot.seen is not None:
         instances = snapshot.facts.instances
         hidden = find_hidden(instances, {one for one in instances if snapshot.find(one)}, snapshot.store)
@@ -53,6 +53,17 @@ def find_drift(snapshot: AppSnapshot) -> list[Drift]:
         created = {drift.instance for drift in found if drift.repair is Repair.CREATE}  # creating also tags the image
         found += [*_strays(snapshot), *(drift for drift in _images(snapshot) if drift.instance not in {*hidden, *created})]
     return found
+
+
+def _lost(snapshot: AppSnapshot) -> Iterator[Drift]:
+    """Yield what containers have outside their images and what is gone. Nothing that runs by itself can bring data back."""
+    app = snapshot.facts.app.name
+    for name in snapshot.volumes_gone:
+        yield Drift(DriftKind.VOLUME, f"its volume {name} is gone, and the data in it: an upgrade begins with an empty one",
+                    app=app)
+    for number, target, fault in snapshot.files_lost:
+        yield Drift(DriftKind.CONFIG_FILE, f"the kept copy of {target} of {_version(snapshot, number)} is {fault}", app=app,
+                    release=number)
 
 
 def _hidden(snapshot: AppSnapshot, hidden: frozenset[InstanceId]) -> Iterator[Drift]:

@@ -38,6 +38,8 @@ class DriftKind(StrEnum):
     IMAGE = "image"  # an image is kept for no container, or has lost the tag that keeps it
     EMPTY = "empty"  # the network and guard route of an app without containers
     STORE = SWITCHED  # Docker uses another image store, which hides what was created before
+    VOLUME = "volume"  # a volume that a kept release mounts is gone, and its data
+    CONFIG_FILE = "config_file"  # the kept copy of a config file of a kept release is missing or was edited
     INTERRUPTED = "interrupted"  # a deployment was interrupted
     BUSY = "busy"  # someone is changing the app right now
     FAILED = "failed"  # checking this app failed

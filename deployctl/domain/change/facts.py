@@ -206,6 +206,8 @@ class AppSnapshot:
     tags: tuple[str, ...] = ()  # tags that keep an image no container needs
     unkept: tuple[InstanceId, ...] = ()  # instances whose image has lost its tag
     store: str | None = None  # the engine's image store
+    volumes_gone: tuple[str, ...] = ()  # that kept releases mount, by the app's names
+    files_lost: tuple[tuple[int, str, str], ...] = ()  # release, place inside, and what is wrong with the kept copy
 
     @cached_property
     def actives(self) -> frozenset[int]:

@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from deployctl.dataclass import replace
-from deployctl.domain.images.mounts import ConfigFile, MountKind, file_hash, needed_files
+from deployctl.domain.images.mounts import ConfigFile, MountKind, external_volumes, file_hash, needed_files
 from deployctl.errors import Invalid, NotPermitted
-from deployctl.execution.mounts import require_allowed
+from deployctl.execution.mounts import require_allowed, require_external
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,6 +39,10 @@ def require_keys(components: Sequence[Component], app: AppName, engine: EngineIn
     """Raise NotPermitted or NotFound for what config/server.toml does not let the app have, Invalid for what the engine accepts
     and would silently not do."""
     require_allowed(components, app, s)
+    external = external_volumes(components)
+    there = {one.name: one for one in s.engine.volumes()} if external else {}
+    for name in external:
+        require_external(name, app, there.get(name), s)
     if any(mount.kind is MountKind.BIND for one in components for mount in one.bundle.mounts) and not engine.local:
         raise Invalid("paths can only be mounted with an engine on this server. Nothing was changed.", code="engine_elsewhere",
                       remedy=["use a volume"])
