@@ -1,98 +1,24 @@
 """A real Redis, PostgreSQL and file writer change hands at one fixed address: nothing that was acknowledged is lost, and
-there are never two writers."""
+there are never two writers. DEPLOYCTL_LONG=1 takes 20 hand-overs of each."""
 
 from __future__ import annotations
 
-import itertools
-import math
-import threading
+import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import suppress
 
 import pytest
 
 from tests import machine
-from tests.contract.engine_worlds import DockerWorld, docker_world
+from tests.contract.engine_worlds import docker_world
 from tests.realapps.pairs import Pair, pair_of
-from tests.realapps.stores import STORES, Client, Store, connected
+from tests.realapps.stores import STORES, connected
+from tests.realapps.watched_writer import Watch, Writer
 from tests.realapps.wheels import Unobtainable
 
 pytestmark = pytest.mark.skipif(not machine.may_route(), reason="only root makes interfaces and reads every process")
-HANDOVERS = 4
-
-
-@dataclass
-class Writer:
-    """An ordinary client that writes one number after the other, and remembers which were acknowledged."""
-
-    store: Store
-    address: str
-    acknowledged: list[int] = field(default_factory=list)
-    answers: list[tuple[float, float]] = field(default_factory=list)  # when it was asked, when acknowledged
-    failed: Exception | None = None
-
-    @contextmanager
-    def writing(self) -> Iterator[Writer]:
-        ended = threading.Event()
-        thread = threading.Thread(target=self._write, args=(ended,))
-        thread.start()
-        try:
-            yield self
-        finally:
-            ended.set()
-            thread.join(timeout=90)
-        assert not thread.is_alive()
-
-    def _write(self, ended: threading.Event) -> None:
-        client: Client | None = None
-        for number in itertools.count():
-            if ended.is_set():
-                break
-            try:
-                client = client or self.store.connect(self.address)
-                asked = time.monotonic()
-                client.put(number)
-                self.answers.append((asked, time.monotonic()))
-                self.acknowledged.append(number)
-            except (OSError, ValueError):
-                if client is not None:
-                    client.close()
-                client = None
-                time.sleep(0.002)
-        if client is not None:
-            client.close()
-
-    def longest_gap(self, since: float) -> float:
-        """Return the seconds from the last acknowledgement before a gap to the first one after it."""
-        good = [done for _, done in self.answers if done >= since]
-        return max((later - earlier for earlier, later in itertools.pairwise(good)), default=math.inf)
-
-
-class Watch:
-    """Looks at the kernel's locks all the time: how many containers held one, and whether there were ever two."""
-
-    def __init__(self, world: DockerWorld, lock: str) -> None:
-        self._world, self._lock = world, lock
-        self.mains: set[int] = set()
-        self.worst, self.looks = 0, 0
-
-    @contextmanager
-    def looking(self) -> Iterator[Watch]:
-        ended = threading.Event()
-        thread = threading.Thread(target=self._look, args=(ended,))
-        thread.start()
-        try:
-            yield self
-        finally:
-            ended.set()
-            thread.join(timeout=30)
-
-    def _look(self, ended: threading.Event) -> None:
-        while not ended.wait(0.001):
-            holders = self._world.exclusion.holders(self._lock)
-            self.worst, self.looks = max(self.worst, len(set(holders))), self.looks + 1
+HANDOVERS = 20 if os.environ.get("DEPLOYCTL_LONG") == "1" else 2
 
 
 @pytest.fixture(params=STORES, ids=[store.name for store in STORES])
@@ -105,7 +31,8 @@ def pair(request: pytest.FixtureRequest, engine_url: str) -> Iterator[Pair]:
 
 
 def test_nothing_acknowledged_is_lost_and_there_are_never_two_writers(pair: Pair) -> None:
-    with Watch(pair.world, pair.lock).looking() as watch, Writer(pair.store, pair.address).writing() as writer:
+    write = Writer(lambda: pair.store.connect(pair.address))
+    with Watch(pair.world.exclusion, pair.lock).looking() as watch, write.writing() as writer:
         for _ in range(HANDOVERS):
             before, since = len(writer.acknowledged), time.monotonic()
             while len(writer.acknowledged) < before + 20:

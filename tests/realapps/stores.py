@@ -167,8 +167,8 @@ class PostgresClient:
 
 
 class WebClient:
-    def __init__(self, address: str, *, timeout: float = PATIENCE) -> None:
-        self._connection = http.client.HTTPConnection(address, 8080, timeout=timeout)
+    def __init__(self, address: str, *, timeout: float = PATIENCE, port: int = 8080) -> None:
+        self._connection = http.client.HTTPConnection(address, port, timeout=timeout)
         self._connection.connect()
         self._connection.sock.settimeout(PATIENCE)
         self._connection.auto_open = 0  # one connection, as the others
@@ -182,9 +182,13 @@ class WebClient:
     def _ask(self, method: str, path: str) -> bytes:
         try:
             self._connection.request(method, path)
-            return self._connection.getresponse().read()
+            answer = self._connection.getresponse()
+            text = answer.read()
         except http.client.HTTPException as e:
             raise ConnectionError(str(e)) from e
+        if answer.status != http.client.OK:
+            raise ValueError(f"{answer.status} {text[:100]!r}")
+        return text
 
     def close(self) -> None:
         self._connection.close()
