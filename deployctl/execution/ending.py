@@ -64,10 +64,11 @@ def shrink(walk: Walk, step: Step) -> str:
     instance = s.ledger.find_instance(app, step.instance)
     if instance is None:
         return "gone already"
-    if instance.routed:
+    component = release.component(instance.component)
+    if component is release.components[0] or component.ports:
         s.ledger.set_instance(app, instance.id, routed=False)
-        s.traffic.sync()
-    for part in release.component(instance.component).parts(instance.replica):
+        s.traffic.sync()  # also if it was called not routed before: HAProxy may not know that yet
+    for part in component.parts(instance.replica):
         let_finish(walk, step.release, part)
     with suppress(NotFound):
         stop_one(walk, step, instance)

@@ -51,6 +51,7 @@ CHANGES: dict[str, frozenset[str]] = {
     "prober": frozenset(),
     "ledger": frozenset({
         "transaction", "add_app", "set_wishes", "remove_app", "ensure_release", "mark_proven", "mark_failed", "set_hold",
+        "set_scale",
         "add_instance", "set_instance", "remove_instance", "open_deployment", "begin_step", "finish_step",
         "close_deployment", "promote", "event", "give_lease_back", "take_lease", "ask_abort"}),
 }  # fmt: skip

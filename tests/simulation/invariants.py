@@ -45,16 +45,25 @@ def i2_the_ledger_says_who_serves(w: World) -> Iterator[str]:
 
 
 def _servers(w: World, routes: dict[AppName, int]) -> Iterator[str]:
-    """A release that serves has a server for each of its replicas, and no other."""
+    """A release that serves has a server for each of its replicas that is routed to, and for none of another release."""
     for app, number in routes.items():
-        release = w.reader.find_release(app, number)
-        instances = {w.reader.find_instance(app, one) for one in (release.fronts if release else (InstanceId(number),))}
-        servers = w.traffic.worker.servers.get((app, number), {}).values() if w.traffic.worker else ()
-        addresses = {one.address for one in servers}
-        if not instances or not all(instances) or addresses != {one.address for one in instances if one}:
-            yield f"{app} {number} serves, but its servers are {servers} and its instances {instances}"
-        elif not all(one and one.routed for one in instances):
+        mine = [one for one in w.reader.instances(app) if one.release == number]
+        routed = {one.id: one.address for one in mine if one.routed}
+        carried = w.traffic.worker.servers if w.traffic.worker else {}
+        servers = {one.address for one in carried.get((app, number), {}).values()}
+        if InstanceId(number) not in routed:
             yield f"{app} {number} serves, but the ledger does not call it routed"
+        elif not {*routed.values()} <= servers <= {one.address for one in mine}:
+            yield f"{app} {number} serves, but its servers are {servers} and its instances {mine}"
+
+
+def i2_there_are_as_many_replicas_as_are_wanted(w: World) -> Iterator[str]:
+    """What serves has all of its replicas, and none too many."""
+    for app in w.reader.apps():
+        release = w.reader.find_release(app.name, app.active) if app.active is not None else None
+        found = {one.id for one in w.reader.instances(app.name) if one.release == app.active}
+        if release is not None and found != {*release.instances}:
+            yield f"{app.name} {app.active} is to have {release.instances}, and has {sorted(found)}"
 
 
 def is_stuck(w: World, app: AppName) -> bool:
@@ -74,7 +83,7 @@ def i3_nothing_is_orphaned_or_lost(w: World) -> Iterator[str]:
     ours = {c.facts.id: c.facts for c in w.engine._containers.values()}
     yield from (f"container {ours[one].name} is in no row of the ledger" for one in ours.keys() - rows.keys())
     yield from (f"{rows[one].name} ({one}) has no container" for one in rows.keys() - ours.keys())
-    instances = {(i.app, i.release, i.host_port) for i in rows.values()}
+    instances = {(i.app, i.release, i.host_port) for i in rows.values() if i.host_port is not None}
     ports = {(r["app"], r["release"], r["port"]) for r in w.db.execute("select * from port_leases")}
     addresses = {(r["app"], r["release"], r["address"]) for r in w.db.execute("select * from address_leases")}
     if instances != ports:
@@ -155,7 +164,8 @@ WHEN_SETTLED: tuple[Check, ...] = (
     i5_history_only_grows, i9_the_journal_tells,
 )  # fmt: skip
 AFTER_A_CLEAN_DEATH: tuple[Check, ...] = (*WHEN_SETTLED, i3_nothing_is_orphaned_or_lost, i8_nothing_is_left_over)
-WHEN_RECONCILED: tuple[Check, ...] = (*WHEN_SETTLED, i2_haproxy_carries_the_table, i3_nothing_is_orphaned_or_lost,
+WHEN_RECONCILED: tuple[Check, ...] = (*WHEN_SETTLED, i2_haproxy_carries_the_table,
+                                      i2_there_are_as_many_replicas_as_are_wanted, i3_nothing_is_orphaned_or_lost,
                                       i8_nothing_is_left_over)
 
 

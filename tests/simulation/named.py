@@ -78,6 +78,16 @@ NAMED: dict[str, Named] = {
         Recipe("a cold standby", "watched", ("upgrade v1", "rollback --abort"), 1.0, (F.SIGNAL, F.SLOW), rate=0.02)),
     "an overtaken removal leaves nobody to go back to": Named(
         Recipe("a cold standby", "as usual", ("remove", "rollback --abort"), 3.0, (F.FROZEN, F.REFUSED), rate=0.03)),
+    "a death while there are to be more replicas": Named(
+        Recipe("two with replicas", "replicas", ("scale 4", "rollback"), 3.0, (F.KILL, F.REFUSED), rate=0.02), count=100),
+    "a death while there are to be fewer replicas, and an upgrade": Named(
+        Recipe("two with replicas", "replicas", ("scale 1", "upgrade v3"), 3.0, (F.KILL, F.SIGNAL, F.REFUSED), rate=0.02), count=100),
+    "an upgrade with replicas, one of which dies": Named(
+        Recipe("two with replicas", "watched replicas", ("upgrade v3", "rollback --abort"), 2.0, (F.KILL, F.HALF), rate=0.01,
+               mischief=(Mischief.CONTAINER,)), count=100),
+    "a change of replicas is overtaken": Named(
+        Recipe("a cold standby with replicas", "replicas", ("scale 3", "rollback --abort", "scale 1"), 2.0, (F.SLOW, F.FROZEN),
+               rate=0.02), count=100),
     "a forced takeover while HAProxy's lock is waited for: the stale switch comes last": Named(
         Recipe("two", "as usual", ("upgrade v3", "rollback --abort"), 2.0, (F.SLOW,), rate=0.05, razor=True)),
 }

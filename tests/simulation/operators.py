@@ -15,6 +15,7 @@ from deployctl.usecases.change.hold import hold, unhold
 from deployctl.usecases.change.prune import prune
 from deployctl.usecases.change.reconcile import reconcile
 from deployctl.usecases.change.rollback import rollback
+from deployctl.usecases.change.scale import scale
 from deployctl.usecases.change.start import start
 from deployctl.usecases.change.stop import stop
 from deployctl.usecases.change.undo import undo
@@ -81,7 +82,7 @@ def called(random: Random, number: int, words: str, *, app: AppName = SHOP, with
 
 def _verb(words: str, app: AppName, options: ChangeOptions) -> Verb:
     verb, *rest = words.split()
-    version = Version(rest[0]) if rest and rest[0] != "--abort" else None
+    version = Version(rest[0]) if rest and rest[0] != "--abort" and verb != "scale" else None
     match verb:
         case "rollback":
             return partial(rollback, app, version=version, options=options, abort="--abort" in rest)
@@ -89,6 +90,8 @@ def _verb(words: str, app: AppName, options: ChangeOptions) -> Verb:
             return partial(_look, app)
         case "watch":
             return partial(watch, ticks=3)
+        case "scale":
+            return partial(scale, app, int(rest[0]), options=options)
         case "reconcile":
             return partial(reconcile, options=options)
     return partial(VERBS[verb], app, *([version] if version else []), options=options)

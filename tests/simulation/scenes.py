@@ -15,7 +15,7 @@ from deployctl.usecases.change.stop import stop
 from deployctl.usecases.change.upgrade import upgrade
 from deployctl.usecases.steps.options import ChangeOptions
 from tests.simulation.scheduler import Pace, Process, Scheduler
-from tests.simulation.world import DOCS, SHOP, Scene, World
+from tests.simulation.world import DOCS, SHOP, Scene, World, app_file
 
 YES = ChangeOptions(confirmed=True)
 POLICIES: dict[str, dict[str, Any]] = {
@@ -67,16 +67,27 @@ PASTS: dict[str, Callable[[Services], None]] = {
 }
 
 
+# Of named recipes only: another entry above would give every seed another schedule.
+REPLICAS: dict[str, Any] = {"replicas": 2}
+NAMED_PASTS: dict[str, tuple[dict[str, Any], Callable[[Services], None]]] = {
+    "two with replicas": (REPLICAS, PASTS["two"]),
+    "a cold standby with replicas": (REPLICAS, PASTS["a cold standby"]),
+}
+NAMED_POLICIES: dict[str, dict[str, Any]] = {"replicas": REPLICAS, "watched replicas": {**REPLICAS, "watch": "1s"}}
+
+
 @cache
 def scene(past: str) -> Scene:
     """Return the world after that past; docs serves v1 in all of them."""
     scheduler = Scheduler(Random(0), Pace(call=0.0, stay=1.0))
     world = World(scheduler)
+    keys, begin = NAMED_PASTS[past] if past in NAMED_PASTS else ({}, PASTS[past])
+    world.files[SHOP] = app_file(SHOP, **keys)
 
     def make(process: Process) -> None:
         s = world.services(process)
         upgrade(DOCS, Version("v1"), s)
-        PASTS[past](s)
+        begin(s)
 
     process = scheduler.start("the past", make)
     scheduler.run()

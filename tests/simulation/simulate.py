@@ -74,7 +74,7 @@ class Schedule:
         past = recipe.past or self.random.choice(tuple(scenes.PASTS))
         policy = recipe.policy or self.random.choice(tuple(scenes.POLICIES))
         self.world = World(self.scheduler, scenes.scene(past))
-        self.world.files[SHOP] = app_file(SHOP, **scenes.POLICIES[policy])
+        self.world.files[SHOP] = app_file(SHOP, **{**scenes.POLICIES, **scenes.NAMED_POLICIES}[policy])
         self.operators, self.weather = recipe.operators(self.random), recipe.weather(self.random)
         self.half_removed: list[AppName] = []
         self.scheduler.tell(None, f"begins with: {past}, {policy}; {pace}; {self.weather}")
