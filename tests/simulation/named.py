@@ -81,7 +81,8 @@ NAMED: dict[str, Named] = {
     "a death while there are to be more replicas": Named(
         Recipe("two with replicas", "replicas", ("scale 4", "rollback"), 3.0, (F.KILL, F.REFUSED), rate=0.02), count=100),
     "a death while there are to be fewer replicas, and an upgrade": Named(
-        Recipe("two with replicas", "replicas", ("scale 1", "upgrade v3"), 3.0, (F.KILL, F.SIGNAL, F.REFUSED), rate=0.02), count=100),
+        Recipe("two with replicas", "replicas", ("scale 1", "upgrade v3"), 3.0, (F.KILL, F.SIGNAL, F.REFUSED), rate=0.02),
+        count=100),
     "an upgrade with replicas, one of which dies": Named(
         Recipe("two with replicas", "watched replicas", ("upgrade v3", "rollback --abort"), 2.0, (F.KILL, F.HALF), rate=0.01,
                mischief=(Mischief.CONTAINER,)), count=100),
