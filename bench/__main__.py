@@ -15,7 +15,7 @@ from bench.dashboard import beside as serve_beside
 from bench.dashboard import live
 from bench.former import COMMIT
 from bench.long_run import REQUESTS, measure_long
-from bench.proxy import cookies, stable_address, tally
+from bench.proxy import cookies, replicas, stable_address, tally
 from bench.table import Row, markdown
 from bench.world import World, world
 from deployctl import __version__
@@ -37,6 +37,8 @@ PARTS: dict[str, Part] = {
     "growth": ("What grows", lambda _, short: growth.measure(short)),
     "proxy": ("The public address", lambda w, short: stable_address.measure(
         w, rounds=2 if short else 7, seconds=1 if short else 4)),
+    "replicas": ("Replicas", lambda w, short: replicas.measure(
+        w, rounds=2 if short else 5, bursts=4 if short else 40, requests=500, visits=2_000 if short else 20_000)),
     "tally": ("What counting costs", lambda w, short: tally.measure(
         rounds=20 if short else 300, requests=500)),
     "cookies": ("What keeping our cookies from apps costs", lambda w, short: cookies.measure(

@@ -10,11 +10,12 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.inputs.names import AppName, Version
-from deployctl.domain.proxy.traffic import Backend, TrafficTable
+from deployctl.domain.proxy.traffic import Backend, TrafficTable, replica_server_id
 from deployctl.effects.haproxy.config.files import HaproxyFiles
 from deployctl.effects.haproxy.home import HaproxyHome
 from deployctl.effects.haproxy.process import find_binary
@@ -33,12 +34,16 @@ frontend app
 class OneApp:
     """Runs until the stack ends. `edit` may change haproxy.cfg before: that is what is compared."""
 
-    def __init__(self, stack: ExitStack, folder: Path, edit: Callable[[str], str] = str) -> None:
+    def __init__(self, stack: ExitStack, folder: Path, edit: Callable[[str], str] = str, *, replicas: int = 0,
+                 beside: bool = False) -> None:
+        """With `replicas` as many lead to the app; `beside` is another release that has some, which nobody asks."""
         folder.mkdir()
         behind, self.port, home = _free_port(), _free_port(), HaproxyHome(folder)
-        table = TrafficTable(listens={APP: ("127.0.0.1", self.port)}, actives={APP: 1}, backends=(
-            Backend(APP, 1, Version("v1"), 1, "127.0.0.1", behind, None),))
         files = HaproxyFiles(home, ServerSpec())
+        plain = Backend(APP, 1, Version("v1"), 1, "127.0.0.1", behind, None)
+        backends = (*(_replicas(plain, replicas) or [plain]), *_replicas(replace(plain, release=2), int(beside)))
+        table = files.leased(TrafficTable(listens={APP: ("127.0.0.1", self.port)}, actives={APP: 1}, backends=backends,
+                                          replicated=int(bool(replicas)) + beside))
         files.write(table)
         files.write_routes({APP: "1"})
         home.config.write_text(edit(home.config.read_text()))
@@ -55,6 +60,10 @@ class OneApp:
                 visitor.sendall(asked)
                 _read_answers(visitor)
         return (_spent(self.pid) - before) / (requests // BURST * BURST) / 1000
+
+
+def _replicas(one: Backend, count: int) -> list[Backend]:
+    return [replace(one, server_id=replica_server_id(one.release, n), part="web.8080", replica=n) for n in range(1, count + 1)]
 
 
 def _free_port() -> int:

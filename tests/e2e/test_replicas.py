@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.cli import Cli, wait_until
+from tests.support import free_port
 
 KEYS: dict[str, Any] = {"replicas": 3, "health": {"path": "/healthz", "rise": 1}}
 SIBLINGS: dict[str, Any] = {"components": {"api": {"port": 8080, "replicas": 2, "health": {"path": "/healthz", "rise": 1}}}}
@@ -85,3 +86,24 @@ def test_siblings_reach_every_replica_by_one_name(cli: Cli) -> None:
     assert not [line for line in hosts if line.startswith("api:")]
     refused = cli.refused(2, "scale", f"{name}/web", "2").told["error"]
     assert refused["code"] == "replicas_not_written"
+
+
+def test_a_further_port_follows_the_same_switch_and_a_rollback(cli: Cli) -> None:
+    name, port = f"shop{len(cli.ports)}", free_port()
+    ports = {"api": {"component": "api", "port": 8080, "listen": port}}
+    cli.serving(name, health={"path": "/healthz", "rise": 1}, **SIBLINGS, ports=ports)
+
+    def pair() -> tuple[str, str]:
+        return tuple(json.loads(cli.get(name, "/facts", port=at).body)["version"] for at in (None, port))
+
+    assert pair() == ("v1", "v1")
+    with cli.visitors(name) as visitors:
+        cli.do("upgrade", name, "v2")
+        assert pair() == ("v2", "v2")
+        cli.do("rollback", name)
+        assert pair() == ("v1", "v1")
+    assert visitors.count.lost == 0
+    assert cli.do("reconcile", name)["lines"] == []
+    other = f"shop{len(cli.ports)}"
+    cli.write(other, listen=port)
+    assert cli.refused(2, "upgrade", other, "v1").told["error"]["code"] == "invalid"
