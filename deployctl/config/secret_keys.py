@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
-from deployctl.domain.images.secret import READ_BY_OWNER, SecretRef, parse_secret
+from deployctl.domain.images.secret import FOLDER, READ_BY_OWNER, SecretRef, parse_secret
 from deployctl.domain.inputs.grammar import refused, shown
 from deployctl.domain.inputs.names import parse_env_name, parse_user
 
@@ -56,7 +56,16 @@ def secret_contradictions(raw: Mapping[str, Any], key: str = "secrets") -> Itera
     env, listed = raw.get("env", {}), raw.get("secrets", ())
     if not isinstance(env, Mapping) or not isinstance(listed, list | tuple):
         return
+    mounted = [str(one).split(":")[1] for one in _texts(raw.get("mounts")) if ":" in str(one)]
+    files = raw.get("files")
+    for place in (*mounted, *(map(str, files) if isinstance(files, Mapping) else ())) if listed else ():
+        if place.rstrip("/") == FOLDER or place.startswith(f"{FOLDER}/"):
+            yield key, f"are files in {FOLDER}, where something else is mounted: {shown(place)}.", "Mount it elsewhere."
     for one in listed:
         name = one.env if isinstance(one, SecretRef) else one.get("env") if isinstance(one, Mapping) else None
         if isinstance(name, str) and name in env:
             yield key, f"sets the variable {shown(name)}, and [env] sets it, too.", f"Remove {name} from [env]."
+
+
+def _texts(value: object) -> Sequence[object]:
+    return value if isinstance(value, list | tuple) else ()

@@ -137,11 +137,23 @@ def test_systemd_has_nothing_against_the_unit(tmp_path: Path, scope: str) -> Non
         pytest.skip("systemd-analyze is not installed")
     with world(tmp_path) as home:
         assert home.deployctl("install", scope, "--dir", str(tmp_path / "units")).code == 0
-    unit = tmp_path / "units/deployctl.service"
+    units = sorted((tmp_path / "units").iterdir())
     user = ["--user"] if scope == "--user" else []
-    done = subprocess.run(["systemd-analyze", *user, "verify", str(unit)], capture_output=True, text=True, timeout=60,
+    done = subprocess.run(["systemd-analyze", *user, "verify", *map(str, units)], capture_output=True, text=True, timeout=60,
                           check=False, env={"XDG_RUNTIME_DIR": str(tmp_path), "PATH": "/usr/bin:/bin"})
-    assert [line for line in done.stderr.splitlines() if "deployctl.service" in line] == []
+    assert [line for line in done.stderr.splitlines() if "deployctl" in line] == []
+
+
+def test_what_containers_need_is_laid_before_docker_starts_and_a_user_has_no_such_unit(tmp_path: Path) -> None:
+    done = install(tmp_path, InstallOptions(user=False, folder=tmp_path / "units", python="/opt/python"), {})
+    boot = parsed((tmp_path / "units/deployctl-boot.service").read_text())
+    assert boot["Unit"]["Before"] == "docker.service"
+    assert boot["Service"]["ExecStart"] == f"/opt/python -I -m deployctl --home {tmp_path} boot"
+    assert not {name for name in boot["Service"] if name.startswith(("Protect", "Private"))}, "Docker sees what it mounts"
+    assert "docker.service" in boot["Install"]["WantedBy"]
+    assert "systemctl enable --now deployctl deployctl-boot" in done.details
+    install(tmp_path, InstallOptions(user=True, folder=tmp_path / "own"), {})
+    assert [path.name for path in (tmp_path / "own").iterdir()] == ["deployctl.service"]
 
 
 def test_a_users_unit_names_the_linger_that_it_needs(tmp_path: Path) -> None:

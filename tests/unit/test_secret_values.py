@@ -12,11 +12,12 @@ from pathlib import Path
 import pyrage
 import pytest
 
+from deployctl.config.app import parse_app_spec
 from deployctl.domain.images.secret import UnknownUser, ids_of, needs_passwd, parts_to_hide
 from deployctl.domain.inputs.names import AppName
 from deployctl.effects.linux.mounts import TMPFS, filesystem_of
 from deployctl.effects.secrets.values import ValueFiles
-from deployctl.errors import AttentionNeeded, DeployctlError, NotPermitted
+from deployctl.errors import AttentionNeeded, DeployctlError, Invalid, NotPermitted
 from deployctl.paths import Path as OwnPath
 
 SHOP = AppName("shop")
@@ -136,3 +137,25 @@ def test_the_longest_part_of_a_value_is_hidden_first() -> None:
     assert parts_to_hide([b"abcdef", b"abcdefgh", b"short", b"one line\nsecond line\n", b"\xff\xfe\xfd\xfc\xfb\xfa"])[0] \
         == "one line\nsecond line"
     assert "short" not in parts_to_hide([b"short"])
+
+
+@pytest.mark.parametrize(("keys", "key"), [
+    ({"secrets": "TOKEN"}, "secrets"),
+    ({"secrets": ["TOKEN", "TOKEN"]}, "secrets"),
+    ({"secrets": ["1TOKEN"]}, "secrets"),
+    ({"secrets": [f"TOKEN={CANARY.decode()}"]}, "secrets"),
+    ({"secrets": [{"env": "TOKEN"}]}, "secrets"),
+    ({"secrets": [{"name": "TOKEN", "mode": "0666"}]}, "secrets"),
+    ({"secrets": [{"name": "TOKEN", "mode": 400}]}, "secrets"),
+    ({"secrets": [{"name": "TOKEN", "value": CANARY.decode()}]}, "secrets"),
+    ({"secrets": [{"name": "A", "env": "X"}, {"name": "B", "env": "X"}]}, "secrets"),
+    ({"secrets": [{"name": "A", "env": "X"}], "env": {"X": "1"}}, "secrets"),
+    ({"secrets": ["A"], "mounts": ["data:/run/secrets"], "volumes": {"data": {"shared": True}}}, "secrets"),
+    ({"secrets": ["A"], "files": {"/run/secrets/A": "a"}}, "secrets"),
+    ({"components": {"api": {"secrets": [{"name": "A", "env": "X"}], "env": {"X": "1"}}}}, "components.api.secrets")])
+def test_a_file_that_asks_for_a_secret_wrongly_is_refused_and_shows_no_value(keys: dict[str, object], key: str) -> None:
+    with pytest.raises(Invalid) as wrong:
+        parse_app_spec({"image": "acme/shop", "port": 8080, "listen": 8000, **keys}, where="config/shop.toml")
+    text = "\n".join([wrong.value.message, *wrong.value.remedy, *wrong.value.details])
+    assert key in text
+    assert CANARY.decode() not in text

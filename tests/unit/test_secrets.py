@@ -25,6 +25,7 @@ from deployctl.errors import (
 from deployctl.usecases.change.app_remove import remove_app
 from deployctl.usecases.change.prune import prune
 from deployctl.usecases.change.reconcile import preview_reconcile, reconcile
+from deployctl.usecases.change.stop import stop
 from deployctl.usecases.change.upgrade import preview_upgrade, upgrade
 from deployctl.usecases.secrets.list_secrets import list_secrets
 from deployctl.usecases.secrets.remove_secret import remove_secret
@@ -32,6 +33,7 @@ from deployctl.usecases.secrets.set_secret import set_secret
 from deployctl.usecases.setup.boot import boot
 from deployctl.usecases.setup.doctor_secrets import secrets as doctor_secrets
 from deployctl.usecases.view.diff import diff
+from deployctl.usecases.view.readiness import find_readiness
 from tests.unit.test_crashes import die_in, settle
 from tests.unit.world import SHOP, V1, V2, YES, World, world
 
@@ -234,6 +236,17 @@ def test_without_the_key_what_runs_goes_on_and_a_warm_rollback_works(w: World) -
     with pytest.raises(AttentionNeeded):
         w.upgrade("v3")
     assert w.serving == "v1"
+
+
+def test_a_version_whose_value_is_gone_is_not_ready_and_says_so(w: World) -> None:
+    w.upgraded("v1", "v2")
+    w.use(stop, V1)
+    gone = w.release("v1").bundle.secrets[0]
+    set_secret(SHOP, gone.name, OTHER.encode(), w.s)
+    w.upgrade("v2")
+    w.secrets._values[SHOP, gone.name].pop(gone.value)
+    found = {one.release: one for one in find_readiness(SHOP, w.s)}
+    assert (found[1].ready, found[1].code) == (False, "secret_gone")
 
 
 def test_doctor_names_the_key_and_what_is_not_in_memory(w: World) -> None:

@@ -40,6 +40,7 @@ class Code(StrEnum):
     VOLUME_MISSING = "volume_missing"  # a volume that it mounts does not exist, or its data is gone with it
     FILE_MISSING = "config_file_missing"  # the kept copy of one of its config files was removed
     FILE_CHANGED = "config_file_changed"  # the kept copy of one of its config files was edited
+    SECRET_GONE = "secret_gone"  # noqa: S105  the value of one of its secrets is no longer held
     OTHER_IMAGE = "other_image"  # ready; recreated from its own image, because someone used another one
     # it can be rolled back to
     PULL_NEEDED = "pull_needed"  # ready; its image has to be pulled first
@@ -71,6 +72,7 @@ class Standing:
     network: bool | None = None  # the app's network exists
     networks_missing: tuple[str, ...] = ()  # those of the unmanaged networks in its release spec that do not exist
     volumes_missing: tuple[str, ...] = ()
+    secrets_gone: tuple[str, ...] = ()  # names of its secrets whose value is no longer held
     files_lost: tuple[tuple[str, str], ...] = ()  # its config files whose kept copy is missing or changed: place inside, why
     port_taken: bool | None = None  # another program listens on the port that its container publishes
     unanswered: int = 0  # requests of the last minute, if there were enough and none got a response
@@ -169,6 +171,8 @@ def _lost(standing: Standing) -> Reason | None:
         return Reason(Code.VOLUME_MISSING, f"it mounts the volume {names}, which is not on this server")
     for target, why in standing.files_lost:
         return Reason(Code(f"config_file_{why}"), f"the kept copy of its config file {target} is {why}")
+    if standing.secrets_gone:
+        return Reason(Code.SECRET_GONE, f"its value of the secret {', '.join(standing.secrets_gone)} is no longer held")
     return None
 
 

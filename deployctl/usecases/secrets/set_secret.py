@@ -32,6 +32,7 @@ def set_secret(app: AppName, name: str, value: bytes, s: Services) -> Done:
 
 
 def _next(app: AppName, name: str, s: Services) -> str:
+    """Return what makes use of the value."""
     known = s.ledger.find_app(app)
     active = s.ledger.find_release(app, known.active) if known and known.active is not None else None
     if active is None:

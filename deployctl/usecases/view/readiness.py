@@ -106,6 +106,7 @@ def judge_release(release: Release, instance: Instance | None, answer: ProbeAnsw
             name for name in release.bundle.networks if name not in around.networks),
         volumes_missing=_volumes_missing(release, s) if around.closely and not away else (),
         files_lost=_files_lost(release, s) if around.closely else (),
+        secrets_gone=_secrets_gone(release, s) if around.closely else (),
         port_taken=not away and not other and _is_off(seen) and _port_taken(instance, s),
         unanswered=_unanswered(release, around), engine_away=around.engine, boot_seconds=around.boots.get(release.number),
     )
@@ -129,6 +130,12 @@ def _files_lost(release: Release, s: Services) -> tuple[tuple[str, str], ...]:
     from deployctl.execution.mounts import lost_files
 
     return tuple((file.target, why) for file, why in lost_files(release, s))
+
+
+def _secrets_gone(release: Release, s: Services) -> tuple[str, ...]:
+    wanted = {(ref.name, ref.value) for one in release.components for ref in one.bundle.secrets}
+    held = {(one.name, one.id) for one in s.secrets().held(release.app)} if wanted else set()
+    return tuple(sorted({name for name, _ in wanted - held}))
 
 
 def _unanswered(release: Release, around: Around) -> int:
