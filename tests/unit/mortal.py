@@ -10,7 +10,7 @@ from deployctl.ports import Services
 
 ACTS = frozenset({
     "pull_image", "keep_image", "release_image", "ensure_network", "ensure_network_gone", "ensure_volume",
-        "fill_volume", "ensure_volume_gone", "ensure_created",
+    "fill_volume", "ensure_volume_gone", "ensure_created",
     "ensure_started", "ensure_stopped", "ensure_removed", "set_restart", "ensure_attached", "ensure_detached",
     "sync", "switch", "refresh_previews", "cut", "queue", "release_queue",
     "ensure", "ensure_gone",

@@ -86,6 +86,21 @@ def job(w: World) -> None:
     w.edit(needs={"migrate": "completed"}, components={"migrate": {"kind": "job", "command": ["migrate"]}})
 
 
+def attached(w: World) -> None:
+    """Have a volume and a config file."""
+    folder = w.home / "config/shop"
+    folder.mkdir(parents=True)
+    (w.home / "state").mkdir()
+    (folder / "a").write_text("a")
+    w.edit(mounts=["data:/data"], volumes={"data": {"shared": True}}, files={"/a": "shop/a"})
+
+
+def attached_twice(w: World) -> None:
+    attached(w)
+    w.upgraded("v1", "v2")
+    (w.home / "config/shop/a").write_text("b")
+
+
 def bad_exclusive(w: World) -> None:
     w.edit(kind="exclusive")
     w.upgraded("v1")
@@ -93,6 +108,8 @@ def bad_exclusive(w: World) -> None:
 
 
 STORIES = {
+    "first upgrade with a volume and a file": Story(attached, partial(upgrade, SHOP, V1), (None, "v1")),
+    "upgrade with a volume and another file": Story(attached_twice, partial(upgrade, SHOP, V3), ("v2", "v3")),
     "upgrade of an exclusive one": Story(exclusive, partial(upgrade, SHOP, V3), ("v2", "v3")),
     "upgrade to a bad exclusive one": Story(bad_exclusive, partial(upgrade, SHOP, V2), ("v1",)),
     "rollback of an exclusive one": Story(exclusive, partial(rollback, SHOP, options=YES), ("v2", "v1")),
@@ -184,6 +201,7 @@ def test_wherever_it_dies_the_next_verb_settles_it_and_doing_so_again_changes_no
             reached.add(w.serving)
             if w.active == story.ends[0] and len(story.ends) > 1:
                 require_as_it_was(w, before)
+            require_attached(w)
             settled = w.everything()
             settle(w)
             assert w.everything() == settled
@@ -192,6 +210,20 @@ def test_wherever_it_dies_the_next_verb_settles_it_and_doing_so_again_changes_no
         acts += 1
     assert reached == set(story.ends)
     assert acts > 3
+
+
+def require_attached(w: World) -> None:
+    """What a container mounts is there: a volume of the app's, filled by its owner, and the very file of its release."""
+    for made in (c for c in w.engine._containers.values() if c.spec):
+        for mount in made.spec.mounts if made.spec else ():
+            if mount.is_path:
+                assert Path(mount.source).is_file()
+            else:
+                there = w.engine.volumes_here.here[mount.source]
+                assert there.facts.labels["deployctl.volume"] == "data"
+                assert there.filled_from == w.engine.images.find("acme/shop:v1").digest  # type: ignore[union-attr]
+    for release in w.ledger.kept_releases():
+        assert all(w.s.files().find_fault(file) is None for file in release.bundle.files)
 
 
 def require_as_it_was(w: World, before: dict[str, Any]) -> None:

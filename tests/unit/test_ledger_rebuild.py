@@ -18,6 +18,8 @@ import pytest
 from deployctl.domain.host.leftovers import Remains
 from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.images.component import Component, InstanceId
+from deployctl.domain.images.engine_keys import EngineKeys
+from deployctl.domain.images.mounts import ConfigFile, Mount, MountKind
 from deployctl.domain.images.release import Bundle, LogCap, Probe, ProbeKind, Release, Resources
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.domain.proxy.traffic import Backend, TrafficTable
@@ -46,7 +48,9 @@ FULL = Bundle(
     "acme/shop:v1", "sha256:" + "a" * 64, 8080, ("run",), ("serve", "--quick"), "10001:10001", "/srv",
     (("EMPTY", ""), ("PASSWORD", "quite secret"), ("QUOTED", 'a "b" = ü\n')), "SIGINT", 3.5, True,
     Resources(2**28, 0.5, 64), LogCap(1000, 2),
-    Probe(ProbeKind.EXEC, status=((200, 204), (301, 301)), command=("check", "it")), "acme/shop@sha256:" + "b" * 64)
+    Probe(ProbeKind.EXEC, status=((200, 204), (301, 301)), command=("check", "it")), "acme/shop@sha256:" + "b" * 64,
+    mounts=(Mount(MountKind.VOLUME, "data", "/data", no_copy=True),), files=(ConfigFile("/a", "shop/a", sha256="c" * 64),),
+    keys=EngineKeys(ulimits=(("nofile", 1, -1),), cap_drop=("ALL",)))
 TABLE = TrafficTable(
     listens={SHOP: ("127.0.0.1", 8000), BLOG: ("::1", 8001)}, hosts={"shop.example.com": SHOP},
     backends=(Backend(SHOP, 6, Version("v6"), 11, "172.30.0.6", 80, "dc-1", preview=True, held=True),
