@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
 from deployctl.dataclass import dataclass, field
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from deployctl.domain.host.home import HomeFacts
     from deployctl.domain.images.component import ComponentKind
     from deployctl.domain.images.image_source import ImageNews
-    from deployctl.domain.images.release import Change, Colour, Release, ReleaseRole
+    from deployctl.domain.images.release import Bundle, Change, Colour, Release, ReleaseRole
     from deployctl.domain.inputs.names import AppName, Version
     from deployctl.domain.inputs.units import At, Ms, Percent
 
@@ -127,9 +127,17 @@ class InstanceView:
     replicas_written: Annotated[int | None, "As many as the app's file says; null: it says nothing, and they stay so."] = None
 
 
+WORST_FIRST = ("failing", "stopped", "unknown", "passing", "completed")
+
+
+def worst_of(replicas: Iterable[InstanceView]) -> InstanceView:
+    """Return the one whose health matters most."""
+    return min(replicas, key=lambda one: WORST_FIRST.index(one.health))
+
+
 @dataclass(frozen=True, slots=True)
 class ComponentView:
-    """One component of the live version."""
+    """One component of the live version; of several replicas the health that matters most."""
 
     name: str
     kind: Annotated[str, ComponentKind]
@@ -138,11 +146,6 @@ class ComponentView:
     health: Annotated[str, Literal["passing", "failing", "stopped", "unknown", "completed"]]  # of its worst replica
     replicas: Annotated[int, "How many there are to be."] = 1
     replicas_written: Annotated[int | None, "As many as the app's file says; null: it says nothing."] = None
-
-
-def _is_worse(one: InstanceView, other: InstanceView) -> bool:
-    order = ("failing", "stopped", "unknown", "passing", "completed")
-    return order.index(one.health) < order.index(other.health)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,13 +200,12 @@ class AppView:
 
     @property
     def components(self) -> Annotated[tuple[ComponentView, ...], "What the live version consists of."]:
-        live = [one for one in self.every_instance if self.active and one.release == self.active.release]
-        found: dict[str, InstanceView] = {}
-        for one in live:
-            if one.component not in found or _is_worse(one, found[one.component]):
-                found[one.component] = one
+        found: dict[str, list[InstanceView]] = {}
+        for one in self.every_instance:
+            if self.active and one.release == self.active.release:
+                found.setdefault(one.component, []).append(one)
         return tuple(ComponentView(one.component, one.kind, one.version, one.digest, one.health, one.replicas,
-                                   one.replicas_written) for one in found.values())
+                                   one.replicas_written) for one in map(worst_of, found.values()))
 
     @property
     def note_lines(self) -> Annotated[tuple[str, ...], "The same as `notices`, as text."]:
@@ -275,6 +277,17 @@ class HistoryView:
 
 
 @dataclass(frozen=True, slots=True)
+class SpecView:
+    """What the containers of one component are created from."""
+
+    name: str
+    kind: Annotated[str, ComponentKind]
+    needs: Annotated[Mapping[str, str], "Component → what it must be first: started, healthy or completed."]
+    replicas: int
+    bundle: Bundle
+
+
+@dataclass(frozen=True, slots=True)
 class ReleaseView:
     """One version as it was deployed, with its release spec."""
 
@@ -285,6 +298,11 @@ class ReleaseView:
     last: Deployment | None  # the last deployment whose target it was
     siblings: Annotated[tuple[int, ...], "Other releases of the same version, newest first."]
     readiness: Annotated[Readiness | None, "For a rollback to it; null: it is live, or being checked."] = None
+
+    @property
+    def components(self) -> Annotated[tuple[SpecView, ...], "The one that clients reach first; its spec is `bundle`, too."]:
+        return tuple(SpecView(one.name, one.kind, {name: str(condition) for name, condition in one.needs},
+                              self.release.replicas(one), one.bundle) for one in self.release.components)
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,10 +49,12 @@ _OBJECTS: Mapping[str, tuple[str, str]] = {
                               "switch_ms=change.switch_ms note=change.note"),
     "Deployment": ("Deployment", "id action=kind from_release=source to_release=target phase actor note started_at finished_at "
                                  "error error_code cause evidence"),
-    "ReleaseView": ("Shown", f"{_WHOLE}Release app *release role instance last_deployment=last siblings readiness"),
+    "ReleaseView": ("Shown", f"{_WHOLE}Release app *release components role instance last_deployment=last siblings "
+                    "readiness"),
     "Release": ("Release", "version release=number digest colour created_at health_checked_at=proven_at failure failure_code "
                            "hold bundle bundle_hash cap_drop"),
     "SecretRef": ("SecretRef", "name value env mode=octal user"),
+    "SpecView": ("ComponentSpec", ""),
     "DiffView": ("Diff", f"{_WHOLE}Diff app from=before to=after differences=lines"),
     "LogLines": ("Logs", f"{_WHOLE}Logs app lines"),
     "Printed": ("Line", "version release component at=line.at stream=line.stream message=line.text"),

@@ -14,6 +14,7 @@ from deployctl.usecases.results import DiffLine, Done, Moved, Preview
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.cli.rendering.tables import TextTable
+    from deployctl.domain.change.plan import Plan
 
 
 # -- upgrade, rollback, undo -----------------------------------------------------------------------------------
@@ -97,9 +98,28 @@ def preview_text(preview: Preview, look: TerminalStyle) -> list[str]:
         return [f"{plan.summary}. Nothing to do.", *_image(preview.image, look), *_warned(preview.warnings, look)]
     how = " (warm: no boot needed)" if plan.warm else ""
     lines = [f"Plan for {plan.summary}{how}"]
-    lines += [f"  {n:>2}. {step.kind.capitalize():<8} {step.sentence}" for n, step in enumerate(plan.steps, 1)]
+    lines += _by_component(plan)
     lines += [f"  changes {difference(line)}" for line in preview.changes]
     return [*lines, *_image(preview.image, look), *preview.restores, *_warned(preview.warnings, look), "Nothing was changed."]
+
+
+def _by_component(plan: Plan) -> list[str]:
+    """Return the steps, numbered in the order in which they begin; of several components each under its name."""
+    from itertools import groupby
+
+    steps = [(step, f"{n:>2}. {step.kind.replace('_', ' ').capitalize():<8} {step.sentence}")
+             for n, step in enumerate(plan.steps, 1)]
+    if len({step.component for step in plan.steps if step.component}) < 2:
+        return [f"  {line}" for _, line in steps]
+    begun = next((n for n, (step, _) in enumerate(steps) if step.kind == "start"), 0)  # before it no order is of interest
+    ordered = [*sorted(steps[:begun], key=lambda pair: bool(pair[0].component)), *steps[begun:]]
+    lines = list[str]()
+    for about, run in groupby(ordered, key=lambda pair: bool(pair[0].component)):
+        some = [*run]
+        for name in dict.fromkeys(step.component for step, _ in some):
+            lines += [f"  {name}"] if name else []
+            lines += [f"  {'  ' if about else ''}{line}" for step, line in some if step.component == name]
+    return lines
 
 
 def difference(line: DiffLine) -> str:
@@ -116,11 +136,13 @@ def difference_words(line: DiffLine) -> str:
 
 
 def preview_table(preview: Preview) -> TextTable:
-    from deployctl.cli.rendering.tables import Column, TextTable
+    from deployctl.cli.rendering.tables import NONE, Column, TextTable
 
     return TextTable(
-        (Column("STEP", right=True), Column("KIND"), Column("RELEASE", right=True), Column("SENTENCE", elastic=True)),
-        tuple((str(n), step.kind, str(step.release), step.sentence) for n, step in enumerate(preview.plan.steps, 1)),
+        (Column("STEP", right=True), Column("KIND"), Column("RELEASE", right=True), Column("COMPONENT"),
+         Column("SENTENCE", elastic=True)),
+        tuple((str(n), step.kind, str(step.release), step.component or NONE, step.sentence)
+              for n, step in enumerate(preview.plan.steps, 1)),
     )
 
 

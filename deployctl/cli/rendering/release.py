@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from deployctl.cli.rendering.change import difference_words
 from deployctl.cli.rendering.ready import ready_table, ready_words
 from deployctl.cli.rendering.tables import NONE, Column, TextTable, lay_out
@@ -13,8 +15,8 @@ from deployctl.domain.durations import took
 from deployctl.domain.images.capabilities import kept_text
 from deployctl.domain.images.engine_keys import all_weakenings
 from deployctl.domain.images.image_ref import short_digest
-from deployctl.domain.images.release import Bundle
-from deployctl.usecases.results import DiffView, HistoryLine, HistoryView, ReleaseView
+from deployctl.domain.images.release import Bundle, ProbeKind, Release
+from deployctl.usecases.results import DiffView, HistoryLine, HistoryView, ReleaseView, SpecView
 
 GROUPS = ("image", "env", "limits", "command", "health", "ports")
 
@@ -73,11 +75,21 @@ def _first_line(text: str) -> str:
 # -- show ------------------------------------------------------------------------------------------------------
 def show_text(view: ReleaseView, look: TerminalStyle) -> list[str]:
     """Return the release and its spec. Of the environment only names are shown."""
-    facts = [(name, text) for name, text in _facts(view, look) if text]
-    broad = max(len(name) for name, _ in facts)
+    first, *others = view.components
     title = f"{view.app} {view.release.version}   {'live' if view.role == 'active' else view.role}"
-    lines = [title, "", *(f"  {name:<{broad}}  {text}" for name, text in facts)]
+    lines = [title, "", *_aligned([*_facts(view, look), *_spec(first, view.release)])]
+    for one in others:
+        kind = "" if one.kind == "side-by-side" else f"   {one.kind}"
+        image = ("image", f"{one.bundle.image}   {short_digest(one.bundle.digest)}")
+        lines += ["", f"  {one.name}{kind}", *_aligned([image, *_spec(one, view.release)], indent=4)]
     return lines + _last(view, look)
+
+
+def _aligned(facts: Sequence[tuple[str, str | None]], *, indent: int = 2) -> list[str]:
+    """Return those that are so, with their names in a column."""
+    told = [(name, text) for name, text in facts if text]
+    broad = max(len(name) for name, _ in told)
+    return [f"{' ' * indent}{name:<{broad}}  {text}" for name, text in told]
 
 
 def _facts(view: ReleaseView, look: TerminalStyle) -> list[tuple[str, str | None]]:
@@ -93,15 +105,24 @@ def _facts(view: ReleaseView, look: TerminalStyle) -> list[tuple[str, str | None
         ("failure", release.failure),
         ("status", _running(view, look)),
         ("rollback", ready_words(view.readiness) if view.readiness else None),
+    ]
+
+
+def _spec(one: SpecView, release: Release) -> list[tuple[str, str | None]]:
+    """Return what the containers of that component are created from, except their image."""
+    bundle = one.bundle
+    return [
         ("command", " ".join((*(bundle.entrypoint or ()), *(bundle.command or ()))) or None),
         ("user", bundle.user),
-        ("port", f"{bundle.port} in the container"),
+        ("port", f"{bundle.port} in the container" if bundle.port else None),
+        ("replicas", str(one.replicas) if one.replicas > 1 else None),
+        ("needs", ", ".join(f"{name} {condition}" for name, condition in one.needs.items()) or None),
         ("networks", ", ".join(bundle.networks) or None),
         *(("mounts", str(one)) for one in bundle.mounts),
         *(("files", f"{one.target} = {one}") for one in bundle.files),
         *(("isolation", sentence) for sentence in all_weakenings(release.components)),
         ("caps", kept_text(release.cap_drop, bundle.cap_add)),
-        ("health", health_words(bundle)),
+        ("health", None if one.kind == "job" else health_words(bundle)),
         ("limits", limit_words(bundle)),
         ("env", ", ".join(name for name, _ in bundle.env) or "none"),
     ]
@@ -123,6 +144,8 @@ def _running(view: ReleaseView, look: TerminalStyle) -> str:
 
 def health_words(bundle: Bundle) -> str:
     probe = bundle.probe
+    if probe.kind is ProbeKind.PROCESS:
+        return f"{spoken(probe)}, deadline {probe.deadline:g} s"
     return (f"{spoken(probe)} every {probe.interval:g} s, timeout {probe.timeout:g} s, "
             f"rise {probe.rise}, fall {probe.fall}, deadline {probe.deadline:g} s")
 

@@ -196,9 +196,9 @@ def instances_table(app: AppView, look: TerminalStyle) -> TextTable:
 
 
 def _sibling_row(one: InstanceView, look: TerminalStyle) -> tuple[str, ...]:
-    """Return the row of a component that clients do not reach, below the one that they do."""
+    """Return the row of another container of a release, below the one whose version names it."""
     which = f"{one.component} {one.replica}/{one.replicas}" if one.replicas_written else one.component
-    cells = ("", f"  {which}", "", "", _health(one, look), *[""] * 8)
+    cells = ("", f"  {which}", "" if one.kind == "side-by-side" else one.kind, "", _health(one, look), *[""] * 8)
     return (*cells, one.address, short_digest(one.digest), (one.container or "")[:12], one.probe_message)
 
 
@@ -230,4 +230,4 @@ def _instance_row(one: InstanceView, name: str, look: TerminalStyle) -> tuple[st
 def _health(one: InstanceView, look: TerminalStyle) -> str:
     signs = {"passing": f"{look.good} ", "failing": f"{look.bad} ", "unknown": f"{look.warn} "}
     word = one.status if one.health == "stopped" and one.status else one.health
-    return f"{signs.get(one.health, '')}{word}" + (f" {took(one.probe_ms)}" if one.probe_ms is not None else "")
+    return f"{signs.get(one.health, '')}{word}" + (f" {took(one.probe_ms)}" if one.probe_ms else "")

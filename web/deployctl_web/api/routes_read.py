@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from flask import Blueprint, Response, g
 
@@ -119,7 +119,12 @@ def app_history(app: AppName, query: RowsQuery) -> HistoryView:
 def app_version(app: AppName, version: Version) -> ReleaseView | EndpointAnswer:
     with web_state().pool.lend(g.who.actor) as s:
         view = show(app, version, s)
-    return view if _sees_secrets(app) else EndpointAnswer({**as_json(view), "bundle": redact_bundle(view.release.bundle)})
+    return view if _sees_secrets(app) else EndpointAnswer(_without_secrets(view))
+
+
+def _without_secrets(view: ReleaseView) -> dict[str, Any]:
+    return {**as_json(view), "bundle": redact_bundle(view.release.bundle),
+            "components": [as_json(replace(one, bundle=redact_bundle(one.bundle))) for one in view.components]}
 
 
 @look.get("/apps/<app>/diff")

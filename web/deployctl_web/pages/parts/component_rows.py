@@ -12,10 +12,8 @@ from deployctl.domain.images.release import Bundle, Release
 from deployctl.domain.inputs.names import ComponentName
 from deployctl.ports.metrics import ContainerNow, sum_of
 from deployctl.usecases.redaction import redact_bundle
-from deployctl.usecases.results import AppView, InstanceView
+from deployctl.usecases.results import AppView, InstanceView, worst_of
 from deployctl_web.pages.parts.template_filters import health_word
-
-WORST_FIRST = ("failing", "unknown", "stopped", "completed", "passing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +32,7 @@ class ComponentRow:
 
     @property
     def health(self) -> str:
-        """Return the health of the replica that matters most."""
-        return next((state for state in WORST_FIRST if any(one.health == state for one in self.instances)), "stopped")
+        return worst_of(self.instances).health if self.instances else "stopped"
 
     @property
     def health_word(self) -> str:
