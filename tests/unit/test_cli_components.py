@@ -87,7 +87,7 @@ def test_show_has_the_spec_of_each_component(w: World) -> None:
 
 
 def test_status_tells_the_worst_health_of_the_replicas_of_a_component(w: World) -> None:
-    w.edit(replicas=2, components={})
+    w.edit(replicas=2, components={}, needs={})
     w.upgrade("v2", confirmed=True)
     [web] = as_json(status(w.s, app=SHOP))["apps"][0]["components"]
     assert (web["replicas"], web["health"]) == (2, "passing")
