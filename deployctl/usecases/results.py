@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from deployctl.domain.host.home import HomeFacts
     from deployctl.domain.images.component import ComponentKind
     from deployctl.domain.images.image_source import ImageNews
-    from deployctl.domain.images.release import Bundle, Change, Colour, Release, ReleaseRole
+    from deployctl.domain.images.release import Change, Colour, ReleaseRole
     from deployctl.domain.inputs.names import AppName, Version
     from deployctl.domain.inputs.units import At, Ms, Percent
 
@@ -274,35 +274,6 @@ class HistoryView:
     def ready(self) -> tuple[ReadyVersion, ...]:
         """Return which of them can be rolled back to."""
         return tuple(ReadyVersion(one.version, one.release, one) for one in self.readiness)
-
-
-@dataclass(frozen=True, slots=True)
-class SpecView:
-    """What the containers of one component are created from."""
-
-    name: str
-    kind: Annotated[str, ComponentKind]
-    needs: Annotated[Mapping[str, str], "Component → what it must be first: started, healthy or completed."]
-    replicas: int
-    bundle: Bundle
-
-
-@dataclass(frozen=True, slots=True)
-class ReleaseView:
-    """One version as it was deployed, with its release spec."""
-
-    app: Annotated[str, AppName]
-    release: Release
-    role: Annotated[str, ReleaseRole]
-    instance: InstanceView | None
-    last: Deployment | None  # the last deployment whose target it was
-    siblings: Annotated[tuple[int, ...], "Other releases of the same version, newest first."]
-    readiness: Annotated[Readiness | None, "For a rollback to it; null: it is live, or being checked."] = None
-
-    @property
-    def components(self) -> Annotated[tuple[SpecView, ...], "The one that clients reach first; its spec is `bundle`, too."]:
-        return tuple(SpecView(one.name, one.kind, {name: str(condition) for name, condition in one.needs},
-                              self.release.replicas(one), one.bundle) for one in self.release.components)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from deployctl.domain.images.component import Component
 from deployctl.domain.images.release import Bundle, Change, Colour, Hold, Release
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.usecases.listings import AuditLine
+from deployctl.usecases.release_view import ReleaseView
 from deployctl.usecases.results import (
     AppView,
     Back,
@@ -26,7 +27,6 @@ from deployctl.usecases.results import (
     InstanceView,
     Moved,
     Preview,
-    ReleaseView,
     Side,
     StatusView,
 )

@@ -16,7 +16,8 @@ from deployctl.domain.images.capabilities import kept_text
 from deployctl.domain.images.engine_keys import all_weakenings
 from deployctl.domain.images.image_ref import short_digest
 from deployctl.domain.images.release import Bundle, ProbeKind, Release
-from deployctl.usecases.results import DiffView, HistoryLine, HistoryView, ReleaseView, SpecView
+from deployctl.usecases.release_view import ReleaseView, SpecView
+from deployctl.usecases.results import DiffView, HistoryLine, HistoryView
 
 GROUPS = ("image", "env", "limits", "command", "health", "ports")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deployctl.usecases.read_facts import remembered, require_app, require_release
-from deployctl.usecases.results import ReleaseView
+from deployctl.usecases.release_view import ReleaseView
 from deployctl.usecases.view.readiness import find_readiness
 from deployctl.usecases.view.status import status
 

@@ -27,7 +27,8 @@ _NAMED_IN = (
     "deployctl.domain.images.release", "deployctl.domain.images.secret",
     "deployctl.domain.inputs.names",
     "deployctl.domain.inputs.units", "deployctl.domain.proxy.rejections", "deployctl.domain.proxy.traffic",
-    "deployctl.errors", "deployctl.ports.logs", "deployctl.usecases.listings", "deployctl.usecases.results",
+    "deployctl.errors", "deployctl.ports.logs", "deployctl.usecases.listings", "deployctl.usecases.release_view",
+    "deployctl.usecases.results",
     "deployctl.usecases.view.logs", "collections.abc", "typing",
 )  # fmt: skip
 

@@ -26,7 +26,8 @@ from deployctl.usecases.listings import (
     no_such_deployment,
 )
 from deployctl.usecases.redaction import redact_bundle, redact_lines
-from deployctl.usecases.results import DiffView, Done, HistoryView, Moved, ReleaseView, StatusView
+from deployctl.usecases.release_view import ReleaseView
+from deployctl.usecases.results import DiffView, Done, HistoryView, Moved, StatusView
 from deployctl.usecases.setup.doctor import findings
 from deployctl.usecases.view.audit import audit
 from deployctl.usecases.view.diff import diff
