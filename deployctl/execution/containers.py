@@ -56,8 +56,8 @@ def ensure_network(walk: Walk, step: Step) -> str:
     """Create the network for the next containers: the one that the release already has addresses in, else the app's own."""
     from deployctl.execution import networks
 
-    s, app = walk.services, _app(walk)
-    placed = [one for one in _placed(walk, release_of(walk, step)) if not one.failed]
+    s, app, release = walk.services, _app(walk), release_of(walk, step)
+    placed = [one for one in _placed(walk, release) if not one.failed]
     if placed:
         try:
             network = app.network_of(placed[0])
@@ -67,7 +67,7 @@ def ensure_network(walk: Walk, step: Step) -> str:
                 forget_container(walk, instance)
         else:
             return network.subnet
-    return networks.own_network(s, app).subnet
+    return networks.own_network(s, networks.widened(s, app) if release.components[1:] else app).subnet
 
 
 def create_container(walk: Walk, step: Step) -> str:

@@ -13,7 +13,7 @@ from itertools import count, islice
 from deployctl.dataclass import replace
 from deployctl.domain.host.home import PATH_LABEL
 from deployctl.domain.host.networks import AppNetwork, cut, find_taken
-from deployctl.errors import DeployctlError, NetworkTaken, NotFound, NotPermitted
+from deployctl.errors import DeployctlError, NetworkTaken, NotFound, NotPermitted, Refused
 from deployctl.execution.labels import bridge_name, common_labels, named_like, network_name
 from deployctl.ports import NetworkSpec
 from deployctl.stdlib import sqlite3
@@ -76,6 +76,19 @@ def move_on(s: Services, app: App) -> App:
             continue
         return app.moved_to(network)
     raise DeployctlError(f"could not lease a subnet for {app.name}: other processes were always faster", remedy=["try again"])
+
+
+def widened(s: Services, app: App) -> App:
+    """Return the app with a wide network for what comes: its own, or another one if there is room for one. Several components
+    of several releases soon fill what 0.1.0 gave an app."""
+    try:
+        if app.own_network.is_wide or not first(s, app.name).is_wide:
+            return app
+    except Refused:  # the pool is used up
+        return app
+    left, app = app, move_on(s, app)
+    clear_unused(s, left.name)
+    return app
 
 
 def first(s: Services, app: AppName) -> AppNetwork:

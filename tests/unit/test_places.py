@@ -45,6 +45,25 @@ def small(w: World) -> World:
     return w.upgraded("v1", "v2", "v3", "v4")
 
 
+def test_an_app_that_gains_components_gets_a_wide_network_for_what_comes(small: World) -> None:
+    small.edit(components={"api": {"port": 9000}})
+    small.upgraded("v5")
+    first, second = (network for network in small.ledger.networks(SHOP))
+    assert {i.network.name for i in small.ledger.instances(SHOP) if i.network and i.release < 5} == {first.name}
+    assert {i.network.name for i in small.ledger.instances(SHOP) if i.network and i.release == 5} == {second.name}
+    assert (second.is_wide, first.is_wide) == (True, False)
+    assert small.rollback("v4").target == "v4"
+    small.upgraded("v6")
+    assert len(small.ledger.networks(SHOP)) == 2, "what is wide stays"
+
+
+def test_where_no_wide_network_is_free_components_share_what_there_is(w: World) -> None:
+    w.spec = replace(w.spec, pool="172.30.0.0/26")
+    w.edit(components={"api": {"port": 9000}})
+    w.upgraded("v1", "v2")
+    assert len(w.ledger.networks(SHOP)) == 1
+
+
 def instance(w: World, version: str) -> Instance:
     found = w.ledger.find_instance(SHOP, InstanceId(w.release(version).number))
     assert found is not None

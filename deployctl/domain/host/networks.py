@@ -27,6 +27,11 @@ class AppNetwork:
     gateway: str  # its first address
     engines_own: str | None = None  # the range from which the engine picks itself; None: all of it, as 0.1.0 created it
 
+    @property
+    def is_wide(self) -> bool:
+        """Return whether it has room for releases of several components, and a part of its own for the engine."""
+        return self.engines_own is not None and int(self.subnet.rpartition("/")[2]) <= PREFIXES[0]
+
     def addresses(self) -> list[str]:
         """Return the addresses that may be leased to containers, in order."""
         from ipaddress import IPv4Network  # here and below: expensive to import, and not needed by a rollback
