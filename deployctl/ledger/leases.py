@@ -102,6 +102,14 @@ class LeaseRows:
     def lease_is_ours(self, app: AppName, token: int) -> bool:
         return _is_ours(self.db, app, token)
 
+    def this_process(self) -> str:
+        me = self.machine.pid()
+        return f"{me} {self.machine.started(me)} {self.machine.boot()}"
+
+    def lives(self, process: str) -> bool:
+        pid, _, rest = process.partition(" ")
+        return pid.isdecimal() and rest == f"{self.machine.started(int(pid))} {self.machine.boot()}"
+
     @contextmanager
     def lease_beside(self, app: AppName, token: int) -> Iterator[Callable[[], bool]]:
         with closing(LedgerConnection(self.db.path)) as beside:

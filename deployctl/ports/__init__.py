@@ -142,6 +142,8 @@ class ContainerSpec:
     mounts: tuple[ContainerMount, ...] = ()
     launch: Launch | None = None  # None: the engine starts its program itself
     apart: bool = False  # created without a place in its network: `ensure_attached` gives it one
+    stdin: bool = False  # its program may read what is sent to it
+    terminal: bool = False  # its program gets a terminal
 
     @property
     def endpoint(self) -> Endpoint:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         VolumeFacts,
         VolumeSpec,
     )
+    from deployctl.ports.inside import Inside
     from deployctl.ports.logs import LogLine
 
 
@@ -122,6 +123,8 @@ class Engine(UsageReader, Protocol):
         """Yield lines, oldest first: the last `tail` of those written at `since`, Unix time, or later. With `follow` it
         ends when the container does, and soon after its reader has `left`."""
     def execute(self, container: str, command: Sequence[str], *, timeout: float) -> Executed: ...
+    def inside(self) -> Inside:
+        """Return what people run inside containers themselves."""
 
 
 # -- probing an instance ------------------------------------------------------------------------------------------
@@ -262,4 +265,8 @@ class Ledger(AccessBook, Protocol):
     def lease_is_ours(self, app: AppName, token: int) -> bool: ...
     def lease_beside(self, app: AppName, token: int) -> AbstractContextManager[Callable[[], bool]]:
         """Yield `lease_is_ours` for another thread, over a connection of its own."""
+    def this_process(self) -> str:
+        """Return a text that means this process, also after its number was given to another one."""
+    def lives(self, process: str) -> bool:
+        """Return whether the process of that text still runs."""
     def find_lease(self, app: AppName) -> LeaseFacts | None: ...

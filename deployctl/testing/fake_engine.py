@@ -32,6 +32,7 @@ from deployctl.ports import (
 from deployctl.testing.fake_clock import FakeClock, unix
 from deployctl.testing.fake_hands import FakeContainer, FakeHands
 from deployctl.testing.fake_images import FakeImages, require_kept
+from deployctl.testing.fake_inside import FakeInside
 from deployctl.testing.fake_launches import addresses_of, macs_of, spec_of
 from deployctl.testing.fake_networks import FakeNetworks
 from deployctl.testing.fake_script import FakeScript
@@ -92,7 +93,7 @@ class FakeEngine(FakeVolumeVerbs, FakeHands, FakeScript):
 
     def containers(self) -> list[ContainerFacts]:
         self._require_here()
-        ours = [c.facts for c in self._containers.values() if self.home.owns(c.facts.labels)]
+        ours = [c.facts for c in self._containers.values() if self.home.owns(c.facts.labels) and ONE_OFF not in c.facts.labels]
         if not ours and self.known() not in {None, self.engine_info.id}:
             raise AnotherEngine("the engine is another one than the one that this home's containers run on")
         return [replace(f, exit_code=None, oom_killed=False, error="", pid=0, restarts=0, started_at="", limits=None,
@@ -320,6 +321,9 @@ class FakeEngine(FakeVolumeVerbs, FakeHands, FakeScript):
         if not found.facts.running:
             raise EngineRefused(f"run {command[0]}: container {found.facts.name} is not running")
         return self.executes(found.facts, command)
+
+    def inside(self) -> FakeInside:
+        return FakeInside(self)
 
     # -- shared ---------------------------------------------------------------------------------------------------
     def _has_volume(self, name: str) -> bool:

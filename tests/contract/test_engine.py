@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from ipaddress import ip_address, ip_network
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +27,7 @@ from deployctl.errors import (
     RegistryUnavailable,
 )
 from deployctl.ports import ContainerFacts, ContainerMount, ContainerSpec, Endpoint, Engine
+from deployctl.ports.inside import Streams
 from tests.contract.engine_worlds import World, container, docker_world, fake_world, network, volume
 
 
@@ -688,6 +693,43 @@ def test_a_command_inside_a_container_tells_how_it_ended(engine: Engine, world: 
     program = "import sys; print('said'); sys.exit(int(sys.argv[1]))"
     done = engine.execute(started(world).id, ["/usr/bin/python3", "-c", program, str(code)], timeout=20)
     assert (done.exit_code, done.output) == (code, "said\n")
+
+
+@pytest.mark.parametrize("code", [0, 7])
+def test_a_command_with_streams_of_its_own_prints_to_them(engine: Engine, world: World, code: int) -> None:
+    program = "import sys; print('said'); sys.exit(int(sys.argv[1]))"
+    with streams() as (given, printed):
+        ended = engine.inside().execute(started(world).id, ["/usr/bin/python3", "-c", program, str(code)], given)
+        assert (ended, printed()) == (code, "said\n")
+
+
+def test_a_command_with_streams_needs_a_running_container(engine: Engine, world: World) -> None:
+    made = engine.ensure_created(container(world))
+    with streams() as (given, _), pytest.raises(DeployctlError, match="not running"):
+        engine.inside().execute(made.id, ["true"], given)
+
+
+def test_a_container_for_one_command_is_none_of_the_apps(engine: Engine, world: World) -> None:
+    spec = container(world, "exitone")
+    made = engine.ensure_created(replace(spec, labels={**spec.labels, "deployctl.run": "1 2 3"}, stdin=True))
+    assert made.id not in {one.id for one in engine.containers()}
+    assert [one.id for one in engine.inside().one_offs()] == [made.id]
+    with streams() as (given, printed):
+        assert engine.inside().run(made.id, given) == 3
+        assert "cannot read /etc/shop.conf" in printed()
+    engine.ensure_removed(made.id)
+    assert engine.inside().one_offs() == []
+
+
+@contextmanager
+def streams() -> Iterator[tuple[Streams, Callable[[], str]]]:
+    """Yield streams that read nothing, and what was written to them."""
+    with tempfile.TemporaryFile() as printed, Path(os.devnull).open("rb") as nothing:
+        def text() -> str:
+            printed.seek(0)
+            return printed.read().decode()
+
+        yield Streams(nothing.fileno(), printed.fileno(), printed.fileno()), text
 
 
 def test_a_command_needs_a_running_container(engine: Engine, world: World) -> None:

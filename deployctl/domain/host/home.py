@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from deployctl.dataclass import dataclass, field
 
 PATH_LABEL = "deployctl.home"
+ONE_OFF = "deployctl.run"  # label of a container for one command: the process that waits for it
 ID_LABEL = "deployctl.home-id"
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from deployctl.domain.host.home import HomeIdentity
     from deployctl.domain.host.server import ServerSpec
+    from deployctl.domain.images.release import Restart
     from deployctl.effects.docker.login import Login
     from deployctl.effects.docker.reader import Reader
     from deployctl.ports import ContainerFacts
@@ -148,6 +149,11 @@ class DockerClient:
         if self._api is not None:
             self._api.close()
             self._api = None
+
+
+def set_policy(api: APIClient, container: str, restart: Restart) -> None:
+    policy: Any = {"Name": restart}  # docker-py's types do not accept a literal dict
+    api.update_container(container, restart_policy=policy)
 
 
 def _no_file(config_path: object = None) -> None:

@@ -9,13 +9,13 @@ from contextlib import suppress
 from functools import cached_property, partial
 
 from deployctl.dataclass import replace
-from deployctl.domain.host.home import HomeIdentity, count_homes
+from deployctl.domain.host.home import ONE_OFF, HomeIdentity, count_homes
 from deployctl.domain.images.image_ref import short_digest
 from deployctl.domain.images.image_source import OWN_TAG_PREFIX
 from deployctl.domain.images.release import Restart
 from deployctl.effects.docker import facts, names, podman
 from deployctl.effects.docker import requests as words
-from deployctl.effects.docker.client import Belonging, DockerClient
+from deployctl.effects.docker.client import Belonging, DockerClient, set_policy
 from deployctl.effects.docker.facts import no_hider
 from deployctl.effects.docker.networks import DockerNetworks, InsideVerbs, VolumeVerbs, require_ours
 from deployctl.effects.docker.reader import quoted, with_query
@@ -118,7 +118,7 @@ class DockerEngine(VolumeVerbs, InsideVerbs):
     def _managed(self) -> list[Mapping[str, Any]]:
         listed: list[Mapping[str, Any]] = self._read(with_query("/containers/json", {
             "all": "1", "filters": {"label": [f"{words.MANAGED}=1"]}}))
-        return listed
+        return [one for one in listed if not (one.get("Labels") or {}).get(ONE_OFF)]
 
     def usage(self, container: str) -> Usage | None:
         """Takes some milliseconds; a second if it was read a moment ago, two on an engine before API 1.41."""
@@ -255,7 +255,7 @@ class DockerEngine(VolumeVerbs, InsideVerbs):
             if found.status == "paused":
                 api.unpause(found.id)  # a frozen process receives no stop signal
             if found.restart is not Restart.NEVER and not keep_restart:  # otherwise the engine's next start would restart it
-                _restart(api, found, Restart.NEVER)
+                set_policy(api, found.id, Restart.NEVER)
             api.stop(found.id, timeout=math.ceil(grace))
 
         return self._change("stop", container, stop)
@@ -271,7 +271,7 @@ class DockerEngine(VolumeVerbs, InsideVerbs):
 
     def set_restart(self, container: str, *, always: bool) -> None:
         restart = Restart.ALWAYS if always else Restart.NEVER
-        self._change("update", container, lambda api, found: _restart(api, found, restart))
+        self._change("update", container, lambda api, found: set_policy(api, found.id, restart))
 
     def set_limits(self, container: str, limits: Resources) -> None:
         def update(api: APIClient, found: ContainerFacts) -> None:
@@ -320,13 +320,16 @@ class DockerEngine(VolumeVerbs, InsideVerbs):
             raise NotFound(f"no container {container}")
         return found
 
+    def _require_own(self, container: str) -> ContainerFacts:
+        found = self._require(container)
+        self._require_ours(f"container {found.name}", found.labels)
+        return found
+
     def _change(self, verb: str, container: str, act: Callable[[APIClient, ContainerFacts], object]) -> ContainerFacts:
         """Change one container of ours and return its facts afterwards."""
 
         def change(api: APIClient) -> ContainerFacts:
-            found = self._require(container)
-            self._require_ours(f"container {found.name}", found.labels)
-            act(api, found)
+            act(api, found := self._require_own(container))
             return self._require(found.id)
 
         return self._docker.change(f"{verb} {names.spoken(container)}", change)
@@ -336,8 +339,3 @@ class DockerEngine(VolumeVerbs, InsideVerbs):
 
     def _require_ours(self, what: str, labels: Mapping[str, str]) -> None:
         require_ours(what, labels, self._home)
-
-
-def _restart(api: APIClient, found: ContainerFacts, restart: Restart) -> None:
-    policy: Any = words.restart_policy(restart)  # docker-py's types do not accept a literal dict
-    api.update_container(found.id, restart_policy=policy)

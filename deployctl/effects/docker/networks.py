@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from deployctl.effects.docker.facts import Hider
     from deployctl.effects.docker.volumes import DockerVolumes
     from deployctl.ports import ContainerFacts, Executed, NetworkFacts, NetworkSpec, VolumeFacts, VolumeSpec
+    from deployctl.ports.inside import Inside
 
 
 class DockerNetworks:
@@ -118,24 +119,26 @@ class InsideVerbs:
 
     _docker: DockerClient
     _hider: Hider
-    _require: Callable[[str], ContainerFacts]
-    _require_ours: Callable[[str, Mapping[str, str]], None]
+    _home: HomeIdentity
+    _require_own: Callable[[str], ContainerFacts]
 
     def execute(self, container: str, command: Sequence[str], *, timeout: float) -> Executed:
         from deployctl.effects.docker.exec import execute
 
         if not command or not command[0]:
             raise Invalid("no command to run")
-        found = self._require(container)
-        self._require_ours(f"container {found.name}", found.labels)
+        found = self._require_own(container)
         return execute(self._docker.sdk(), found.id, command, timeout=timeout, address=self._docker.address, hider=self._hider)
 
     def read_file(self, container: str, path: str) -> bytes | None:
         from deployctl.effects.docker.exec import read_file
 
-        found = self._require(container)
-        self._require_ours(f"container {found.name}", found.labels)
-        return read_file(self._docker.sdk(), found.id, path, address=self._docker.address)
+        return read_file(self._docker.sdk(), self._require_own(container).id, path, address=self._docker.address)
+
+    def inside(self) -> Inside:
+        from deployctl.effects.docker.attached import Attachments
+
+        return Attachments(self._docker, self._home, self._require_own)
 
 
 def require_ours(what: str, labels: Mapping[str, str], home: HomeIdentity) -> None:

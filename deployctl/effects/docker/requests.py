@@ -43,6 +43,8 @@ def container_request(spec: ContainerSpec, labels: Mapping[str, str], image: Map
         "StopTimeout": math.ceil(bundle.stop_grace),
         "ExposedPorts": {f"{bundle.port}/tcp": {}} if bundle.port else None,
         "Labels": {**labels, ADDRESS: spec.address},
+        **({"OpenStdin": True, "StdinOnce": True} if spec.stdin else {}),
+        **({"Tty": True} if spec.terminal else {}),
         "Healthcheck": None if bundle.probe.kind is ProbeKind.DOCKER else {"Test": ["NONE"]},
         "MacAddress": mac_of(spec.address),  # before API 1.44; since then the endpoint's applies
         "HostConfig": _host_config(spec),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from deployctl.domain.change.planner import plan_prune
 from deployctl.errors import ConfirmationNeeded
+from deployctl.execution.kinds import one_off
 from deployctl.usecases.read_facts import observe, require_engine
 from deployctl.usecases.results import Done, Preview
 from deployctl.usecases.steps.execute import walk_plan
@@ -23,9 +24,11 @@ def prune(app: AppName, s: Services, *, options: ChangeOptions = ChangeOptions()
         recover(app, s, token)
         facts = observe(app, s)
         require_revision(facts, options)
-        plan = plan_prune(facts)
+        plan, dead = plan_prune(facts), one_off.remove_dead(app, s) if facts.engine_away is None else 0
+        if dead:
+            s.report.warn(f"removed {dead} containers of commands whose process had died")
         if not plan.steps:
-            return Done("Prune", app, plan.summary, changed=False)
+            return Done("Prune", app, plan.summary, changed=bool(dead))
         sentences = tuple(step.sentence for step in plan.steps)
         if not options.confirmed:
             raise ConfirmationNeeded("; ".join(sentences).capitalize() + ". Continue?", revision=facts.app.revision)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from deployctl.domain.change.deployment import Phase
 from deployctl.domain.change.plan import PlanKind
 from deployctl.domain.proxy.traffic import closed_text
+from deployctl.execution.kinds.one_off import remove_dead
 from deployctl.execution.labels import kept_number
 from deployctl.execution.mounts import tidy_files
 from deployctl.execution.pins import try_to_unpin
@@ -32,6 +33,7 @@ def tear_down(row: App, opened: Deployment, s: Services) -> None:
     for seen in s.engine.containers():
         if seen.labels.get("deployctl.app") == app:
             s.engine.ensure_removed(seen.id)
+    remove_dead(app, s, also_living=True)  # they are in its network, too
     for tag in s.engine.kept_tags():
         if kept_number(s.ledger.identity, app, tag) is not None:
             s.engine.release_image(tag)
