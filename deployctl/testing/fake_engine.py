@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import takewhile
 
 from deployctl.dataclass import dataclass, replace
-from deployctl.domain.host.home import HomeFacts, HomeIdentity, count_homes
+from deployctl.domain.host.home import ONE_OFF, HomeFacts, HomeIdentity, count_homes
 from deployctl.domain.images.release import Resources, Restart
 from deployctl.errors import (
     AnotherEngine,

@@ -45,6 +45,7 @@ def _require_plain(session: CommandCall) -> None:
 def _streams(session: CommandCall) -> Streams:
     """Return this command's streams. With a terminal on both ends the command gets one, too."""
     session.out.flush()
-    stdin = session.stdin.fileno()
-    terminal = session.stdin.isatty() and session.out.isatty()
-    return Streams(stdin if terminal or not session.stdin.isatty() else None, session.out.fileno(), session.err.fileno(), terminal)
+    typed = session.stdin.isatty()
+    terminal = typed and session.out.isatty()
+    stdin = session.stdin.fileno() if terminal or not typed else None
+    return Streams(stdin, session.out.fileno(), session.err.fileno(), terminal)

@@ -98,10 +98,13 @@ def _free_addresses(app: App, front: Instance, s: Services) -> Iterator[str]:
     yield from (one for one in reversed([*own]) if one not in leased and one != last)
 
 
-def remove_dead(app: AppName, s: Services, *, also_living: bool = False) -> int:
-    """Remove the app's containers for one command whose process has died, or all of them; return how many."""
-    found = [one for one in s.engine.inside().one_offs() if one.labels.get("deployctl.app") == app]
+def remove_dead(app: AppName | None, s: Services, *, also_living: bool = False) -> int:
+    """Remove the containers for one command, of that app or of all, whose process has died, or all of them; return how
+    many."""
+    found = [one for one in s.engine.inside().one_offs() if app in {None, one.labels.get("deployctl.app")}]
     dead = [one for one in found if also_living or not s.ledger.lives(one.labels[ONE_OFF])]
     for one in dead:
         s.engine.ensure_removed(one.id)
+    if dead:
+        s.report.warn(f"removed {len(dead)} container{'s' * (len(dead) > 1)} of commands that were killed")
     return len(dead)

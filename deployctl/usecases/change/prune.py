@@ -25,8 +25,6 @@ def prune(app: AppName, s: Services, *, options: ChangeOptions = ChangeOptions()
         facts = observe(app, s)
         require_revision(facts, options)
         plan, dead = plan_prune(facts), one_off.remove_dead(app, s) if facts.engine_away is None else 0
-        if dead:
-            s.report.warn(f"removed {dead} containers of commands whose process had died")
         if not plan.steps:
             return Done("Prune", app, plan.summary, changed=bool(dead))
         sentences = tuple(step.sentence for step in plan.steps)

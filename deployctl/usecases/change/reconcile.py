@@ -17,6 +17,7 @@ from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError, EngineUnavailable, Interrupted, LeaseHeld, NotFound
 from deployctl.execution.actions import STEP_ACTIONS
 from deployctl.execution.health_gate import HealthGate
+from deployctl.execution.kinds.one_off import remove_dead
 from deployctl.execution.runner import Walk, run
 from deployctl.usecases.drift import look_at_home, look_outside, snapshot_of
 from deployctl.usecases.read_facts import require_app
@@ -88,6 +89,7 @@ def reconcile(s: Services, *, app: AppName | None = None, options: ChangeOptions
     if look.outside.engine:
         raise EngineUnavailable(f"{look.outside.engine} Only HAProxy was checked.",
                                 remedy=["sudo systemctl start docker", "deployctl doctor"])
+    remove_dead(app, s)
     return Reconciled((*_proven(done, s), *busy))
 
 
