@@ -32,7 +32,6 @@ from deployctl.ports import (
 from deployctl.testing.fake_clock import FakeClock, unix
 from deployctl.testing.fake_hands import FakeContainer, FakeHands
 from deployctl.testing.fake_images import FakeImages, require_kept
-from deployctl.testing.fake_inside import FakeInside
 from deployctl.testing.fake_launches import addresses_of, macs_of, spec_of
 from deployctl.testing.fake_networks import FakeNetworks
 from deployctl.testing.fake_script import FakeScript
@@ -321,9 +320,6 @@ class FakeEngine(FakeVolumeVerbs, FakeHands, FakeScript):
         if not found.facts.running:
             raise EngineRefused(f"run {command[0]}: container {found.facts.name} is not running")
         return self.executes(found.facts, command)
-
-    def inside(self) -> FakeInside:
-        return FakeInside(self)
 
     # -- shared ---------------------------------------------------------------------------------------------------
     def _has_volume(self, name: str) -> bool:

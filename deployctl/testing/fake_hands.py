@@ -12,8 +12,13 @@ from deployctl.errors import Invalid, NotFound
 from deployctl.ports import ContainerFacts, ContainerSpec, LogLine
 from deployctl.testing.fake_clock import FakeClock
 from deployctl.testing.fake_events import FakeEvents
+from deployctl.testing.fake_inside import FakeInside
 from deployctl.testing.fake_launches import FakeLaunches
 from deployctl.testing.fake_usage import FakeUsage
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 
@@ -35,6 +40,10 @@ class FakeHands(FakeLaunches, FakeUsage):
         self.told = FakeEvents(lambda: self.home, clock)
         self._containers: dict[str, FakeContainer] = {}  # by id
         self._made = self._ran = 0
+
+    def inside(self) -> FakeInside:
+        engine: Any = self
+        return FakeInside(engine)
 
     def add_stranger(self, name: str, *, image: str, labels: Mapping[str, str] | None = None) -> ContainerFacts:
         """Run a foreign container here."""

@@ -225,7 +225,7 @@ def _resized(streams: Streams, resize: Callable[[int, int], object]) -> Iterator
 
     before, handler = termios.tcgetattr(stdin), signal.getsignal(signal.SIGWINCH)
     try:
-        tty.setraw(stdin)
+        tty.setraw(stdin, termios.TCSADRAIN)  # what was typed ahead is kept
         signal.signal(signal.SIGWINCH, follow)
         follow()
         yield

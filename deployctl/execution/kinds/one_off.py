@@ -22,10 +22,12 @@ from deployctl.ports import ContainerSpec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from deployctl.domain.images.component import Component
     from deployctl.domain.images.release import App, Instance, Release
     from deployctl.domain.inputs.names import AppName
-    from deployctl.ports import ContainerMount, Services
+    from deployctl.ports import Services
     from deployctl.ports.inside import Streams
 
 MARK_BYTES = 3
@@ -65,26 +67,28 @@ def _end(container: str, grace: float, s: Services) -> None:
 def _spec(app: App, release: Release, component: Component, command: Sequence[str], streams: Streams, s: Services, *,
           front: Instance, placed: Sequence[Instance], address: str) -> ContainerSpec:
     one, mark = InstanceId(release.number, component.name), secrets.token_hex(MARK_BYTES)
-    names = names_inside(release, front, placed)
+    names, like = names_inside(release, front, placed), replace(front, component=component.name)
     return ContainerSpec(
         name=f"{container_name(s.ledger.identity, release, one)}--run-{mark}",
         bundle=replace(component.bundle, command=tuple(command), port=None, probe=Probe()),
         network=app.network_of(front).name, address=address, publish=None, hostname=f"{host_name(release, one)}-run-{mark}",
         labels={**container_labels(s, release, one, operation=0), ONE_OFF: s.ledger.this_process()},
         links=names.get("links", ()), hosts=names.get("hosts", ()), cap_drop=release.cap_drop,
-        mounts=tuple(_mounts(release, component, s)), stdin=streams.stdin is not None, terminal=streams.terminal)
+        stdin=streams.stdin is not None, terminal=streams.terminal, **_attached(release, component, like, s))
 
 
-def _mounts(release: Release, component: Component, s: Services) -> Iterator[ContainerMount]:
-    """Yield its mounts; of a component of which only one version may run, volumes can only be read: it is the one that
-    writes."""
+def _attached(release: Release, component: Component, like: Instance, s: Services) -> dict[str, Any]:
+    """Return mounts and launcher of that instance, whose secrets it shares. Of a component of which only one version may run,
+    volumes can only be read: that version is the one that writes."""
     bundle = component.bundle
-    if not (bundle.mounts or bundle.files):
-        return
-    from deployctl.execution.mounts import container_mounts
+    if not (bundle.mounts or bundle.files or bundle.secrets):
+        return {}
+    from deployctl.execution.kinds.attachments import attached
 
-    for mount in container_mounts(release, bundle, s):
-        yield replace(mount, read_only=True) if component.is_exclusive else mount
+    found = attached(s, release, like, None)
+    if component.is_exclusive:
+        found["mounts"] = tuple(replace(mount, read_only=True) for mount in found["mounts"])
+    return found
 
 
 def _free_addresses(app: App, front: Instance, s: Services) -> Iterator[str]:
