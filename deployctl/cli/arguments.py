@@ -12,6 +12,7 @@ from deployctl.verbs.row import Param, ParamKind, Verb
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from deployctl.domain.inputs.names import ComponentName
     from deployctl.ports import Services
 
 
@@ -31,8 +32,8 @@ class CliArguments:
             raise Invalid(f"{verb.name} requires the name of the app.", remedy=["deployctl app list"], code="usage")
         after, component = verb.behind_app, None
         if verb.takes_component and given and "/" in given[0]:
-            app, _, component = given[0].partition("/")
-            given, component = [app, *given[1:]], parse_component(component)
+            app, component = split_target(given[0])
+            given = [app, *given[1:]]
         words = cls(verb, given, least=sum(one.required for one in after), most=len(after), component=component)
         words._require_fit()
         return words
@@ -102,6 +103,12 @@ class CliArguments:
         word = self.given[0]
         if nearest(word, [app]) and not s.ledger.releases_of(app, Version(word), limit=1):
             raise NotFound(f'No app or version "{word}". Did you mean {app}?', remedy=[f"deployctl history {app}"])
+
+
+def split_target(target: str) -> tuple[AppName, ComponentName | None]:
+    """Return the app and the component of APP[/COMPONENT]. Raises Invalid."""
+    app, slash, component = target.partition("/")
+    return parse_app(app), parse_component(component) if slash else None
 
 
 def known_apps(s: Services) -> list[AppName]:

@@ -211,7 +211,7 @@ def _words(verb: Verb, words: Sequence[str]) -> dict[str, Any]:
     values, left = {}, [*words]
     for param in verb.words:
         if param.many:
-            values[param.name], left = tuple(left), []
+            values[param.name], left = tuple(_require(left, unless=param.required and not left)), []
         elif left:
             values[param.name] = _value(param, left.pop(0))
         else:

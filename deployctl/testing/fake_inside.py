@@ -1,4 +1,4 @@
-"""Commands in the containers of a fake engine: what they print goes to the streams of whoever typed them."""
+"""Commands in the containers of a fake engine: what they print goes to the streams that they were given."""
 
 from __future__ import annotations
 

@@ -151,7 +151,7 @@ def test_on_a_terminal_the_command_has_one_too(cli: Cli, shop: str) -> None:
     with closing(os.fdopen(ours, "r+b", buffering=0)) as screen:
         process = subprocess.Popen([PROGRAM, "--home", str(cli.home), "exec", shop, "--", PYTHON, "-c",
                                     "import os; print('ready'); print('terminal', os.isatty(0), os.isatty(1), input())"],
-                                   stdin=theirs, stdout=theirs, stderr=subprocess.PIPE)
+                                   stdin=theirs, stdout=theirs, stderr=theirs)
         os.close(theirs)
         shown = b""
         while b"ready" not in shown:

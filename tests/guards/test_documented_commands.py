@@ -50,6 +50,8 @@ def why_wrong(typed: str) -> str | None:
     takes_value = {flag for param in valued for flag in param.opts}
     words = iter(words_of(typed))
     for word in words:
+        if word == "--":  # the rest is another program's
+            return None
         if word in takes_value:
             next(words, None)
         elif isinstance(command, click.Group) and not word.startswith("-"):

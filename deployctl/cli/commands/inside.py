@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
+from deployctl.cli.arguments import split_target
 from deployctl.cli.session import CommandCall
-from deployctl.domain.inputs.names import parse_app, parse_component, parse_release_name
+from deployctl.domain.inputs.names import parse_release_name
 from deployctl.errors import Invalid
 from deployctl.ports.inside import Streams
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from deployctl.domain.inputs.names import AppName, ComponentName
 
 
 def run_command(session: CommandCall, target: str, command: tuple[str, ...]) -> int:
     from deployctl.usecases.change.run_once import run_once
 
-    app, component = _target(target)
+    app, component = split_target(target)
     _require_plain(session)
     with session.services() as s:
         return run_once(app, command, _streams(session), s, component=component)
@@ -24,17 +21,12 @@ def run_command(session: CommandCall, target: str, command: tuple[str, ...]) -> 
 def exec_command(session: CommandCall, target: str, command: tuple[str, ...], version: str | None) -> int:
     from deployctl.usecases.change.exec_inside import exec_inside
 
-    app, component = _target(target)
+    app, component = split_target(target)
     _require_plain(session)
     named = None if version is None else parse_release_name(version)
     with session.services() as s:
         return exec_inside(app, command, _streams(session), s, component=component,
                            version=named.version if named else None, number=named.release if named else None)
-
-
-def _target(text: str) -> tuple[AppName, ComponentName | None]:
-    app, slash, component = text.partition("/")
-    return parse_app(app), parse_component(component) if slash else None
 
 
 def _require_plain(session: CommandCall) -> None:

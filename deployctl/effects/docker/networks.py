@@ -136,7 +136,7 @@ class InsideVerbs:
         return read_file(self._docker.sdk(), self._require_own(container).id, path, address=self._docker.address)
 
     def inside(self) -> Inside:
-        from deployctl.effects.docker.attached import Attachments
+        from deployctl.effects.docker.inside.attached import Attachments
 
         return Attachments(self._docker, self._home, self._require_own)
 

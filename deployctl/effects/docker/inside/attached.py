@@ -1,4 +1,4 @@
-"""A command in a container with the streams of whoever typed it: every byte is passed on as it is, in both directions.
+"""A command in a container with the streams of the person who typed it: every byte is passed on as it is, both ways.
 
 The engine leaves running what an exec started when its client goes away (with a terminal everything, without one all that
 does not read its input), so whatever ends the command here also ends that session there.
@@ -24,9 +24,9 @@ from deployctl.domain.host.home import ONE_OFF
 from deployctl.effects.docker.client import socket_path
 from deployctl.effects.docker.errors import from_answer, from_os_error, translated, unavailable
 from deployctl.effects.docker.facts import container_summary
+from deployctl.effects.docker.inside.session_end import SessionGuard, end_session
 from deployctl.effects.docker.reader import with_query
 from deployctl.effects.docker.requests import MANAGED
-from deployctl.effects.docker.session_end import SessionGuard, end_session
 from deployctl.effects.docker.streams import frames
 from deployctl.errors import DeployctlError, EngineRefused
 

@@ -1,0 +1,1 @@
+"""Commands that people run inside containers, with their own streams."""
