@@ -9,14 +9,16 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from hashlib import sha256
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.e2e.cli import Cli, command, home_of_a_person, run_program, wait_until
-from tests.e2e.test_serve import serving
+from tests.e2e.test_serve import serving, signed_in
 from tests.images import ensure_images
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="secrets are laid into memory by root")
@@ -49,6 +51,15 @@ def told(cli: Cli, app: str) -> dict[str, Any]:
 
 def assert_clear_of_canaries(text: str, where: str) -> None:
     assert not [one for one in ALL if one in text], where
+
+
+def page_of(port: int, path: str, cookie: str) -> str:
+    with closing(HTTPConnection("127.0.0.1", port, timeout=20)) as browser:
+        browser.request("GET", path, headers={"Cookie": cookie})
+        answer = browser.getresponse()
+        text = answer.read().decode()
+        assert answer.status == 200, (path, answer.status)
+        return text
 
 
 def assert_nowhere(cli: Cli, app: str) -> None:
@@ -138,6 +149,12 @@ def test_nobody_finds_a_value_in_clear_anywhere(vault: Cli, tmp_path: Path) -> N
         paths = ["apps", "apps/shop", "apps/shop/versions/v2", "apps/shop/history", "apps/shop/logs", "apps/shop/deployments",
                  "audit", "server"]
         texts += [str(web.ask("GET", f"/api/v1/{path}")) for path in paths]
+        cookie = signed_in(web, cli.do("user", "add", "mara", "--role", "admin")["link"]["url"])
+        assert cookie
+        pages = ("/", "/apps/shop", "/apps/shop/versions/v2", "/apps/shop/logs", "/apps/shop/compare?a=v1&b=v2", "/activity",
+                 "/server", "/settings")
+        texts += [page_of(web.port, path, cookie) for path in pages]
+        assert "DATABASE_URL value " in page_of(web.port, "/apps/shop/versions/v2", cookie)
         texts.append(web.said)
     for text in texts:
         assert_clear_of_canaries(text, text[:200])

@@ -121,6 +121,7 @@ def _spec(one: SpecView, release: Release) -> list[tuple[str, str | None]]:
         ("networks", ", ".join(bundle.networks) or None),
         *(("mounts", str(one)) for one in bundle.mounts),
         *(("files", f"{one.target} = {one}") for one in bundle.files),
+        *(("secrets", str(one)) for one in bundle.secrets),
         *(("isolation", sentence) for sentence in all_weakenings(release.components)),
         ("caps", kept_text(release.cap_drop, bundle.cap_add)),
         ("health", None if one.kind == "job" else health_words(bundle)),

@@ -43,6 +43,12 @@ class SecretRef:
     def from_json(cls, raw: Mapping[str, Any]) -> Self:
         return cls(**raw)
 
+    def __str__(self) -> str:
+        """Return it as `show` and pages have it: of the value only whether it is the same can be seen."""
+        further = (f"env {self.env}" if self.env else "", f"mode {self.octal}" if self.mode != READ_BY_OWNER else "",
+                   f"user {self.user}" if self.user else "")
+        return " ".join(filter(None, (self.name, f"value {self.value[:SHOWN_ID_CHARACTERS]}", *further)))
+
     @property
     def octal(self) -> str:
         """Return the mode as files write it."""

@@ -16,7 +16,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.images.component import Component
     from deployctl.domain.images.release import Bundle, Release
-    from deployctl.domain.images.secret import SecretRef
     from deployctl.domain.inputs.names import AppName, Version
     from deployctl.ports import Services
 
@@ -140,15 +139,6 @@ def _written(value: object) -> str:
     return str(value)
 
 
-def _secret(one: SecretRef) -> str:
-    """Return how a container gets it, and by which value: of that only whether it is the same can be seen."""
-    from deployctl.domain.images.secret import READ_BY_OWNER, SHOWN_ID_CHARACTERS  # few apps have any
-
-    further = (f"env {one.env}" if one.env else "", f"mode {one.octal}" if one.mode != READ_BY_OWNER else "",
-               f"user {one.user}" if one.user else "")
-    return " ".join(filter(None, (f"value {one.value[:SHOWN_ID_CHARACTERS]}", *further)))
-
-
 _GROUPS: Mapping[str, Callable[[Bundle], Mapping[str, object]]] = {
     "limits": lambda b: {**asdict(b.resources), "shm_size": b.shm_size or None,
                          **{f"log {name}": value for name, value in asdict(b.log).items()}},
@@ -158,7 +148,7 @@ _GROUPS: Mapping[str, Callable[[Bundle], Mapping[str, object]]] = {
     "cap_add": lambda b: dict.fromkeys(b.cap_add, "given back"),
     "mounts": lambda b: {one.target: str(one) for one in b.mounts},
     "files": lambda b: {one.target: str(one) for one in b.files},
-    "secrets": lambda b: {one.name: _secret(one) for one in b.secrets},
+    "secrets": lambda b: {one.name: str(one).removeprefix(f"{one.name} ") for one in b.secrets},
     "keys": _keys,
     "ports": lambda b: {"port": b.port},
     "health": lambda b: asdict(b.probe),
