@@ -8,12 +8,11 @@ from collections.abc import Collection, Iterator, Mapping
 
 from deployctl.config.fields import Wrong
 from deployctl.config.mount_rules import sharing_contradictions, target_contradictions, volume_contradictions
+from deployctl.config.port_rules import port_contradictions, replica_contradictions
 from deployctl.config.secret_keys import secret_contradictions
 from deployctl.domain.images.component import WEB, ComponentKind, Condition
-from deployctl.domain.inputs.addresses import overlap, parse_listen
 from deployctl.domain.inputs.grammar import Grammar, match, refused, shown
 from deployctl.domain.inputs.names import parse_image
-from deployctl.errors import Invalid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -154,7 +153,8 @@ def _component_contradictions(raw: Mapping[str, Any]) -> Iterator[tuple[str, str
         yield from _one_component(f"components.{name}", table)
     jobs = {name for name, table in found.items() if table.get("kind") == ComponentKind.JOB}
     wanted = {name: of_one for name, of_one in needs.items() if isinstance(of_one, Mapping)}
-    yield from _ports(raw, {main, *found} - jobs)
+    yield from port_contradictions(raw, {main, *found} - jobs)
+    yield from replica_contradictions(raw, found)
     yield from _needs(main, wanted)
     yield from _conditions(main, wanted, jobs)
 
@@ -178,33 +178,6 @@ def _one_component(key: str, table: Mapping[str, Any]) -> Iterator[tuple[str, st
             yield f"{key}.overlap", "= false is for workers: what takes requests on a port is switched, not stopped.", (
                 f"Remove {key}.overlap.")
     yield from _health_contradictions(table, f"{key}.health", usual)
-
-
-def _ports(raw: Mapping[str, Any], components: Collection[str]) -> Iterator[tuple[str, str, str]]:
-    """Yield further ports that lead nowhere, and two addresses of the app that are one."""
-    tables = raw.get("ports", {})
-    ports = {name: table for name, table in tables.items() if isinstance(table, Mapping)} if isinstance(tables, Mapping) else {}
-    taken: list[tuple[str, tuple[str, int]]] = [("listen", found)] if (found := _listen(raw)) else []
-    for name, table in ports.items():
-        if (other := table.get("component")) is not None and other not in components:
-            yield f"ports.{name}.component", f"names {shown(other)}, which is no component that answers requests.", (
-                f"Components: {', '.join(sorted(components))}.")
-        if listen := _listen(table):
-            clash = next((key for key, one in taken if overlap(one, listen)), None)
-            if clash:
-                yield f"ports.{name}.listen", f"is the address of {clash} already.", "Write another address."
-            taken.append((f"ports.{name}.listen", listen))
-
-
-def _listen(raw: Mapping[str, Any]) -> tuple[str, int] | None:
-    """Return the address of a table; None if it has none, or a wrong one, which is reported for itself."""
-    value = raw.get("listen")
-    if value is None or isinstance(value, tuple):
-        return value
-    try:
-        return parse_listen(value)
-    except Invalid:
-        return None
 
 
 def _conditions(main: str, needs: Mapping[str, Mapping[str, Any]], jobs: Collection[str]) -> Iterator[tuple[str, str, str]]:

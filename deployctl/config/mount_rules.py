@@ -185,11 +185,14 @@ def sharing_contradictions(raw: Mapping[str, Any]) -> Iterator[tuple[str, str, s
 def _unshared(key: str, where: str, name: str, table: Mapping[str, Any], mounts: object,
               shared: Set[str]) -> Iterator[tuple[str, str, str]]:
     kind, overlap = str(table.get("kind", ComponentKind.SIDE_BY_SIDE)), table.get("overlap") is not False
-    if not may_meet_itself(kind, worker="port" not in table, overlap=overlap):
+    several = table.get("replicas") is not None
+    if not (several or may_meet_itself(kind, worker="port" not in table, overlap=overlap)):
         return
+    who = f"the replicas of {name} would write to at once." if several else (
+        f"two versions of {name} would write to at once: both run during an upgrade.")
     for mount in _listed(mounts):
         volume, _, rest = str(mount).partition(":")
         if volume[:1] != "/" and volume not in shared and "ro" not in rest.partition(":")[2].split(","):
-            yield key, (f"has the volume {shown(volume)}, which two versions of {name} would write to at once: both run during "
-                        "an upgrade."), (f"Write shared = true in [volumes.{volume}] if the app can do that, or "
-                                         f'kind = "exclusive" {where}, and only one version runs at a time.')
+            yield (key, f"has the volume {shown(volume)}, which {who}",
+                   f"Write shared = true in [volumes.{volume}] if the app can do that, or "
+                   f'kind = "exclusive" {where}, and only one version runs at a time.')

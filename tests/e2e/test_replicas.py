@@ -107,3 +107,14 @@ def test_a_further_port_follows_the_same_switch_and_a_rollback(cli: Cli) -> None
     other = f"shop{len(cli.ports)}"
     cli.write(other, listen=port)
     assert cli.refused(2, "upgrade", other, "v1").told["error"]["code"] == "invalid"
+
+
+def test_an_emergency_switch_finds_a_version_with_replicas(cli: Cli, app: str) -> None:
+    cli.do("upgrade", app, "v2")
+    with cli.visitors(app) as visitors:
+        flipped = cli.run("emergency", "flip", app, "v1")
+        assert flipped.code == 0, flipped
+        assert cli.get(app).version == "v1"
+        cli.do("reconcile", app)
+    assert visitors.count.lost == 0
+    assert cli.active(app) == "v1"

@@ -76,6 +76,23 @@ def test_a_release_with_one_written_replica_is_another_than_one_without() -> Non
     assert [one[0].may_scale for one in specs] == [False, True, True]
 
 
+@pytest.mark.parametrize("table", [
+    {"kind": "exclusive", "replicas": 2}, {"components": {"db": {"kind": "exclusive", "replicas": 1}}},
+    {"components": {"migrate": {"kind": "job", "replicas": 2}}},
+])
+def test_what_may_run_once_only_has_no_replicas(table: dict[str, Any]) -> None:
+    with pytest.raises(Invalid, match=r"replicas is (for components of which several may run|not for a job)"):
+        parse_app_spec({"image": "a/b", "port": 80, "listen": 8000, **table}, where="config/shop.toml")
+
+
+def test_replicas_share_a_volume_only_where_the_file_says_so() -> None:
+    worker = {"mounts": ["data:/data"], "overlap": False}
+    text = {"image": "a/b", "port": 80, "listen": 8000, "components": {"worker": worker}}
+    assert parse_app_spec(text, where="config/shop.toml").templates()[1].replicas is None
+    with pytest.raises(Invalid, match="which the replicas of worker would write to at once"):
+        parse_app_spec({**text, "components": {"worker": {**worker, "replicas": 2}}}, where="config/shop.toml")
+
+
 # -- a release with replicas ------------------------------------------------------------------------------------------
 def test_an_upgrade_starts_every_replica_and_moves_the_traffic_once(w: World) -> None:
     w.upgraded("v1")
