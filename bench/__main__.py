@@ -43,7 +43,7 @@ PARTS: dict[str, Part] = {
         rounds=20 if short else 300, requests=500)),
     "cookies": ("What keeping our cookies from apps costs", lambda w, short: cookies.measure(
         rounds=10 if short else 150, requests=500)),
-    "exclusive": ("One version at a time", lambda _, short: exclusive.measure(rounds=2 if short else 10)),
+    "exclusive": ("One version at a time", lambda w, short: exclusive.measure(w, rounds=2 if short else 10)),
     "watcher": ("The watcher", lambda w, short: watcher.measure(
         w, apps=3 if short else 20, seconds=10 if short else 30, rounds=2 if short else 5)),
     "dashboard": ("The dashboard", lambda w, short: live.measure(

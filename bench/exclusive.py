@@ -13,20 +13,45 @@ from dataclasses import replace
 from statistics import median
 
 from bench.table import Row
+from bench.world import World
+from deployctl.demo.visitors import Visitors
+from deployctl.domain.inputs.names import AppName, Version
+from deployctl.usecases.change.rollback import rollback
+from deployctl.usecases.change.undo import undo
+from deployctl.usecases.change.upgrade import upgrade
+from deployctl.usecases.steps.options import ChangeOptions
 from tests import support
 from tests.contract.engine_worlds import DockerWorld, container, docker_world
 from tests.realapps.pairs import Pair, pair_of
 from tests.realapps.stores import STORES, Store, connected
 
 SHARES = {"redis": 0.5, "postgres": 0.7, "web": 0.7}  # of the plain way's gap
+RATE = 100.0  # requests a second
+CONFIRMED = ChangeOptions(confirmed=True)
 USUAL = 1.3  # of the gap, for a client with the system's own time-outs
 LABELS = {"redis": "Redis", "postgres": "PostgreSQL", "web": "a web app with a file, 0.3 s boot"}
 Gap = tuple[float, float]  # of the impatient and the usual client, milliseconds
 Ask = Callable[[float, float], Gap]  # from when to when, by the monotonic clock
 
 
-def measure(*, rounds: int) -> list[Row]:
-    return [row for store in STORES for row in _rows(store, rounds)]
+def measure(world: World, *, rounds: int) -> list[Row]:
+    return [row for store in STORES for row in _rows(store, rounds)] + _queued(world, 2 * rounds)
+
+
+def _queued(world: World, changes: int) -> list[Row]:
+    """Have an exclusive web app change hands by the verbs, under visitors that come all the time."""
+    app, s = AppName("alone"), world.services()
+    port = world.add_app(app, extra='kind = "exclusive"\ndrain = "5s"')
+    for version in ("v1", "v2"):
+        upgrade(app, Version(version), s)
+    with Visitors(f"http://127.0.0.1:{port}/", RATE) as visitors:
+        for _ in range(changes // 2):
+            rollback(app, s, options=CONFIRMED)
+            undo(app, s, options=CONFIRMED)
+    count = visitors.count
+    return [Row(f"an exclusive web app: lost of {count.sent:,} requests at {RATE:g}/s over {changes} hand-overs", "requests",
+                [count.lost], "0", "max", 0),
+            Row("an exclusive web app: longest time without an answer; requests wait at HAProxy", "ms", [count.longest_gap_ms])]
 
 
 def _rows(store: Store, rounds: int) -> list[Row]:
