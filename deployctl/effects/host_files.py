@@ -130,11 +130,6 @@ class KeptFiles:
                 with suppress(OSError, ValueError):
                     yield from json.loads(path.read_text())
 
-    def closed_folder(self) -> str | None:
-        folders = (self.folder, *self.folder.parents)
-        closed = [one for one in folders if one.is_dir() and not one.stat().st_mode & stat.S_IXOTH]
-        return str(closed[-1]) if closed else None
-
     def look(self, path: str) -> HostPath:
         real = os.path.realpath(path)
         try:

@@ -44,7 +44,5 @@ class HostFiles(Protocol):
         """Return what is wrong with the kept copy; None if a container would see what the release has."""
     def tidy(self, app: AppName, needed: Callable[[], Collection[str]]) -> None:
         """Remove every kept file whose hash is not needed, and that no upgrade of another app is about to use."""
-    def closed_folder(self) -> str | None:
-        """Return the first folder on the way to the kept files that other users cannot pass; None if they can."""
     def look(self, path: str) -> HostPath:
         """Return what that path of the server is now, and who could change that."""

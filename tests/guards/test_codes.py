@@ -64,7 +64,7 @@ ERRORS: Mapping[str, str] = {
     "config_file_changed": "the copy that a release has of a config file was edited",
     "config_file_elsewhere": "a config file is a link that leads out of config/",
     "config_file_too_large": "a config file is larger than 1 MiB",
-    "config_files_closed": "containers run as other users, who cannot reach the kept config files",
+    "config_file_closed": "containers run as other users of this server, and a config file's mode keeps them out",
     "engine_elsewhere": "the engine is not on this server, so its containers cannot have files of this server",
     "path_missing": "a path that the app's file mounts does not exist on this server",
     "not_allowed": "config/server.toml does not allow the app a key or a path, or no app can have it safely",

@@ -190,10 +190,14 @@ def test_an_engine_elsewhere_cannot_have_files_of_this_server(w: World) -> None:
     refused(w, Invalid, "engine_elsewhere")
 
 
-def test_an_engine_whose_containers_are_other_users_has_to_reach_them(w: World) -> None:
-    (w.home / "state").chmod(0o700)
-    w.engine.engine_info = replace(w.engine.engine_info, security=("seccomp", "userns"))
-    refused(w, NotPermitted, "config_files_closed")
+@pytest.mark.parametrize("more", [{"security": ("seccomp", "userns")}, {"rootless": True}])
+def test_where_containers_are_other_users_of_the_server_all_have_to_read_a_file(w: World, more: dict[str, Any]) -> None:
+    w.upgraded("v1")
+    w.engine.engine_info = replace(w.engine.engine_info, **more)
+    w.edit(files={"/app/puma.rb": {"source": "shop/puma.rb", "mode": "0400"}})
+    refused(w, NotPermitted, "config_file_closed")
+    w.edit(**PUMA)
+    assert w.upgrade("v2").changed
 
 
 def spoilt(w: World, version: str) -> Release:

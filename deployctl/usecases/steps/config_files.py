@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from deployctl.ports import EngineInfo, Services
 
 Contents = dict[ConfigFile, bytes]
+READ_BY_ALL = 0o004
 
 
 def with_files(components: Sequence[Component], engine: EngineInfo, s: Services) -> tuple[tuple[Component, ...], Contents]:
@@ -24,7 +25,7 @@ def with_files(components: Sequence[Component], engine: EngineInfo, s: Services)
     NotPermitted: a container could not read them."""
     if not needed_files(components):
         return tuple(components), {}
-    _require_reachable(engine, s)
+    _require_readable(needed_files(components), engine)
     files = s.files()
     contents = {source: files.read(source) for source in dict.fromkeys(one.source for one in needed_files(components))}
 
@@ -53,11 +54,12 @@ def require_keys(components: Sequence[Component], app: AppName, engine: EngineIn
                           code="not_enforceable", remedy=["remove it from security_opt"])
 
 
-def _require_reachable(engine: EngineInfo, s: Services) -> None:
+def _require_readable(files: Sequence[ConfigFile], engine: EngineInfo) -> None:
     if not engine.local:
         raise Invalid("[files] needs an engine on this server: a container has a config file as a mount. Nothing was changed.",
                       remedy=["put the file into the image"], code="engine_elsewhere")
-    closed = s.files().closed_folder() if "userns" in engine.security else None
-    if closed is not None:  # root in a container is another user of this server then
-        raise NotPermitted(f"the engine runs containers as other users (userns-remap), and they cannot pass {closed} to read "
-                           "config files. Nothing was changed.", remedy=[f"chmod o+x {closed}"], code="config_files_closed")
+    closed = [file for file in files if not file.mode & READ_BY_ALL]
+    if closed and ("userns" in engine.security or engine.rootless):  # their users have other numbers on this server
+        raise NotPermitted(f"containers could not read {closed[0].target}: this engine runs them as other users of this server. "
+                           "Nothing was changed.", code="config_file_closed",
+                           remedy=[f'give it mode = "0444" in [files], without user: {closed[0].source}'])
