@@ -60,6 +60,6 @@ def _require_readable(files: Sequence[ConfigFile], engine: EngineInfo) -> None:
                       remedy=["put the file into the image"], code="engine_elsewhere")
     closed = [file for file in files if not file.mode & READ_BY_ALL]
     if closed and ("userns" in engine.security or engine.rootless):  # their users have other numbers on this server
-        raise NotPermitted(f"containers could not read {closed[0].target}: this engine runs them as other users of this server. "
+        raise NotPermitted(f"containers could not read {closed[0].target}: they are other users of this server here. "
                            "Nothing was changed.", code="config_file_closed",
                            remedy=[f'give it mode = "0444" in [files], without user: {closed[0].source}'])
