@@ -38,8 +38,8 @@ def _ran(words: list[str], said: str = "") -> Ran:
     return Ran(tuple(words), done.returncode, done.stdout, done.stderr)
 
 
-@pytest.fixture
-def vault(tmp_path: Path) -> Iterator[tuple[Town, SecondEngine]]:
+@pytest.fixture(scope="module")
+def vault() -> Iterator[tuple[Town, SecondEngine]]:
     """vault: v2 serves, v1 is its warm standby, and both have a secret."""
     with second_engine(live_restore=False) as engine, engine.inside():
         ensure_images(("telltale", "v1"), ("telltale", "v2"), base_url=engine.url)

@@ -11,7 +11,7 @@ from deployctl.domain.host.home import HomeIdentity
 from deployctl.domain.images.release import Bundle, LogCap, Probe, ProbeKind, Resources
 from deployctl.effects.docker import requests as words
 from deployctl.errors import Invalid
-from deployctl.ports import ContainerSpec, NetworkSpec
+from deployctl.ports import ContainerSpec, Launch, NetworkSpec
 
 DIGEST = f"sha256:{'ab' * 32}"
 BUNDLE = Bundle(
@@ -109,3 +109,17 @@ def test_a_network_is_asked_for_with_its_bridge_and_addresses() -> None:
         {"com.docker.network.bridge.name": "dc-1234"},
         {"Driver": "default", "Config": [{"Subnet": "172.30.0.0/26", "Gateway": "172.30.0.1"}]},
     )
+
+
+@pytest.mark.parametrize(("entrypoint", "command", "program"), [
+    (None, None, ["/entry", "default"]), (None, ("serve",), ["/entry", "serve"]),
+    (("/run",), None, ["/run"]), (("/run",), ("serve",), ["/run", "serve"])])
+def test_behind_the_launcher_stands_what_docker_would_start(entrypoint: tuple[str, ...] | None,
+                                                            command: tuple[str, ...] | None, program: list[str]) -> None:
+    launch = Launch("/srv/state/launcher/x", env=(("TOKEN", "/run/secrets/TOKEN"),))
+    spec = replace(SPEC, bundle=replace(BUNDLE, entrypoint=entrypoint, command=command), launch=launch)
+    asked = words.container_request(spec, SPEC.labels, {"Entrypoint": ["/entry"], "Cmd": ["default"]})
+    assert asked["Entrypoint"] == ["/.deployctl/launch", "--env", "TOKEN=/run/secrets/TOKEN", "--"]
+    assert asked["Cmd"] == program
+    laid = [(one["Source"], one["Target"], one["ReadOnly"]) for one in asked["HostConfig"]["Mounts"]]
+    assert laid == [("/srv/state/launcher/x", "/.deployctl/launch", True)]

@@ -16,6 +16,7 @@ from deployctl.config.app import parse_app_spec
 from deployctl.domain.images.secret import UnknownUser, ids_of, needs_passwd, parts_to_hide
 from deployctl.domain.inputs.names import AppName
 from deployctl.effects.linux.mounts import TMPFS, filesystem_of
+from deployctl.effects.secrets.files import SecretFiles
 from deployctl.effects.secrets.values import ValueFiles
 from deployctl.errors import AttentionNeeded, DeployctlError, Invalid, NotPermitted
 from deployctl.paths import Path as OwnPath
@@ -85,6 +86,16 @@ def test_a_home_without_its_key_says_what_to_type_and_makes_no_other(values: Val
     assert not (tmp_path / "state/secrets.key").exists()
     shutil.move(tmp_path / "state/secrets", tmp_path / "state/secrets.lost")
     assert values.set(SHOP, "TOKEN", CANARY)[1], "whoever has lost it begins anew"
+
+
+def test_the_key_file_may_be_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    made = SecretFiles.of(OwnPath(tmp_path / "state"), home_id="0f" * 8, key_file=str(tmp_path / "apart.key"),
+                          now=lambda _at: "2026-01-01")
+    made.set(SHOP, "TOKEN", CANARY)
+    assert (tmp_path / "apart.key").is_file()
+    assert not (tmp_path / "state/secrets.key").exists()
+    assert made.health().key_file == str(tmp_path / "apart.key")
 
 
 def test_another_key_gives_other_ids_and_reads_nothing(values: ValueFiles, tmp_path: Path) -> None:

@@ -169,6 +169,17 @@ def test_components_inherit_secrets_and_each_has_files_of_its_own(w: World) -> N
     assert laid(w, 1, "cache") == {}
 
 
+def test_what_waits_at_a_lock_gets_its_variables_by_the_same_launcher(w: World) -> None:
+    w.edit(components={"solo": {"command": ["work"], "kind": "exclusive", "port": 9000, "health": {"kind": "tcp"}}})
+    w.upgrade("v1")
+    found = next(one for one in w.engine._containers.values() if one.facts.labels["deployctl.component"] == "solo")
+    assert found.spec is not None
+    assert found.spec.launch is not None
+    assert found.spec.launch.lock
+    assert found.spec.launch.env == (("TOKEN", "/run/secrets/TOKEN"),)
+    assert laid(w, 1, "solo") == {"DATABASE_URL": CANARY, "TOKEN": CANARY}
+
+
 def test_a_secret_that_a_kept_release_needs_stays(w: World) -> None:
     w.upgraded("v1")
     w.edit(secrets=["DATABASE_URL"], keep_warm=1, keep_stopped=0)
