@@ -29,8 +29,8 @@ def commit_before_its_effect() -> Iterator[None]:
     """The ledger records the release as active before HAProxy switches to it."""
     whole = planner._switch
 
-    def swapped(facts: AppFacts, kind: PlanKind, target: Release) -> list[Step]:
-        return list(reversed(whole(facts, kind, target)))
+    def swapped(facts: AppFacts, kind: PlanKind, target: Release, *, queued: bool = False) -> list[Step]:
+        return list(reversed(whole(facts, kind, target, queued=queued)))
 
     with patch.object(planner, "_switch", swapped):
         yield
