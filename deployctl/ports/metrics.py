@@ -32,6 +32,9 @@ class Usage:
 class UsageReader(Protocol):
     def usage(self, container: str) -> Usage | None:
         """Return what a running container uses now; None if it is not running or does not exist."""
+    def volume_sizes(self) -> Mapping[str, int]:
+        """Return how many bytes each volume of the engine takes, by its name, as far as the engine can tell. It counts
+        files, which takes long if there are many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,9 @@ class LiveMetrics(Protocol):
     def containers(self, app: AppName) -> Mapping[InstanceId, ContainerNow]:
         """Return the newest reading of each container of the releases that HAProxy routes to, of the apps that somebody
         watches."""
+    def volumes(self, app: AppName) -> Mapping[str, int]:
+        """Return how many bytes each volume of an app takes that somebody watches, by the app's name of it, as last
+        counted."""
     def totals(self) -> Mapping[tuple[AppName, int], Counters]:
         """Return each release's counts so far, across restarts of HAProxy and of deployctl: a number never
         decreases."""

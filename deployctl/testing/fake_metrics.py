@@ -17,6 +17,7 @@ class FakeMetrics(MetricsStore, LiveMetrics):
         self.kept: dict[tuple[AppName, int, int], Point] = {}
         self.now: dict[AppName, dict[int, Now]] = {}
         self.used: dict[AppName, dict[InstanceId, ContainerNow]] = {}
+        self.sizes: dict[AppName, dict[str, int]] = {}
         self.counted: dict[tuple[AppName, int], Counters] = {}
 
     bytes = 0
@@ -52,6 +53,9 @@ class FakeMetrics(MetricsStore, LiveMetrics):
 
     def containers(self, app: AppName) -> Mapping[InstanceId, ContainerNow]:
         return self.used.get(app, {})
+
+    def volumes(self, app: AppName) -> Mapping[str, int]:
+        return self.sizes.get(app, {})
 
     def totals(self) -> Mapping[tuple[AppName, int], Counters]:
         return self.counted

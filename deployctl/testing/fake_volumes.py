@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from deployctl.dataclass import dataclass
 from deployctl.domain.host.home import HomeIdentity
 from deployctl.errors import EngineRefused, NotFound, NotPermitted
 from deployctl.ports import ContainerSpec, VolumeFacts, VolumeSpec
 from deployctl.testing.fake_images import FakeImages
 
+SIZE_OF_FILES = 4096  # bytes that an image's files take in a volume
+
 
 @dataclass
 class FakeVolume:
     facts: VolumeFacts
     filled_from: str | None = None  # the image whose files it has; None: it is empty
+    size: int = 0
 
 
 class FakeVolumes:
@@ -31,7 +36,7 @@ class FakeVolumes:
         if images.find(image) is None:
             raise NotFound(f"fill volume {name}: no such image: {image}")
         if not used and self.here[name].filled_from is None:
-            self.here[name].filled_from = image
+            self.here[name].filled_from, self.here[name].size = image, SIZE_OF_FILES
 
     def ensure_gone(self, name: str, *, home: HomeIdentity, used: bool) -> None:
         there = self.here.get(name)
@@ -80,6 +85,10 @@ class FakeVolumeVerbs:
     def volumes(self) -> list[VolumeFacts]:
         self._require_here()
         return [one.facts for one in self.volumes_here.here.values()]
+
+    def volume_sizes(self) -> Mapping[str, int]:
+        self._require_here()
+        return {name: one.size for name, one in self.volumes_here.here.items()}
 
     def ensure_volume(self, spec: VolumeSpec) -> None:
         self._begin("volume", spec.name)

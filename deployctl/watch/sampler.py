@@ -21,6 +21,7 @@ from deployctl.memory import size_of
 from deployctl.ports import Clock, Services
 from deployctl.ports.metrics import MAX_MEASURED_RELEASES, ContainerNow, LiveMetrics, Now
 from deployctl.watch.counters import Gauges, unix
+from deployctl.watch.volume_sizes import VolumeSizes
 
 FAST_INTERVAL = 1.0
 POINT_SECONDS = 10  # seconds of a sample
@@ -30,8 +31,8 @@ STOP_WAIT_SECONDS = 5.0  # seconds that `stop` waits for a reading in progress
 
 
 class MetricsSampler(LiveMetrics):
-    """Two threads: HAProxy's counters, and resource usage of containers. `connect` creates services for each of them.
-    `watched` tells whether somebody watches, `looked_at` which apps (None: none at all); both may be set later."""
+    """Three threads: HAProxy's counters, resource usage of containers, and sizes of volumes. `connect` creates services for
+    each of them. `watched` tells whether somebody watches, `looked_at` which apps (None: none at all)."""
 
     def __init__(self, connect: Callable[[], Services], *, watched: Callable[[], bool] = bool) -> None:
         self.watched = watched
@@ -39,6 +40,7 @@ class MetricsSampler(LiveMetrics):
         self._connect = connect
         self._ended, self._threads = Event(), list[Thread]()
         self._listeners: list[Callable[[], object]] = []
+        self._volumes = VolumeSizes(lambda: self.looked_at() if self.watched() else ())
         self._gauges = Gauges(lambda: self.watched(), lambda: self.looked_at())
         self._tally: RequestCounts | None = None  # HAProxy's counters at the last reading
         self._read_at = self._retry_at = float("-inf")  # on the monotonic clock
@@ -55,13 +57,16 @@ class MetricsSampler(LiveMetrics):
         readings = self._latest.get(app, {})
         return self._gauges.containers(app, max(now.at for now in readings.values())) if readings else {}
 
+    def volumes(self, app: AppName) -> Mapping[str, int]:
+        return self._volumes.of(app)
+
     def totals(self) -> Mapping[CountedServer, Counters]:
         return self._tally or {}
 
     @property
     def bytes(self) -> int:
         """Return the memory used by the last readings: kept as long as what they are about exists."""
-        return size_of((self._tally, self._span, self._latest)) + self._gauges.bytes
+        return size_of((self._tally, self._span, self._latest)) + self._gauges.bytes + self._volumes.bytes
 
     def listen(self, callback: Callable[[], object]) -> None:
         """Call it after each reading, in the sampler's own thread."""
@@ -69,13 +74,13 @@ class MetricsSampler(LiveMetrics):
 
     def start(self) -> None:
         """Collect until `stop`, in daemon threads."""
-        works = {"meter": self.tick, "gauges": self._gauges.tick}
+        works = {"meter": self.tick, "gauges": self._gauges.tick, "volume-sizes": self._volumes.tick}
         self._threads = [Thread(target=self._work, args=[tick], name=name, daemon=True) for name, tick in works.items()]
         for thread in self._threads:
             thread.start()
 
     def stop(self) -> None:
-        """Stop both threads; one that waits for a hanging engine is left to the end of the process."""
+        """Stop the threads; one that waits for a hanging engine is left to the end of the process."""
         self._ended.set()
         for thread in self._threads:
             thread.join(STOP_WAIT_SECONDS)

@@ -85,6 +85,7 @@ AWAY: dict[str, Callable[[Engine], object]] = {
     "kept_tags": lambda engine: engine.kept_tags(),
     "events": lambda engine: list(engine.events(since=None, quiet=1)),
     "usage": lambda engine: engine.usage("shop"),
+    "volume_sizes": lambda engine: engine.volume_sizes(),
 }
 
 
@@ -391,6 +392,7 @@ def test_a_volume_is_ours_and_begins_empty(engine: Engine, world: World) -> None
     assert spec.labels.items() <= found.labels.items()
     assert found.labels["deployctl.home"] == world.home
     assert not world.has_files(spec.name)
+    assert engine.volume_sizes()[spec.name] == 0
 
 
 def test_a_volume_is_filled_from_an_image_and_nothing_is_left_of_that(engine: Engine, world: World) -> None:
@@ -398,6 +400,7 @@ def test_a_volume_is_filled_from_an_image_and_nothing_is_left_of_that(engine: En
     engine.ensure_volume(spec)
     engine.fill_volume(spec.name, world.image("web"), "/app")
     assert world.has_files(spec.name)
+    assert engine.volume_sizes()[spec.name] > 0
     assert engine.containers() == []
     engine.fill_volume(spec.name, world.image("web"), "/app")
     engine.ensure_volume_gone(spec.name)

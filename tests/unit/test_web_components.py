@@ -10,9 +10,10 @@ import pytest
 
 from deployctl.domain.host.access import Role
 from deployctl.domain.images.component import InstanceId
-from deployctl.domain.inputs.names import ComponentName
+from deployctl.domain.inputs.names import AppName, ComponentName
 from deployctl.ports.metrics import ContainerNow, Usage
 from deployctl.watch.counters import Gauges
+from deployctl.watch.volume_sizes import COUNT_INTERVAL, LOOK_INTERVAL, VolumeSizes
 from tests.unit.web_world import Browser, Site, site
 from tests.unit.world import SHOP, World, world
 
@@ -25,6 +26,40 @@ def components(token: str) -> dict[str, Any]:
         "api": {"port": 9000, "command": ["api"], "env": {"API_TOKEN": token, "MODE": token[:4]}},
         "worker": {"command": ["work"], "needs": {"api": "healthy"}, "health": {"uptime": "1s"}},
     }
+
+
+def count(sizes: VolumeSizes, w: World) -> int | None:
+    sizes.tick(w.s)
+    return sizes.of(SHOP).get("uploads")
+
+
+def test_the_volumes_of_an_app_are_counted_while_somebody_watches_it_and_not_again_and_again(tmp_path: Path) -> None:
+    with world(tmp_path) as w:
+        w.edit(mounts=["uploads:/uploads"], volumes={"uploads": {"shared": True}})
+        w.upgraded("v1")
+        [volume] = w.engine.volumes_here.here.values()
+        watched: set[AppName] = set()
+        sizes = VolumeSizes(lambda: watched)
+        assert count(sizes, w) is None
+        watched.add(SHOP)
+        w.clock.sleep(LOOK_INTERVAL)
+        volume.size = 5_000_000
+        assert count(sizes, w) == 5_000_000
+        volume.size = 6_000_000
+        w.clock.sleep(LOOK_INTERVAL)
+        assert count(sizes, w) == 5_000_000
+        w.clock.sleep(COUNT_INTERVAL)
+        assert count(sizes, w) == 6_000_000
+
+
+def test_a_volume_is_shown_with_its_size_even_where_an_app_has_one_container(tmp_path: Path) -> None:
+    with site(tmp_path) as made:
+        made.w.edit(mounts=["uploads:/uploads"], volumes={"uploads": {"shared": True}})
+        made.w.upgraded("v1")
+        made.meter.sizes[SHOP] = {"uploads": 5_100_000_000}
+        page = made.signed_in("mara").get("/apps/shop").text
+    assert "5.1 GB" in page
+    assert "Components of v1" not in page, "the drawing names no components where there is one"
 
 
 def grow(w: World) -> None:

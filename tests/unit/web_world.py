@@ -70,6 +70,7 @@ class StillMeter:
     def __init__(self) -> None:
         self.shown: dict[AppName, dict[int, Now]] = {}
         self.used: dict[AppName, dict[InstanceId, ContainerNow]] = {}
+        self.sizes: dict[AppName, dict[str, int]] = {}
         self.counted: dict[tuple[AppName, int], Counters] = {}
 
     @property
@@ -81,6 +82,9 @@ class StillMeter:
 
     def containers(self, app: AppName) -> dict[InstanceId, ContainerNow]:
         return self.used.get(app, {})
+
+    def volumes(self, app: AppName) -> dict[str, int]:
+        return self.sizes.get(app, {})
 
     def totals(self) -> dict[tuple[AppName, int], Counters]:
         return self.counted

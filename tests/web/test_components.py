@@ -11,14 +11,17 @@ from playwright.sync_api import Locator, Page, expect
 from tests.e2e.cli import Cli
 from tests.web.pages import SOON, box_of, button, expect_live, expect_pill, expect_serves, expect_toast
 from tests.web.served import Served
+from tests.web.test_axe import complaints
 from tests.web.visits import Visit
 
 COMPONENTS: dict[str, Any] = {
     "needs": {"api": "healthy"},
     "components": {
         "api": {"port": 8080, "health": {"path": "/healthz", "rise": 1}},
-        "worker": {"command": ["/app/image_app.py", "web"], "health": {"uptime": "500ms"}, "needs": {"api": "started"}},
+        "worker": {"command": ["/app/image_app.py", "web"], "health": {"uptime": "500ms"}, "needs": {"api": "started"},
+                   "mounts": ["jobs:/jobs"]},
     },
+    "volumes": {"jobs": {"shared": True}},
 }
 
 
@@ -57,6 +60,17 @@ def test_the_page_shows_each_component_with_its_health_image_and_what_it_uses(ma
         expect(cells.nth(2)).to_have_text(re.compile(r"^\s*\d+ / \d+ MB\s*$"), timeout=SOON)
         expect(cells.nth(3)).to_contain_text("web:v2")
     expect(row(page, "worker").get_by_role("rowheader")).to_contain_text("takes no requests")
+    expect(row(page, "worker").get_by_role("rowheader")).to_contain_text(re.compile(r"jobs,\s+0 kB"), timeout=SOON)
+
+
+def test_axe_finds_nothing_wrong_with_them(mall: Cli, visit: Visit) -> None:
+    page = visit("/apps/mall")
+    expect(row(page, "worker")).to_be_visible(timeout=SOON)
+    found = complaints(page, "an app of several components")
+    visit("/apps/mall/versions/v2", within=page)
+    page.evaluate("for (const one of document.querySelectorAll('main details:not(.menu)')) one.open = true")
+    found += complaints(page, "its version")
+    assert found == [], "\n".join(found)
 
 
 def test_a_component_that_hangs_is_named_and_marked_and_so_is_that_it_is_well_again(mall: Cli, visit: Visit) -> None:

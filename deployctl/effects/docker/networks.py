@@ -104,6 +104,9 @@ class VolumeVerbs:
     def volumes(self) -> list[VolumeFacts]:
         return self._volumes.all()
 
+    def volume_sizes(self) -> Mapping[str, int]:
+        return self._volumes.sizes()
+
     def ensure_volume(self, spec: VolumeSpec) -> None:
         self._volumes.ensure(spec, self._labels(spec.labels))
 

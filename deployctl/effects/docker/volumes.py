@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from deployctl.effects.docker.client import DockerClient
     from deployctl.ports import VolumeSpec
 
+COUNTING_SECONDS = 30.0  # that counting their files may take
 FILLS = "deployctl.fills"  # of a container that never runs: the engine fills a volume when one with it is created
 
 
@@ -31,6 +32,12 @@ class DockerVolumes:
     def all(self) -> list[VolumeFacts]:
         listed = self._docker.reader.get("/volumes", timeout=self._docker.timeout)
         return [volume_facts(raw) for raw in listed.get("Volumes") or ()]
+
+    def sizes(self) -> Mapping[str, int]:
+        """Engines before API 1.42 count images and containers along with them. Those of other drivers have no size."""
+        used = self._docker.reader.get(with_query("/system/df", {"type": "volume"}), timeout=COUNTING_SECONDS)
+        sizes = ((one["Name"], (one.get("UsageData") or {}).get("Size", -1)) for one in used.get("Volumes") or ())
+        return {str(name): int(size) for name, size in sizes if size >= 0}
 
     def ensure(self, spec: VolumeSpec, labels: Mapping[str, str]) -> None:
         def create(api: APIClient) -> None:

@@ -40,7 +40,8 @@ def page(app: str, version: str) -> str:
     line = next((one for one in look.versions.lines if one.release == release.number), None)
     return render_template("version.html", a=look, release=release, bundle=release.bundle, same=same, last=last, line=line,
                            go=look.ways.get(release.number), specs=specs_of(release),
-                           rows=rows_of(release, look.view, web_state().meter.containers(name)),
+                           rows=rows_of(release, look.view, web_state().meter.containers(name),
+                                        web_state().meter.volumes(name)),
                            one=next((i for i in look.view.instances if i.release == release.number), None),
                            **charted(name, only=release.number))
 

@@ -8,12 +8,21 @@ from deployctl.dataclass import dataclass
 from deployctl.domain.images.capabilities import kept_text
 from deployctl.domain.images.component import Component, ComponentKind, InstanceId
 from deployctl.domain.images.engine_keys import weakenings
+from deployctl.domain.images.mounts import MountKind
 from deployctl.domain.images.release import Bundle, Release
 from deployctl.domain.inputs.names import ComponentName
 from deployctl.ports.metrics import ContainerNow, sum_of
 from deployctl.usecases.redaction import redact_bundle
 from deployctl.usecases.results import AppView, InstanceView, worst_of
 from deployctl_web.pages.parts.template_filters import health_word
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeRow:
+    """A volume that a component mounts, or a folder or file of the server."""
+
+    name: str
+    size: int | None = None  # bytes; None: not counted, or not ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +34,7 @@ class ComponentRow:
     wanted: int
     reached: bool  # clients reach it at the app's address
     used: ContainerNow | None  # by all its containers together
+    volumes: tuple[VolumeRow, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -85,16 +95,23 @@ def kind_word(spec: Component, *, reached: bool) -> str:
     return "takes no requests" if spec.is_worker else "reached by clients" if reached else ""
 
 
-def rows_of(release: Release, view: AppView, used: Mapping[InstanceId, ContainerNow]) -> tuple[ComponentRow, ...]:
-    """Return the components of the release, the one that clients reach first; none if it is a single container."""
-    if release.is_plain:
+def rows_of(release: Release, view: AppView, used: Mapping[InstanceId, ContainerNow],
+            sizes: Mapping[str, int]) -> tuple[ComponentRow, ...]:
+    """Return the components of the release, the one that clients reach first; none if it is a single container without
+    volumes."""
+    if release.is_plain and not release.bundle.mounts:
         return ()
     mine: dict[ComponentName, list[InstanceView]] = {}
     for one in view.every_instance:
         if one.release == release.number:
             mine.setdefault(ComponentName(one.component), []).append(one)
     return tuple(ComponentRow(spec, tuple(mine.get(spec.name, ())), release.replicas(spec), spec is release.components[0],
-                              _used(spec.name, release.number, used)) for spec in release.components)
+                              _used(spec.name, release.number, used), _volumes(spec, sizes)) for spec in release.components)
+
+
+def _volumes(spec: Component, sizes: Mapping[str, int]) -> tuple[VolumeRow, ...]:
+    return tuple(VolumeRow(mount.source, sizes.get(mount.source) if mount.kind is MountKind.VOLUME else None)
+                 for mount in spec.bundle.mounts)
 
 
 def _used(name: ComponentName, release: int, used: Mapping[InstanceId, ContainerNow]) -> ContainerNow | None:

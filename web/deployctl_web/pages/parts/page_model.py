@@ -126,11 +126,11 @@ def _look(app: App, seen: CachedStatus[StatusView], view: AppView, found: Versio
 
 
 def _parts(view: AppView, s: Services) -> dict[int, tuple[ComponentRow, ...]]:
-    """Return the components of each release that has several containers; without any, nothing is read."""
-    several = {one.release for one in view.every_instance if one.replica > 1} | {one.release for one in view.siblings}
-    releases = [release for number in several if (release := s.ledger.find_release(AppName(view.app), number))]
-    used = web_state().meter.containers(AppName(view.app)) if releases else {}
-    return {release.number: rows_of(release, view, used) for release in releases}
+    """Return the components of each release that has several containers, or volumes."""
+    app, meter = AppName(view.app), web_state().meter
+    numbers = {one.release for one in view.instances}
+    releases = [release for number in numbers if (release := s.ledger.find_release(app, number))]
+    return {release.number: rows_of(release, view, meter.containers(app), meter.volumes(app)) for release in releases}
 
 
 def _can_be_undone(last: Change, found: VersionsView) -> bool:

@@ -121,6 +121,14 @@ def memory(used: int, limit: int | None) -> str:
     return f"{used / 2**20:.0f} / {limit / 2**20:.0f} MB" if limit else f"{used / 2**20:.0f} MB"
 
 
+def bytes_text(size: int) -> str:
+    """Return a size as people say it: 12 kB, 3.4 MB, 1.2 GB."""
+    for unit, scale in (("GB", 1e9), ("MB", 1e6)):
+        if size >= scale:
+            return f"{size / scale:.1f} {unit}" if size < 100 * scale else f"{size / scale:.0f} {unit}"
+    return f"{size / 1e3:.0f} kB"
+
+
 def short_image(image: str) -> str:
     """Return name and tag without the registry and the folders before it."""
     return image.rpartition("/")[2]
@@ -169,7 +177,8 @@ def lower_first(text: str) -> str:
 
 FILTERS: tuple[Callable[..., Any], ...] = (
     state_word, role_word, health_word, when, is_recent, ago, lasting, exact, clock, fine_clock, took, stopwatch, rate, memory,
-    short_digest, short_image, public_url, preview_url, tag_beside, by, browser, sentence, lower_first, spoken, roles_text)
+    bytes_text, short_digest, short_image, public_url, preview_url, tag_beside, by, browser, sentence, lower_first,
+    spoken, roles_text)
 
 
 def choice(name: str, otherwise: str | None = None) -> str | None:
