@@ -122,6 +122,10 @@ def test_what_the_server_answers_late_is_told_all_the_same(shop: Cli, visit: Vis
     button(page, "Roll back to v1").click()
     expect(told(page)).to_contain_text("Not confirmed yet", timeout=SOON)
     expect(toast(page)).not_to_contain_text("Traffic is on")
+    for _ in range(600):  # until the server has answered, which the page does not know yet
+        if held:
+            break
+        page.wait_for_timeout(50)
     [(route, answer)] = held
     route.fulfill(response=answer)
     expect_toast(page, "Traffic is on v1.")

@@ -26,6 +26,8 @@ FILLS = "deployctl.fills"  # of a container that never runs: the engine fills a 
 
 
 class DockerVolumes:
+    """All volumes of one engine; only this home's are changed."""
+
     def __init__(self, client: DockerClient, home: HomeIdentity) -> None:
         self._docker, self._home = client, home
 
