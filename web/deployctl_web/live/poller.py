@@ -129,7 +129,7 @@ class Poller:
 
     def _tell(self, view: AppView, *, anyway: bool = False) -> None:
         """Publish the app if something other than a counter differs, or `anyway`."""
-        seen = _without_counters(view)
+        seen = hash((_without_counters(view), *sorted(self._meter.volumes(AppName(view.app)).items())))  # shown beside it
         if anyway or self._views.get(AppName(view.app)) != seen:
             self._views[AppName(view.app)] = seen
             self._broker.publish("state", AppName(view.app), as_json(view))
