@@ -24,6 +24,7 @@ from deployctl.effects.linux.rtnetlink import (
     CREATE,
     EXCLUSIVE,
     LINK,
+    REPLACE,
     attribute,
     change,
     index_of,
@@ -35,7 +36,8 @@ from deployctl.errors import DeployctlError, NotPermitted
 from deployctl.paths import Path
 from deployctl.stdlib import socket
 
-_NEW_LINK, _DELETE_LINK, _NEW_ADDRESS = 16, 17, 20  # types of messages
+_NEW_LINK, _DELETE_LINK, _NEW_ADDRESS, _NEW_NEIGHBOUR = 16, 17, 20, 28  # types of messages
+_NEIGHBOUR, _BRIDGE, _REACHABLE, _OF_MASTER, _ENTRY_MAC = struct.Struct("=BxxxiHBB"), 7, 0x02, 0x04, 2  # ndmsg and its fields
 _MAC, _NAME, _MASTER, _INFO, _NAMESPACE_FD = 1, 3, 10, 18, 28  # attributes of a link
 _KIND, _DATA, _PEER = 1, 2, 1  # of its kind
 _ADDRESS, _LOCAL = 1, 2  # attributes of an address
@@ -51,8 +53,8 @@ PAUSE_MS = 2.0  # milliseconds between two looks at a process that cannot be wai
 class LinuxStandIn:
     """`ended`: when the process ended whose address it is; `refused`: it answered for it."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, name: str, mac: str) -> None:
+        self._name, self._mac = name, mac
         self._done = os.eventfd(0, os.EFD_CLOEXEC)
         self.ended: float | None = None
         self.refused = False
@@ -62,7 +64,7 @@ class LinuxStandIn:
     def prepared(cls, bridge: str, address: str, mac: str, *, after: int) -> Iterator[LinuxStandIn]:
         """Make it with its bridge side down, and let it answer once process `after` has ended. `address` is
         172.29.0.7/24."""
-        one = cls(f"dcs{os.urandom(5).hex()}")
+        one = cls(f"dcs{os.urandom(5).hex()}", mac)
         with ExitStack() as stack:
             stack.callback(os.close, one._done)
             with suppress(DeployctlError):  # clients then meet silence instead of a refusal
@@ -94,7 +96,10 @@ class LinuxStandIn:
             return
         self.ended = time.monotonic()
         with suppress(DeployctlError):
-            change(_NEW_LINK, 0, LINK.pack(0, 0, index_of(self._name), _UP, _UP), "let the stand-in answer")
+            port = index_of(self._name)
+            change(_NEW_LINK, 0, LINK.pack(0, 0, port, _UP, _UP), "let the stand-in answer")
+            entry = _NEIGHBOUR.pack(_BRIDGE, port, _REACHABLE, _OF_MASTER, 0) + attribute(_ENTRY_MAC, packed(self._mac))
+            change(_NEW_NEIGHBOUR, REPLACE | CREATE, entry, "send to the stand-in")  # a pin would hold the former port
             self.refused = True
 
 
