@@ -98,9 +98,9 @@ class LinuxStandIn:
         with suppress(DeployctlError):
             port = index_of(self._name)
             change(_NEW_LINK, 0, LINK.pack(0, 0, port, _UP, _UP), "let the stand-in answer")
+            self.refused = True
             entry = _NEIGHBOUR.pack(_BRIDGE, port, _REACHABLE, _OF_MASTER, 0) + attribute(_ENTRY_MAC, packed(self._mac))
             change(_NEW_NEIGHBOUR, REPLACE | CREATE, entry, "send to the stand-in")  # a pin would hold the former port
-            self.refused = True
 
 
 # -- a namespace that an open file keeps -----------------------------------------------------------------------------
