@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     from deployctl.domain.host.leftovers import Remains
     from deployctl.domain.host.server import ServerSpec
+    from deployctl.domain.inputs.app_spec import AppFile
+    from deployctl.domain.inputs.names import AppName
     from deployctl.ledger.file.vault import Vault
     from deployctl.ports import Exclusion, Reporter, Secrets
     from deployctl.ports.host_files import HostFiles
@@ -73,13 +75,20 @@ def _services(settings: Settings, spec: ServerSpec, ledger: SqliteLedger, *, rep
         prober=SocketProber(), guard=LinuxGuard(),
         exclusion=lambda: _exclusion(settings), ledger=ledger, clock=clock, report=reporter, actor=Actor.of(actor),
         bridged=bridged,
-        app_file=lambda app: load_judged_app(settings, app, spec, now=lambda: ledger.find_app(app)),
+        app_file=lambda app: _app_file(settings, app, spec, ledger),
         app_files=lambda: app_names(settings),
         judge_files=lambda: load_judged_apps(settings, spec, now=ledger.find_app),
         meter=SqliteMetricsStore(settings.metrics, warn=reporter.warn), kept_logs=LogFiles(settings.kept_logs),
         files=lambda: host_files(settings, engine.address), hands=HANDS,
         secrets=secrets,
     )
+
+
+def _app_file(settings: Settings, app: AppName, spec: ServerSpec, ledger: SqliteLedger) -> AppFile:
+    from deployctl.domain.inputs.names import owner_of
+
+    owner = owner_of(app)
+    return load_judged_app(settings, owner, spec, now=lambda: ledger.find_app(owner)).of(app)
 
 
 def _exclusion(settings: Settings) -> Exclusion:

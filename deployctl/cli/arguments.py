@@ -6,7 +6,16 @@ from collections.abc import Sequence
 
 from deployctl.cli.session import CommandCall
 from deployctl.domain.inputs.grammar import shown
-from deployctl.domain.inputs.names import AppName, ReleaseName, Version, parse_app, parse_component, parse_release_name
+from deployctl.domain.inputs.names import (
+    AppName,
+    ReleaseName,
+    Version,
+    backing_of,
+    parse_app,
+    parse_app_or_backing,
+    parse_component,
+    parse_release_name,
+)
 from deployctl.errors import Invalid, NotFound
 from deployctl.verbs.row import Param, ParamKind, Verb
 
@@ -51,9 +60,10 @@ class CliArguments:
             raise _usage(name, f'Unexpected argument "{shown(given[self.most + 1])}". Usage: {usage}')
         if len(given) < self.least:
             raise _usage(name, f"{name} requires a {self.verb.behind_app[len(given)].kind}.")
-        if len(given) == self.most + 1:
-            parse_app(given[0])
-        behind = given[1:] if len(given) == self.most + 1 else given
+        named = len(given) == self.most + 1 or "/" in (given or [""])[0]  # no version has a slash
+        if named:
+            parse_app_or_backing(given[0])
+        behind = given[1:] if named else given
         for param, text in zip(self.verb.behind_app, behind, strict=False):
             if param.kind == ParamKind.NUMBER:
                 number_of(param, text)
@@ -75,7 +85,7 @@ class CliArguments:
 
     def _names_app(self, known: Sequence[str]) -> bool:
         """Return whether the first argument is the app: by the number of arguments if that decides, else by its name."""
-        if len(self.given) == self.most + 1 or self.component is not None:
+        if len(self.given) == self.most + 1 or self.component is not None or "/" in (self.given or [""])[0]:
             return True
         if len(self.given) <= self.least:
             return False
@@ -83,13 +93,14 @@ class CliArguments:
 
     def _app(self, known: Sequence[AppName]) -> AppName:
         """Return the first argument as an app. An unknown one is rejected here only if a known one is similar."""
-        app = parse_app(self.given[0])
+        app = parse_app_or_backing(self.given[0])
         near = None if app in known else nearest(app, known)
         if near:
             raise NotFound(f'No app "{app}". Did you mean {near}?', remedy=["deployctl app list"])
         return app
 
     def _only(self, known: Sequence[AppName], home: object) -> AppName:
+        known = [app for app in known if backing_of(app) is None]
         if not known:
             raise NotFound(f"No apps yet in the home {home}.", remedy=["deployctl init", "deployctl demo"])
         if len(known) > 1:

@@ -17,6 +17,7 @@ from deployctl.config.app_rules import (
     image_names,
     joined_networks,
     one_or_list,
+    parse_aliases,
     parse_body,
     parse_statuses,
 )
@@ -225,6 +226,7 @@ class ComponentSpec(RunSpec):
     overlap: Annotated[bool, by(parse_flag)] = True
     timeout: Annotated[float, by(parse_duration, low=1.0)] = JOB_TIMEOUT
     max_gap: Annotated[float, by(parse_duration, low=1.0, high=HOUR)] = MAX_GAP
+    aliases: Annotated[tuple[str, ...], by(parse_aliases)] = ()
 
     def component(self, name: ComponentName, main: AppSpec) -> Component:
         """Return it as plain data. Without an image of its own it runs the app's, and as that runs unless it says otherwise."""
@@ -233,9 +235,11 @@ class ComponentSpec(RunSpec):
         kind = ComponentKind(self.kind)
         if kind is ComponentKind.JOB:
             bundle = replace(bundle, probe=PROBE, init=self.init if "init" in self.model_fields_set else True)
-            return Component(bundle, name, kind, self.needed(), timeout=self.timeout)
-        return Component(replace(bundle, probe=self._probe()), name, kind, self.needed(), self.overlap, replicas=self.replicas,
-                         max_gap=self.max_gap)
+            needs = tuple((other, condition) for other, condition in self.needed() if other not in main.backing_names)
+            return Component(bundle, name, kind, needs, timeout=self.timeout)
+        needs = tuple((other, condition) for other, condition in self.needed() if other not in main.backing_names)
+        return Component(replace(bundle, probe=self._probe()), name, kind, needs, self.overlap, replicas=self.replicas,
+                         max_gap=self.max_gap, aliases=self.aliases)
 
     def _like(self, main: RunSpec) -> RunSpec:
         inherited = {"networks": main.networks, "user": main.user, "mounts": main.mounts, "secrets": main.secrets}
@@ -244,8 +248,9 @@ class ComponentSpec(RunSpec):
 
     def _probe(self) -> Probe:
         """Return how its health is asked: of one that takes no requests, whether its process runs."""
-        if self.port is None and "kind" not in self.health.model_fields_set:
-            return self.health.model_copy(update={"kind": ProbeKind.PROCESS}).probe()
+        usual = ProbeKind.PROCESS if self.port is None else ProbeKind.TCP if self.kind == ComponentKind.BACKING else None
+        if usual and "kind" not in self.health.model_fields_set:
+            return self.health.model_copy(update={"kind": usual}).probe()
         return self.health.probe()
 
 
@@ -304,15 +309,26 @@ class AppSpec(RunSpec):
         """Return it as plain data, which can be cached and read back without this module."""
         return AppFile(self.image, self.listen, self.hosts, self.policy(server), self.templates(), tuple(self.warnings()),
                        PullPolicy(self.pull or server.pull), self.trust(), self.images,
-                       tuple(sorted((name, spec.listen) for name, spec in self.ports.items())))
+                       tuple(sorted((name, spec.listen) for name, spec in self.ports.items())),
+                       backing=self._some(backing=True))
+
+    @property
+    def backing_names(self) -> frozenset[str]:
+        """Return its backing components: they are there before any release, so nothing has to wait for them."""
+        return frozenset(name for name, spec in self.components.items() if spec.kind == ComponentKind.BACKING)
 
     def templates(self) -> tuple[Component, ...]:
         """Return the app's components before their images are known, the one that clients reach first."""
         bundle = self.container(image="", port=self.port, volumes=self.volumes)
-        main = Component(bundle, ComponentName(self.name), ComponentKind(self.kind), self.needed(), replicas=self.replicas,
+        needs = tuple((other, condition) for other, condition in self.needed() if other not in self.backing_names)
+        main = Component(bundle, ComponentName(self.name), ComponentKind(self.kind), needs, replicas=self.replicas,
                          max_gap=self.max_gap)
-        others = (spec.component(ComponentName(name), self) for name, spec in self.components.items())
+        others = self._some(backing=False)
         return tuple(replace(one, ports=self._ports_of(one.name)) for one in (main, *others))
+
+    def _some(self, *, backing: bool) -> tuple[Component, ...]:
+        return tuple(spec.component(ComponentName(name), self) for name, spec in self.components.items()
+                     if (name in self.backing_names) is backing)
 
     def _ports_of(self, component: str) -> tuple[tuple[str, int], ...]:
         return tuple(sorted((name, spec.port) for name, spec in self.ports.items()

@@ -24,7 +24,9 @@ _NETWORK = Grammar(
     r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}",
     "A network has letters, digits, _, . and -, as `docker network ls` shows it.",
 )
+_ALIAS = Grammar("a host name", r"[a-z0-9][a-z0-9_.-]{0,62}", "An alias has a-z, 0-9, _, . and -.")
 _NOT_JOINED = frozenset({"host", "none", "bridge", "default"})  # they would break the isolation, or are Docker's own
+_NOT_OF_A_BACKING_ONE = frozenset({"needs", "overlap", "replicas"})
 _NOT_OF_A_JOB = frozenset({"port", "health", "overlap", "restart", "replicas"})
 _ONLY_HTTP = ("path", "host", "status", "body")
 
@@ -61,6 +63,13 @@ def one_or_list(value: object) -> object:
     if len(set(map(str, names))) < len(names):
         raise Wrong(refused("", value, "names a host twice", "Remove one of them."))
     return names
+
+
+def parse_aliases(value: object, *, field: str) -> tuple[str, ...]:
+    """Return further host names of a backing component: lower case, as Docker's links need them; Compose allows _."""
+    if not isinstance(value, list | tuple):
+        raise refused(field, value, "is not a list", 'Write a list: ["my_db"].')
+    return tuple(match(one, _ALIAS, field)[0] for one in value)
 
 
 def parse_statuses(value: object, *, field: str) -> tuple[tuple[int, int], ...]:
@@ -165,6 +174,10 @@ def _one_component(key: str, table: Mapping[str, Any]) -> Iterator[tuple[str, st
         for other in _NOT_OF_A_JOB & table.keys():
             yield f"{key}.{other}", "is not for a job, which runs once and ends.", f"Remove {key}.{other}."
         return
+    if table.get("kind") == ComponentKind.BACKING:
+        yield from _backing(key, table)
+    elif "aliases" in table:
+        yield f"{key}.aliases", 'is for a backing component.', f'Remove it, or write kind = "backing" in [{key}].'
     if "timeout" in table:
         yield f"{key}.timeout", 'is for a job: how long it may run.', f'Remove it, or write kind = "job" in [{key}].'
     if "port" not in table:
@@ -173,11 +186,18 @@ def _one_component(key: str, table: Mapping[str, Any]) -> Iterator[tuple[str, st
         if kind in ("http", "tcp"):
             yield f"{key}.health.kind", f"= {shown(kind)} asks a port, and {key} has none.", f"Write port = 8080 in [{key}]."
     else:
-        usual = "http"
+        usual = "tcp" if table.get("kind") == ComponentKind.BACKING else "http"
         if table.get("overlap") is False:
             yield f"{key}.overlap", "= false is for workers: what takes requests on a port is switched, not stopped.", (
                 f"Remove {key}.overlap.")
     yield from _health_contradictions(table, f"{key}.health", usual)
+
+
+def _backing(key: str, table: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    if "image" not in table:
+        yield f"{key}.image", "is missing: a backing component has versions of its own.", 'Write image = "postgres:17.2".'
+    for other in _NOT_OF_A_BACKING_ONE & table.keys():
+        yield f"{key}.{other}", "is not for a backing component: it is one for all versions.", f"Remove {key}.{other}."
 
 
 def _conditions(main: str, needs: Mapping[str, Mapping[str, Any]], jobs: Collection[str]) -> Iterator[tuple[str, str, str]]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import suppress
 
 from deployctl.domain.change.plan import PlanKind
 from deployctl.domain.images.component import InstanceId, dropped, instance_name
 from deployctl.domain.images.image_ref import is_made_of, short_digest
+from deployctl.domain.inputs.names import backing_of, owner_of
 from deployctl.errors import DeployctlError, EngineRefused, NetworkFull, NetworkTaken, NotFound, PlaceTaken
 from deployctl.execution.fence import taken_over
 from deployctl.execution.interrupts import shielded
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from deployctl.domain.images.release import App, Bundle, Instance, Release
     from deployctl.execution.course import Check, Course, Effect
     from deployctl.execution.runner import Walk
-    from deployctl.ports import Launch, Services
+    from deployctl.ports import Engine, Launch, Services
 
 KEPT_LINES = 10_000  # of the log of a removed container, as far as space allows
 
@@ -57,6 +58,9 @@ def ensure_network(walk: Walk, step: Step) -> str:
     from deployctl.execution import networks
 
     s, app, release = walk.services, _app(walk), release_of(walk, step)
+    if app.is_backing:  # in the network of its app, for life
+        networks.make(s, owner_of(app.name), app.own_network)
+        return app.subnet
     placed = [one for one in _placed(walk, release) if not one.failed]
     if placed:
         try:
@@ -81,7 +85,8 @@ def create_container(walk: Walk, step: Step) -> str:
     seen = s.engine.ensure_created(ContainerSpec(
         name=instance.name, bundle=bundle_of(walk, step), network=_app(walk).network_of(instance).name,
         address=instance.address, publish=instance.host_port, hostname=host_name(release, instance.id),
-        **names_inside(release, instance, _placed(walk, release)),
+        apart=backing_of(release.app) is not None,
+        **names_inside(release, instance, _placed(walk, release), s),
         labels=container_labels(s, release, instance.id, operation=walk.deployment.id),
         cap_drop=dropped(release.cap_drop, bundle_of(walk, step)),
         **_attached(s, release, instance, _launch(walk, release, instance))))
@@ -132,6 +137,7 @@ def _lease_all(release: Release, s: Services) -> dict[InstanceId, Instance]:
     low, high = s.spec.ports
     published = range(low, high + 1)
     reached = {release.main} if s.bridged else {*release.mains}  # a published port costs time at each start
+    reached = set() if s.bridged and backing_of(release.app) is not None else reached
     with s.ledger.transaction():
         return {one: s.ledger.add_instance(
             release.app, one, container_name(s.ledger.identity, release, one), ports=published if one in reached else None,
@@ -213,7 +219,11 @@ def _start(walk: Walk, step: Step, instance: Instance) -> Effect:
 
     bundle, name, container = bundle_of(walk, step), instance_name(release_of(walk, step), instance.id), container_of(instance)
 
+    place = _place(walk, step, instance)
+
     def start(s: Services, _check: Check) -> None:
+        if place is not None:
+            place(s.engine)
         join_networks(s.engine, bundle, container, name=name)
         if bundle.secrets:
             from deployctl.execution.kinds.attachments import ensure_delivered
@@ -222,6 +232,15 @@ def _start(walk: Walk, step: Step, instance: Instance) -> Effect:
         s.engine.ensure_started(container)
 
     return start
+
+
+def _place(walk: Walk, step: Step, instance: Instance) -> Callable[[Engine], object] | None:
+    """Return what gives a backing component its place in the network, or takes it while another version has it."""
+    if backing_of(instance.app) is None:
+        return None
+    from deployctl.execution.kinds.hand_over import place
+
+    return place(walk, step, instance)
 
 
 def _lacks_joined(walk: Walk, step: Step) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from deployctl.digest import hmac_sha256, sha256
 from deployctl.domain.images.component import WEB, InstanceId
-from deployctl.domain.inputs.names import AppName, ComponentName
+from deployctl.domain.inputs.names import AppName, ComponentName, backing_of, owner_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,12 +65,23 @@ def bridge_name(home: HomeIdentity, app: AppName, number: int = 1) -> str:
 
 
 def container_name(home: HomeIdentity, release: Release, one: InstanceId) -> str:
-    return f"{release.app}--{release.version}--r{one.release}{_which(one, '--')}--{home_mark(home)}"
+    which = "" if "/" in release.app else _which(one, "--")  # a backing component's name is in that of its app
+    return f"{_joined(release.app, '--')}--{release.version}--r{one.release}{which}--{home_mark(home)}"
 
 
 def host_name(release: Release, one: InstanceId) -> str:
     """Return the container's own name in its network. A bare app name would be that of all its versions at once."""
-    return f"{release.app}-r{one.release}{_which(one, '-')}"
+    which = "" if "/" in release.app else _which(one, "-")
+    return f"{_joined(release.app, '-')}-r{one.release}{which}"
+
+
+def _joined(app: AppName, hyphen: str) -> str:
+    return app.replace("/", hyphen)
+
+
+def backing_alias(app: AppName) -> str:
+    """Return the name in the app's network that all versions of a backing component have in turn."""
+    return f"{backing_of(app)}.{owner_of(app)}"
 
 
 def network_alias(release: Release, component: ComponentName) -> str:
@@ -87,7 +98,7 @@ def _which(one: InstanceId, hyphen: str) -> str:
 
 def volume_name(home: HomeIdentity, app: AppName, volume: str) -> str:
     """Return Docker's name of a volume of the app; neither app names nor volume names contain two hyphens in a row."""
-    return f"{app}--{volume}--{home_mark(home)}"
+    return f"{owner_of(app)}--{volume}--{home_mark(home)}"
 
 
 # -- images -------------------------------------------------------------------------------------------------------

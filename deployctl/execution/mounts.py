@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from deployctl.domain.change.plan import PlanKind
 from deployctl.domain.host.allowance import covers, crossing, missing_keys
 from deployctl.domain.images.mounts import Mount, MountKind, external_volumes, needed_files, volumes_of
+from deployctl.domain.inputs.names import AppName, owner_of
 from deployctl.errors import EngineRefused, NotFound, NotPermitted
 from deployctl.execution.containers import ensure_image, release_of
 from deployctl.execution.labels import common_labels, volume_name
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from deployctl.domain.images.component import Component
     from deployctl.domain.images.mounts import AppVolume, ConfigFile
     from deployctl.domain.images.release import Bundle, Release
-    from deployctl.domain.inputs.names import AppName
     from deployctl.execution.runner import Walk
     from deployctl.ports import Services, VolumeFacts
 
@@ -53,7 +53,7 @@ def _ensure(walk: Walk, release: Release, volume: AppVolume, there: Mapping[str,
     found = there.get(name)
     if found is None:
         _require_never_used(walk, release, volume)
-        labels = {**common_labels(s, release.app), VOLUME_LABEL: volume.name}
+        labels = {**common_labels(s, owner_of(release.app)), VOLUME_LABEL: volume.name}
         s.engine.ensure_volume(VolumeSpec(name, labels, volume.driver))
     elif not s.ledger.identity.owns(found.labels):
         raise EngineRefused(f"a volume {name} already exists and is not ours", remedy=[f"docker volume inspect {name}"])

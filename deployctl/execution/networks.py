@@ -113,7 +113,8 @@ def _free(s: Services, app: AppName) -> Iterator[AppNetwork]:
 def clear_unused(s: Services, app: AppName) -> None:
     """Remove each network of the app that has no containers. The one for new containers stays while others exist."""
     row = s.ledger.find_app(app)
-    used = {row.network_of(i).name for i in s.ledger.instances(app)} if row else set()
+    users = [row, *s.ledger.backing(app)] if row else []
+    used = {one.network_of(i).name for one in users for i in s.ledger.instances(one.name)}
     for network in s.ledger.networks(app) if row else ():
         own = row is not None and network.name == row.network
         if network.name not in used and not (own and used):

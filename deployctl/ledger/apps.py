@@ -42,11 +42,17 @@ class AppRows:
             self.db.insert("apps", {
                 "name": app.name, "subnet": app.subnet, "gateway": app.gateway, "network": app.network,
                 "bridge": app.bridge, "engines_own": app.engines_own, "revision": (last and last[0]) or 0, "created_at": at})
-            self._insert_network(app.name, app.own_network)
+            if not app.is_backing:  # it is in the network of its app
+                self._insert_network(app.name, app.own_network)
             self._write_wishes(app)
         found = self.find_app(app.name)
         assert found is not None  # noqa: S101  inserted in this transaction
         return found
+
+    def backing(self, app: AppName | None = None) -> list[App]:
+        """Return the backing components of that app, or of all."""
+        which = f"{app or '%'}/%"
+        return [app_of(row) for row in self.db.execute("select * from apps where name like ? order by name", [which])]
 
     def networks(self, app: AppName | None = None) -> list[AppNetwork]:
         mine, words = ("", []) if app is None else ("where app = ? ", [app])

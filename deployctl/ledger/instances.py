@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from deployctl.domain.images.component import ends_before_next
 from deployctl.domain.images.release import Instance
-from deployctl.domain.inputs.names import ComponentName
+from deployctl.domain.inputs.names import ComponentName, backing_of, owner_of
 from deployctl.domain.proxy.traffic import TrafficTable
 from deployctl.domain.proxy.trust import ProxyTrust
 from deployctl.errors import NetworkFull, Refused
@@ -87,8 +87,11 @@ class InstanceRows:
 
     def _lease_address(self, app: AppName, one: InstanceId, network: AppNetwork, first: int) -> str:
         """Take the next address in turn, so that one that was just freed is the last to be reused."""
+        if backing_of(app) is not None and (for_life := self.find_address(app)):
+            return for_life
         hosts = network.addresses()
-        leased = {r[0] for r in self.db.execute("select address from address_leases where app = ?", [app])}
+        leased = {r[0] for r in self.db.execute(
+            "select address from address_leases where app = :app or app like :app || '/%'", {"app": owner_of(app)})}
         for step in range(len(hosts)):
             index = (first + step) % len(hosts)
             if hosts[index] not in leased:
@@ -98,6 +101,11 @@ class InstanceRows:
                 return hosts[index]
         raise NetworkFull(f"{app} has no free address left in {network.subnet}: {len(hosts)} versions have one",
                           remedy=[f"deployctl prune {app}"])
+
+    def find_address(self, app: AppName) -> str | None:
+        """Return the address that a backing component has for life; None while it has none."""
+        row = self.db.one("select address from address_leases where app = ?", [app])
+        return row[0] if row else None
 
     def set_instance(self, app: AppName, one: InstanceId, **flags: str | bool | None) -> None:
         """Write some of: container, routed, beside, failed, store."""
@@ -114,9 +122,11 @@ class InstanceRows:
         self.db.execute(f"update instances set {columns} where {which}", [*flags.values(), *keys])  # noqa: S608  checked
 
     def remove_instance(self, app: AppName, one: InstanceId) -> None:
-        """Delete the container's row and free its port and address: only after it is removed."""
+        """Delete the container's row and free its port and address: only after it is removed. A backing component keeps its
+        address: containers were created that know it."""
+        freed = ("address_leases",) if backing_of(app) is None else ()
         with self.db.transaction():
-            for table in ("instances", "port_leases", "address_leases"):
+            for table in ("instances", "port_leases", *freed):
                 self.db.execute(f"delete from {table} where app = ? and release = ? and component = ? and replica = ?",  # noqa: S608
                                 [app, *one])
 
@@ -135,11 +145,12 @@ class InstanceRows:
             hosts={host: r["name"] for r in apps for host in json.loads(r["hosts"])},
             backends=tuple(one for row in rows for one in backends_of(row, newest, bridged=bridged)),
             trust={r["name"]: ProxyTrust.from_json(r["trust"]) for r in apps if r["trust"]},
-            actives={r["name"]: r["active"] for r in apps if r["active"] is not None},
+            actives={r["name"]: r["active"] for r in apps if r["active"] is not None and "/" not in r["name"]},
             ports={f"{r['name']}.{name}": tuple(listen) for r in apps if r["ports"] != "{}"
                    for name, listen in json.loads(r["ports"]).items()},
             replicated=self.db.execute(_REPLICATED)[0][0],
-            queues=frozenset(app for app, components in self.db.execute(_EXCLUSIVE) if ends_before_next(components)),
+            queues=frozenset(app for app, components in self.db.execute(_EXCLUSIVE) if ends_before_next(components))
+            | {owner_of(r["name"]) for r in apps if "/" in r["name"]},
         )
 
 

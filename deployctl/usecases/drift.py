@@ -11,7 +11,7 @@ from deployctl.domain.change.plan import PlanKind as DeploymentKind
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError, EngineUnavailable
 from deployctl.execution.labels import app_of_network, instance_id, is_sealed, keep_tags, kept_name, kept_number
-from deployctl.usecases.read_facts import Containers, remembered
+from deployctl.usecases.read_facts import Containers, remembered, with_backing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def look_outside(s: Services, *, tags: bool = True, listed: Containers | None = 
     proxy = None
     guarded = s.guard.guarded(network.subnet for network in s.ledger.networks()) if s.bridged else None
     try:
-        routes = s.traffic.routes()
+        routes = with_backing(s.traffic.routes(), s)
     except DeployctlError as e:
         proxy = e.message
     try:

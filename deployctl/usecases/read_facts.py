@@ -41,12 +41,19 @@ def remembered(row: App, s: Services, *named: Named) -> AppFacts:
 
 
 def routes(s: Services) -> Mapping[AppName, int]:
-    """Return the release that HAProxy routes each app to; a dead HAProxy is started first, which is a repair."""
+    """Return the release that serves for each app and backing component; a dead HAProxy is started first, which is a
+    repair."""
     try:
-        return s.traffic.routes()
+        return with_backing(s.traffic.routes(), s)
     except ProxyUnavailable:
         s.traffic.ensure_up()
-        return s.traffic.routes()
+        return with_backing(s.traffic.routes(), s)
+
+
+def with_backing(routes: Mapping[AppName, int], s: Services) -> Mapping[AppName, int]:
+    """Return HAProxy's routes with the live releases of backing components, to which nothing is routed."""
+    live = {row.name: row.active for row in s.ledger.backing() if row.active is not None}
+    return {**routes, **live} if live else routes
 
 
 @dataclass(frozen=True, slots=True)

@@ -192,6 +192,7 @@ class AppView:
     drifts: Annotated[tuple[Drift, ...], "What contradicts the ledger, with codes."] = ()  # more for one app than in a list
     quality: Annotated[str | None, "How requests fail, when that is what makes it degraded."] = None
     config: Annotated[ConfigState | None, "null: not checked, in a list of apps."] = None
+    backing: tuple[AppView, ...] = ()  # its backing components, each with versions of its own
     siblings: tuple[InstanceView, ...] = ()  # the other components' instances; `instances` are those that clients reach
 
     @property
@@ -204,6 +205,7 @@ class AppView:
         for one in self.every_instance:
             if self.active and one.release == self.active.release:
                 found.setdefault(one.component, []).append(one)
+        found |= {view.active.component: [view.active] for view in self.backing if view.active is not None}
         return tuple(ComponentView(one.component, one.kind, one.version, one.digest, one.health, one.replicas,
                                    one.replicas_written) for one in map(worst_of, found.values()))
 

@@ -397,7 +397,8 @@ def test_the_servers_template_shows_every_key_of_a_server() -> None:
 
 def test_the_examples_switched_off_keys_show_what_holds_without_them(here: Settings) -> None:
     only_for_exec = re.sub(r'(?m)^#(command|uptime) = .*$', "", EXAMPLE)
-    write(here, "shop.toml", switched_on(only_for_exec).replace('#host = "shop"', ""))
+    of_its_own = only_for_exec.replace('#preset = "redis"', "")
+    write(here, "shop.toml", switched_on(of_its_own).replace('#host = "shop"', ""))
     every = load_app(here, SHOP)
     probe = every.health.probe()
     assert (probe.interval, probe.timeout, probe.rise, probe.fall) == (2.0, 2.0, 3, 3)

@@ -16,7 +16,7 @@ from deployctl.domain.host.actor import Actor
 from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.images.release import Release
 from deployctl.domain.inputs.app_spec import AppFile
-from deployctl.domain.inputs.names import AppName, Version
+from deployctl.domain.inputs.names import AppName, Version, owner_of
 from deployctl.effects.host_files import KeptFiles
 from deployctl.errors import DeployctlError, NotFound
 from deployctl.ledger.sqlite_ledger import SqliteLedger
@@ -138,19 +138,26 @@ class World:
             return e
 
     def _file(self, app: AppName) -> AppFile:
-        if app not in self.files:
-            raise NotFound(f"config/{app}.toml does not exist.")
-        return parse_app_spec(self.files[app], where=f"config/{app}.toml").judged(ServerSpec())
+        owner = owner_of(app)
+        if owner not in self.files:
+            raise NotFound(f"config/{owner}.toml does not exist.")
+        return parse_app_spec(self.files[owner], where=f"config/{owner}.toml").judged(ServerSpec()).of(app)
 
     def _answer(self, asked: AskedProbe) -> Reply:
         """Answer as the container at that address; asked from many threads at once, so with a connection of its own."""
         with closing(sqlite3.connect(f"{(self.home / 'ledger.db').as_uri()}?mode=ro", uri=True)) as db:
-            found = db.execute(_AT, [asked.address]).fetchone()
+            rows = db.execute(_AT, [asked.address]).fetchall()
+        found = next((row for row in rows if self._runs(row[0])), rows[0] if rows else None)
         if found is None:
             return "connection refused"
         container, version, component = found
         alone = f"{version} {component}"
         return self._health(container, alone if alone in self.sick else version)
+
+    def _runs(self, container: str) -> bool:
+        """Return whether its program runs: of several versions that have one address in turn, it is the one that answers."""
+        seen = None if self.engine.away else self.engine.find_container(container)
+        return seen is not None and seen.running and not self.engine.is_waiting(seen.id)
 
     def _health(self, container: str, version: str) -> Reply:
         seen = None if self.engine.away else self.engine.find_container(container)

@@ -126,7 +126,8 @@ class AppFacts:
     def is_warm(self, number: int) -> bool:
         """Return whether the release can take traffic immediately: health-checked, running and known to HAProxy."""
         release = self.releases.get(number)
-        return bool(self.is_up(number) and any(one.routed for one in self.mains(number)) and release and release.proven_at)
+        reached = self.app.is_backing or any(one.routed for one in self.mains(number))
+        return bool(self.is_up(number) and reached and release and release.proven_at)
 
     def can_stand_by(self, number: int) -> bool:
         """Return whether that release can run beside the live one."""

@@ -48,6 +48,7 @@ def bring_up(facts: AppFacts, target: Release, kind: PlanKind, gap: Gap = NO_GAP
     steps = _instances(facts, target, ids, gap, afresh=left_over)
     started = any(step.kind is StepKind.START for step in steps)
     new = kind in {PlanKind.UPGRADE, PlanKind.START} or started or not facts.is_warm(n)
+    new = new and not facts.app.is_backing  # nobody reaches it through HAProxy
     steps += [Step(StepKind.ROUTE, n, f"add {v} to HAProxy")] if new else []
     steps += _through_gap(facts, target, gap, afresh=left_over)
     return [*steps, Step(StepKind.GATE, n, f"probe {v} through HAProxy, as clients reach it")] if new else steps
@@ -160,7 +161,8 @@ def _hand_over_work(facts: AppFacts, target: Release) -> list[Step]:
 def _switch(facts: AppFacts, kind: PlanKind, target: Release, *, queued: bool = False) -> list[Step]:
     n, (source, name) = target.number, _names(facts, target)
     whence = f" from {source}" if source else ""
-    steps = [Step(StepKind.SWITCH, n, f"switch traffic of {facts.app.name}{whence} to {name}")]
+    switch = Step(StepKind.SWITCH, n, f"switch traffic of {facts.app.name}{whence} to {name}")
+    steps = [] if facts.app.is_backing else [switch]
     if queued:
         steps.append(Step(StepKind.RESUME, n, "let the waiting requests go on"))
     if kind is PlanKind.UPGRADE and facts.app.policy.watch:
@@ -177,7 +179,8 @@ def retiring(facts: AppFacts, *, stop: Sequence[int], prune: Sequence[int]) -> l
     steps = []
     for n in stop:
         name = release_name(facts.releases[n], facts.releases.values()) if n in facts.releases else facts.version(n)
-        steps.append(Step(StepKind.DRAIN, n, f"drain {name}: let it finish its open requests"))
+        if not facts.app.is_backing:
+            steps.append(Step(StepKind.DRAIN, n, f"drain {name}: let it finish its open requests"))
         steps.append(Step(StepKind.STOP, n, f"stop {name}, its container is kept"))
     steps += [Step(StepKind.PRUNE, n, f"remove the container of {facts.version(n)} (release {n})") for n in prune]
     return steps
@@ -206,10 +209,12 @@ def plan_stop(facts: AppFacts, target: Release) -> Plan:
     """Return the plan that stops a release; if it is the active one, the app then has no live version."""
     n, steps = target.number, []
     active = facts.app.active == n
-    if active:
+    if active and not facts.app.is_backing:
         steps.append(Step(StepKind.SWITCH, n, f"take {facts.app.name} out of traffic: clients get 503"))
+    if active:
         steps.append(Step(StepKind.PROMOTE, n, "record that no release is active"))
-    steps.append(Step(StepKind.DRAIN, n, f"drain {target.version}: let it finish its open requests"))
+    if not facts.app.is_backing:
+        steps.append(Step(StepKind.DRAIN, n, f"drain {target.version}: let it finish its open requests"))
     steps.append(Step(StepKind.STOP, n, f"stop {target.version}, its container is kept"))
     deed = f"stop {target.version}" + (", leaving no live version" if active else "")
     return Plan(facts.app.name, PlanKind.STOP, facts.app.active, None if active else facts.app.active, tuple(steps),

@@ -53,6 +53,11 @@ class App:
                        ports=like.ports)
 
     @property
+    def is_backing(self) -> bool:
+        """Return whether it is a backing component of an app: in its network, with one address for life, without visitors."""
+        return "/" in self.name
+
+    @property
     def own_network(self) -> AppNetwork:
         return AppNetwork(self.network, self.bridge, self.subnet, self.gateway, self.engines_own)
 

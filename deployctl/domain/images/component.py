@@ -27,6 +27,7 @@ class ComponentKind(StrEnum):
 
     SIDE_BY_SIDE = "side-by-side"  # both run at the same time
     EXCLUSIVE = "exclusive"  # one version at a time: the former one ends before the next one's program begins
+    BACKING = "backing"  # one for all releases, with versions and a history of its own: a database
     JOB = "job"  # runs once for each release, and ends
 
 
@@ -62,10 +63,16 @@ class Component:
     ports: tuple[tuple[str, int], ...] = ()  # its ports that further ports of the app lead to, by their names; sorted
     replicas: int | None = None  # as written in the app's file; None: not written, so it is one and cannot be scaled
     max_gap: float = MAX_GAP
+    aliases: tuple[str, ...] = ()  # further names by which the app's components find it; of a backing one only
 
     @property
     def is_exclusive(self) -> bool:
-        return self.kind is ComponentKind.EXCLUSIVE
+        """Return whether one version of it runs at a time."""
+        return self.kind in {ComponentKind.EXCLUSIVE, ComponentKind.BACKING}
+
+    @property
+    def is_backing(self) -> bool:
+        return self.kind is ComponentKind.BACKING
 
     @property
     def is_job(self) -> bool:
@@ -97,7 +104,8 @@ class Component:
         told: dict[str, Any] = {"name": self.name, "needs": dict(self.needs),
                                 "kind": "" if self.kind is ComponentKind.SIDE_BY_SIDE else self.kind,
                                 "alone": not self.overlap, "timeout": self.timeout, "replicas": self.replicas,
-                                "ports": dict(self.ports), "max_gap": 0 if self.max_gap == MAX_GAP else self.max_gap}
+                                "ports": dict(self.ports), "max_gap": 0 if self.max_gap == MAX_GAP else self.max_gap,
+                                "aliases": [*self.aliases]}
         return {name: value for name, value in told.items() if value}
 
     @classmethod
@@ -105,7 +113,8 @@ class Component:
         needs = tuple((ComponentName(name), Condition(condition)) for name, condition in sorted(raw.get("needs", {}).items()))
         return cls(bundle, ComponentName(raw["name"]), ComponentKind(raw.get("kind") or ComponentKind.SIDE_BY_SIDE), needs,
                    overlap=not raw.get("alone"), timeout=raw.get("timeout", 0.0), replicas=raw.get("replicas"),
-                   ports=tuple(sorted(raw.get("ports", {}).items())), max_gap=raw.get("max_gap", MAX_GAP))
+                   ports=tuple(sorted(raw.get("ports", {}).items())), max_gap=raw.get("max_gap", MAX_GAP),
+                   aliases=tuple(raw.get("aliases", ())))
 
 
 def in_order(components: Sequence[Component]) -> tuple[Component, ...]:

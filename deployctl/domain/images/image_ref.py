@@ -121,6 +121,11 @@ def require_own_repository(ref: ImageRef, app_images: Iterable[str], app: str) -
             code="image_not_allowed")
 
 
+def version_of(ref: ImageRef) -> str:
+    """Return what people call the image: its tag, else the start of its digest."""
+    return ref.tag or short_digest(ref.digest) or "latest"
+
+
 # -- which image ---------------------------------------------------------------------------------------------------
 def is_made_of(image: str, bundle: Bundle) -> bool:
     """Return whether a container with the image id `image`, as the engine reports it, runs that spec's image."""

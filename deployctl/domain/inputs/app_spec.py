@@ -6,17 +6,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-from deployctl.dataclass import asdict, dataclass, field
+from deployctl.dataclass import asdict, dataclass, field, replace
 from deployctl.domain.images.component import WEB, Component, components_text, is_plain, read_components
+from deployctl.domain.images.image_ref import parse_image, version_of
 from deployctl.domain.images.image_source import PullPolicy
 from deployctl.domain.images.release import Bundle, Policy
+from deployctl.domain.inputs.names import AppName, Version, backing_of, owner_of
 from deployctl.domain.proxy.trust import ProxyTrust
+from deployctl.errors import NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Self
 
-    from deployctl.domain.inputs.names import Version
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +35,32 @@ class AppFile:
     trust: ProxyTrust = field(default_factory=ProxyTrust)
     others: tuple[str, ...] = ()  # images, without tags, that may be deployed instead of `image`
     ports: tuple[tuple[str, tuple[str, int]], ...] = ()  # where further ports listen, by their names; sorted
+    backing: tuple[Component, ...] = ()  # with their images as written: a tag or digest of their own
+    pinned: str = ""  # of a backing component: its image as written, if that has a digest
 
     @property
     def images(self) -> tuple[str, ...]:
         """Return the images that this app may run, without tags, its main one first."""
         return (self.image, *self.others)
+
+    def of(self, app: AppName) -> AppFile:
+        """Return what the file says of that app or backing component. Raises NotFound."""
+        name = backing_of(app)
+        if name is None:
+            return self
+        found = next((one for one in self.backing if one.name == name), None)
+        if found is None:
+            raise NotFound(f"config/{owner_of(app)}.toml has no backing component {name}",
+                           remedy=[f'add [components.{name}] with kind = "backing"', f"deployctl status {owner_of(app)}"])
+        template = replace(found, bundle=replace(found.bundle, image=""))
+        image = parse_image(found.bundle.image)
+        return AppFile(image.name, None, (), replace(self.policy, watch=0.0), (template,), pull=self.pull,
+                       pinned=str(image) if image.digest else "")
+
+    @property
+    def backing_versions(self) -> dict[AppName, Version]:
+        """Return which version of each backing component the file asks for, by its name without the app's."""
+        return {AppName(one.name): Version(version_of(parse_image(one.bundle.image))) for one in self.backing}
 
     @property
     def template(self) -> Bundle:
@@ -46,7 +69,8 @@ class AppFile:
 
     def reference(self, version: Version) -> str:
         """Return the image that `upgrade APP VERSION` means unless another is named."""
-        return f"{self.image}:{version}"
+        pinned = self.pinned and version == version_of(parse_image(self.pinned))
+        return self.pinned if pinned else f"{self.image}:{version}"
 
     @property
     def file(self) -> str:
@@ -70,8 +94,10 @@ class AppFile:
                    trust=ProxyTrust.from_json(raw["trust"]), ports=read_ports(raw.get("ports")))
 
     def to_json(self) -> str:
-        told = {name: value for name, value in asdict(self).items() if name not in {"templates", "ports"}}
-        return json.dumps({**told, "template": self.template.canonical(), "trust": self.trust.to_json(), **self._further()})
+        told = {name: value for name, value in asdict(self).items() if name not in {"templates", "backing", "ports"}}
+        backing = [{**one.relations(), "bundle": one.bundle.canonical()} for one in self.backing]
+        return json.dumps({**told, "template": self.template.canonical(), "trust": self.trust.to_json(), "backing": backing,
+                           **self._further()})
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -81,6 +107,7 @@ class AppFile:
             policy=Policy(**raw["policy"]), templates=_templates(raw),
             warnings=tuple(raw["warnings"]), pull=PullPolicy(raw["pull"]),
             trust=ProxyTrust.from_json(raw["trust"]), others=tuple(raw["others"]), ports=read_ports(raw.get("ports")),
+            backing=tuple(Component.from_relations(one, Bundle.from_canonical(one["bundle"])) for one in raw["backing"]),
         )
 
 

@@ -88,6 +88,27 @@ def parse_app(text: object, *, field: str = "app name") -> AppName:
     return AppName(name)
 
 
+def parse_app_or_backing(text: object, *, field: str = "app name") -> AppName:
+    """Return what APP or APP/COMPONENT names; a backing component has releases and a history of its own, as an app has."""
+    app, slash, component = text.partition("/") if isinstance(text, str) else (text, "", "")
+    owner = parse_app(app, field=field)
+    return backing_name(owner, parse_component(component)) if slash else owner
+
+
+def backing_name(app: AppName, component: ComponentName) -> AppName:
+    return AppName(f"{app}/{component}")
+
+
+def owner_of(app: AppName) -> AppName:
+    """Return the app that a backing component belongs to; of an app itself its own name."""
+    return AppName(app.partition("/")[0])
+
+
+def backing_of(app: AppName) -> ComponentName | None:
+    """Return which backing component that name means; None if it is an app's."""
+    return ComponentName(app.partition("/")[2]) if "/" in app else None
+
+
 def parse_component(text: object, *, field: str = "component") -> ComponentName:
     """Return the name of a component. It is also a host name in the app's network, so it follows the grammar of apps."""
     return ComponentName(match(text, COMPONENT, field, guess=_app_guess)[0])

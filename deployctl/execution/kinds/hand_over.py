@@ -6,22 +6,27 @@ that the former one's held, even if this process is dead by then.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 
 from deployctl.domain.change.plan import StepKind
+from deployctl.domain.host.networks import mac_of
 from deployctl.domain.images.component import instance_name
+from deployctl.domain.inputs.names import backing_of, owner_of
 from deployctl.errors import DeployctlError, NotHealthy
 from deployctl.execution.containers import bundle_of, container_of, instance_of, release_of, start_container
 from deployctl.execution.course import in_turn
 from deployctl.execution.health_gate import HealthGate
+from deployctl.execution.labels import backing_alias
 from deployctl.execution.pins import try_to_settle
-from deployctl.ports import Launch
+from deployctl.ports import Endpoint, Launch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.change.plan import Step
     from deployctl.domain.images.release import Instance, Release
     from deployctl.execution.runner import StepAct, Walk
+    from deployctl.ports import Engine
 
 LOOK = 0.02  # seconds between two looks at the lock, and at open requests
 LOCKED_WITHIN = 2.0  # seconds after the former one has ended; it took 0 to 10 ms when measured
@@ -30,15 +35,18 @@ LOCKED_WITHIN = 2.0  # seconds after the former one has ended; it took 0 to 10 m
 # -- requests that wait --------------------------------------------------------------------------------------------
 def queue_requests(walk: Walk, step: Step) -> str:
     """Let requests wait. A HAProxy that cannot do that answers 503 meanwhile, with a warning; that stops nothing."""
+    app = owner_of(walk.plan.app)
+    if app != walk.plan.app:
+        walk.services.traffic.sync()  # an app that had no backing component before has no queue yet
     if walk.services.traffic.queue_lack() is not None:
         walk.warn("this HAProxy was built without Lua, so requests cannot wait: clients get 503 until the switch")
         return "not possible"
-    walk.services.traffic.queue(walk.plan.app, seconds=_most(walk, step))
+    walk.services.traffic.queue(app, seconds=_most(walk, step))
     return ""
 
 
 def resume_requests(walk: Walk, step: Step) -> str:
-    walk.services.traffic.release_queue(walk.plan.app)
+    walk.services.traffic.release_queue(owner_of(walk.plan.app))
     if walk.gap_began is None:
         return ""
     walk.gap_ms = (walk.services.clock.now() - walk.gap_began) * 1000
@@ -51,7 +59,7 @@ def queue_again(walk: Walk, step: Step) -> None:
 
 
 def let_go(walk: Walk, step: Step) -> None:
-    walk.services.traffic.release_queue(walk.plan.app)
+    walk.services.traffic.release_queue(owner_of(walk.plan.app))
 
 
 def _most(walk: Walk, step: Step) -> float:
@@ -64,7 +72,21 @@ def launch_at_lock(walk: Walk, release: Release, instance: Instance) -> Launch:
     s, digest = walk.services, release.component(instance.component).bundle.digest
     image = s.engine.find_image(digest)
     launcher = s.exclusion().lay_launcher(image.architecture if image else "", s.engine.info())
-    return Launch(launcher, lock=s.exclusion().lay_lock(release.app, instance.component))
+    address = instance.address if backing_of(release.app) is not None else None
+    return Launch(launcher, address, s.exclusion().lay_lock(owner_of(release.app), instance.component))
+
+
+def place(walk: Walk, step: Step, instance: Instance) -> Callable[[Engine], object]:
+    """Return what makes a backing component's container ready to start: with the address that is its for life, or while
+    another version has that without any, so that it waits."""
+    container, endpoint = container_of(instance), _endpoint(walk, instance)
+    if step.kind is StepKind.START and walk.hands_over(instance.id):
+        return lambda engine: engine.ensure_detached(container, endpoint.network)
+    return lambda engine: engine.ensure_attached(container, endpoint)
+
+
+def _endpoint(walk: Walk, instance: Instance) -> Endpoint:
+    return Endpoint(walk.facts.app.network_of(instance).name, instance.address, aliases=(backing_alias(instance.app),))
 
 
 # -- the hand-over ---------------------------------------------------------------------------------------------------
@@ -75,11 +97,13 @@ def hand_over(walk: Walk, step: Step) -> str:
         _finish_requests(walk, _most(walk, step) / 2)
     began = s.clock.now()
     walk.gap_began = began if walk.gap_began is None else walk.gap_began
-    for rival in _rivals(walk, step):
-        grace = _release(walk, rival).component(rival.component).bundle.stop_grace
-        s.engine.ensure_stopped(container_of(rival), grace=grace, keep_restart=True)  # it is what starts again if this fails
-    stopped = s.clock.now() - began
-    in_turn(start_container)(walk, step)  # one that waits at the lock runs already
+    rivals = [*_rivals(walk, step)]
+    with _refusing(walk, instance, rivals):
+        for rival, _ in rivals:
+            grace = _release(walk, rival).component(rival.component).bundle.stop_grace
+            s.engine.ensure_stopped(container_of(rival), grace=grace, keep_restart=True)  # it starts again if this fails
+        stopped = s.clock.now() - began
+        in_turn(start_container)(walk, step)  # one that waits at the lock runs already, and gets the address now
     if release.component(step.instance.component).is_exclusive:
         _await_lock(walk, step)
     if step.instance == release.main:
@@ -88,23 +112,39 @@ def hand_over(walk: Walk, step: Step) -> str:
 
 
 def _finish_requests(walk: Walk, within: float) -> None:
-    """Wait for the requests that the live version has begun: new ones wait at HAProxy."""
-    s, app, live = walk.services, walk.plan.app, walk.facts.serving
+    """Wait for the requests that the live version of the app has begun: new ones wait at HAProxy."""
+    s, app = walk.services, owner_of(walk.plan.app)
+    live = walk.facts.serving if app == walk.plan.app else s.traffic.routes().get(app)
     end = s.clock.now() + min(walk.policy.drain, within)
     while live is not None and s.traffic.in_flight(app, live):
         if s.clock.now() >= end:
-            s.traffic.cut(app, live)
+            if app == walk.plan.app:  # else it runs on, and whoever asked it keeps the connection
+                s.traffic.cut(app, live)
             return
         s.clock.sleep(LOOK)
 
 
-def _rivals(walk: Walk, step: Step) -> Iterator[Instance]:
-    """Yield what runs of the same component in other releases."""
+def _refusing(walk: Walk, instance: Instance, rivals: list[tuple[Instance, int]]) -> AbstractContextManager[object]:
+    """Have connections refused while no container has a backing component's address: those that are only unanswered are
+    repeated after a second."""
+    s = walk.services
+    if backing_of(instance.app) is None or not rivals:
+        return nullcontext()
+    if s.exclusion().stand_in_lack(bridged=s.bridged) is not None:
+        walk.warn("while no version has its address, clients wait about a second longer than that: making something that "
+                  "refuses them needs root on this host")
+        return nullcontext()
+    address = instance.address
+    return s.exclusion().stand_in(walk.facts.app.network_of(instance), address, mac_of(address), after=rivals[0][1])
+
+
+def _rivals(walk: Walk, step: Step) -> Iterator[tuple[Instance, int]]:
+    """Yield what runs of the same component in other releases, with the pid of its main process."""
     for one in walk.services.ledger.instances(walk.plan.app):
         if one.component == step.instance.component and one.release != step.release:
             seen = walk.services.engine.find_container(container_of(one))
             if seen is not None and seen.running:
-                yield one
+                yield one, seen.pid
 
 
 def _await_lock(walk: Walk, step: Step) -> None:
@@ -137,16 +177,15 @@ def holds_lock(walk: Walk, step: Step) -> bool:
 
 
 def _lock(walk: Walk, step: Step) -> str:
-    return walk.services.exclusion().lay_lock(walk.plan.app, step.instance.component)
+    return walk.services.exclusion().lay_lock(owner_of(walk.plan.app), step.instance.component)
 
 
 def settle_successor(walk: Walk, step: Step) -> None:
     """Take a healthy one for the one that runs: its lock is its own, and from now on it is what the engine restarts."""
     require_lock(walk, step)
-    if walk.hands_over(step.instance):
-        s = walk.services
-        s.engine.set_restart(container_of(instance_of(walk, step)), always=True)
-        walk.gap_ms = None if walk.gap_began is None else (s.clock.now() - walk.gap_began) * 1000
+    if walk.hands_over(step.instance) or backing_of(walk.plan.app) is not None:
+        walk.services.engine.set_restart(container_of(instance_of(walk, step)), always=True)
+        walk.gap_ms = None if walk.gap_began is None else (walk.services.clock.now() - walk.gap_began) * 1000
 
 
 ACTIONS: Mapping[StepKind, StepAct] = {StepKind.QUEUE: queue_requests, StepKind.HAND_OVER: hand_over,
@@ -166,6 +205,10 @@ def hand_back(walk: Walk, step: Step) -> None:
                    if one.release == source and one.component == step.instance.component), None)
     if former is None:
         return
+    if backing_of(walk.plan.app) is not None:
+        if mine is not None and s.engine.find_container(container_of(mine)) is not None:
+            s.engine.ensure_detached(container_of(mine), _endpoint(walk, mine).network)
+        s.engine.ensure_attached(container_of(former), _endpoint(walk, former))
     s.engine.ensure_started(container_of(former))
     s.engine.set_restart(container_of(former), always=True)
     release = _release(walk, former)

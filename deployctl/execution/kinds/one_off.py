@@ -67,7 +67,7 @@ def _end(container: str, grace: float, s: Services) -> None:
 def _spec(app: App, release: Release, component: Component, command: Sequence[str], streams: Streams, s: Services, *,
           front: Instance, placed: Sequence[Instance], address: str) -> ContainerSpec:
     one, mark = InstanceId(release.number, component.name), secrets.token_hex(MARK_BYTES)
-    names, like = names_inside(release, front, placed), replace(front, component=component.name)
+    names, like = names_inside(release, front, placed, s), replace(front, component=component.name)
     return ContainerSpec(
         name=f"{container_name(s.ledger.identity, release, one)}--run-{mark}",
         bundle=replace(component.bundle, command=tuple(command), port=None, probe=Probe()),

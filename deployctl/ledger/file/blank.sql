@@ -29,10 +29,6 @@ CREATE TABLE "apps" (
    "next_address" INTEGER DEFAULT 0,
    "created_at" TEXT
 , trust text, file text, engines_own text, scale text not null default '{}', ports text not null default '{}');
-CREATE UNIQUE INDEX "idx_apps_subnet"
-    ON "apps" ("subnet");
-CREATE UNIQUE INDEX "idx_apps_bridge"
-    ON "apps" ("bridge");
 CREATE UNIQUE INDEX "idx_apps_listen_host_listen_port"
     ON "apps" ("listen_host", "listen_port");
 CREATE TABLE "releases" (
@@ -289,4 +285,5 @@ insert into _sqlite_migrations(migration_set, name, applied_at) values ('deployc
 insert into _sqlite_migrations(migration_set, name, applied_at) values ('deployctl', 'm020_components', '');
 insert into _sqlite_migrations(migration_set, name, applied_at) values ('deployctl', 'm021_jobs', '');
 insert into _sqlite_migrations(migration_set, name, applied_at) values ('deployctl', 'm022_replicas', '');
-pragma user_version = 22;
+insert into _sqlite_migrations(migration_set, name, applied_at) values ('deployctl', 'm023_backing', '');
+pragma user_version = 23;

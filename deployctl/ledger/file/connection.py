@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-SCHEMA_VERSION = 22  # equals schema.VERSION; a test compares them
+SCHEMA_VERSION = 23  # equals schema.VERSION; a test compares them
 BUSY_SECONDS = 5.0
 FULL = "disk_full"
 _PRIMARY = 0xFF  # of an extended result code of SQLite

@@ -16,7 +16,7 @@ from deployctl.domain.host.actor import Actor
 from deployctl.domain.images.image_source import is_doubtful
 from deployctl.ledger.chain import PROMOTED, links, promotion
 
-SCHEMA_VERSION = 22
+SCHEMA_VERSION = 23
 schema = Migrations("deployctl")
 
 
@@ -342,3 +342,10 @@ def m022_replicas(db: Database) -> None:
     db.execute("alter table apps add column ports text not null default '{}'")
     db.execute("alter table releases add column scale text not null default '{}'")
     db.execute("create index replicated on releases(app, number) where instr(components, '\"replicas\"')")
+
+
+@schema()
+def m023_backing(db: Database) -> None:
+    """Let backing components be in the network of their app. That no two apps share one is kept by the table `networks`."""
+    db.execute("drop index idx_apps_subnet")
+    db.execute("drop index idx_apps_bridge")

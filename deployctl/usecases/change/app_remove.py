@@ -36,6 +36,9 @@ def remove_app(app: AppName, s: Services, *, volumes: bool = False, options: Cha
         if not options.confirmed and (row or volumes):
             question = _question(app, row, len(instances), kept, volumes=volumes)
             raise ConfirmationNeeded(question + _and_secrets(app, s), type_name=app)
+        for one in s.ledger.backing(app):
+            with lease(one.name, "remove", s, options) as own:
+                _remove(one, fenced_by(one.name, own, s), options, own)
         if row is not None:
             _remove(row, s, options, token)
         for name in kept.values() if volumes else ():

@@ -111,6 +111,10 @@ def _cold_question(facts: AppFacts, target: Release) -> str:
     if facts.has_other_image(target.number):
         what = "has a container that someone recreated from a different image, and has to be created again from its own"
     active = facts.releases.get(facts.app.active or 0)
+    if facts.app.is_backing:
+        return (f"{name} {what}, and runs alone: {release_name(active, facts.releases.values()) if active else 'what runs'} is "
+                f"stopped first, and started again if {name} does not become healthy. This is not instant. Image and "
+                f"configuration are rolled back, the data is not. Roll back to {name}?")
     keeps = f"{release_name(active, facts.releases.values())} stays live until {name} is healthy. " if active else ""
     return f"{name} {what}: it needs to boot, so this is not instant. {keeps}Roll back to {name}?"
 

@@ -53,6 +53,10 @@ def upgrade(app: AppName, version: Version, s: Services, *, options: ChangeOptio
         require_revision(_facts(app, s, candidate), options)
         _require_not_held(candidate, s)
         candidate = candidate.written(s)
+        if candidate.backing:
+            from deployctl.usecases.change.backing import start_missing
+
+            start_missing(app, candidate.backing, s, options=options)
         facts = _facts(app, s, candidate)
         release = written_release(facts, candidate.release.number)
         if _serves(facts, release):

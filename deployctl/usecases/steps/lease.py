@@ -97,6 +97,6 @@ def find_serving(app: AppName, s: Services) -> Serving | None:
 
 def _served_by_proxy(row: App, s: Services) -> int | None:
     try:
-        return s.traffic.routes().get(row.name)
+        return row.active if row.is_backing else s.traffic.routes().get(row.name)
     except DeployctlError:
         return row.active

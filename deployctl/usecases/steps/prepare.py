@@ -17,7 +17,7 @@ from deployctl.domain.images.image_ref import (
 )
 from deployctl.domain.images.release import App, ProbeKind, Release
 from deployctl.domain.inputs.addresses import overlap, write_address
-from deployctl.domain.inputs.names import parse_env_name, parse_env_value
+from deployctl.domain.inputs.names import backing_of, owner_of, parse_env_name, parse_env_value
 from deployctl.errors import DeployctlError, EngineRefused, Invalid, NotFound
 from deployctl.execution import networks
 from deployctl.execution.labels import leading_name, named_like
@@ -52,6 +52,7 @@ class PreparedCandidate:
     news: ImageNews | None = None
     engine: str = ""  # the id of the engine that would run it
     files: Contents = field(default_factory=dict)  # its config files
+    backing: Mapping[AppName, Version] = field(default_factory=dict)  # the app's own ones, as the file asks for them
 
     def wishes(self, app: App) -> App:
         """Return the app with its file's settings beyond one release."""
@@ -105,7 +106,7 @@ def prepare(app: AppName, version: Version, s: Services, *, image: str | None = 
     active = serves.bundle if serves else None
     remarks = (*other_way_out(joined, wanted, s), *dropped(file.template.networks, row, serves, containers, s),
                *_remarks(found.image, file, row, wanted), *_command_remarks(found.image, file, active))
-    return PreparedCandidate(wanted, release, steps, remarks, found.news, engine.id, files)
+    return PreparedCandidate(wanted, release, steps, remarks, found.news, engine.id, files, backing=file.backing_versions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,9 +280,20 @@ def _require_not_claimed(wanted: App, other: App) -> None:
 
 
 def _new_app(app: AppName, s: Services, joined: Sequence[NetworkFacts] = ()) -> App:
+    if backing_of(app) is not None:
+        return _beside_its_app(app, s)
     one = networks.first(s, app)
     made = App(app, one.subnet, one.gateway, one.name, one.bridge, engines_own=one.engines_own)
     return replace(made, network=leading_name(made.network)) if leading(joined, made, s) else made
+
+
+def _beside_its_app(app: AppName, s: Services) -> App:
+    """Return the row of a new backing component: it is in the network of its app."""
+    owner = s.ledger.find_app(owner_of(app))
+    if owner is None:
+        raise NotFound(f"{owner_of(app)} has never been deployed, so there is no network for {app} yet",
+                       remedy=[f"deployctl upgrade {owner_of(app)} VERSION   # starts its backing components, too"])
+    return App(app, owner.subnet, owner.gateway, owner.network, owner.bridge, engines_own=owner.engines_own)
 
 
 def _add(app: App, s: Services) -> App:

@@ -25,7 +25,8 @@ def tear_down(row: App, opened: Deployment, s: Services) -> None:
     one that needs repair.
     """
     app = row.name
-    s.traffic.switch(app, None)
+    if not row.is_backing:
+        s.traffic.switch(app, None)
     for instance in s.ledger.instances(app):
         s.ledger.set_instance(app, instance.id, routed=False)
         try_to_unpin(s, row, instance)

@@ -68,7 +68,8 @@ def instance_view(instance: Instance, release: Release, role: ReleaseRole, conta
     reason = _reason(answer, instance, release, container, seen)
     if reason is None and answers_nobody(counted.recent):
         reason = HealthReason.NONE_ANSWERED
-    health = _health(reason, answer, needed=instance.routed if instance.id in release.mains else role is ReleaseRole.ACTIVE)
+    reached = instance.id in release.mains and not component.is_backing
+    health = _health(reason, answer, needed=instance.routed if reached else role is ReleaseRole.ACTIVE)
     if component.is_job:
         health, reason = ("completed" if component.name in release.completed else health), None
     return InstanceView(

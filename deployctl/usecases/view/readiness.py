@@ -17,7 +17,7 @@ from deployctl.domain.change.serving import find_previous
 from deployctl.domain.proxy.quality import answers_nobody
 from deployctl.domain.proxy.traffic import Counters
 from deployctl.errors import DeployctlError
-from deployctl.usecases.read_facts import Containers, at_home, remembered, require_app
+from deployctl.usecases.read_facts import Containers, at_home, remembered, require_app, with_backing
 from deployctl.usecases.view.health_now import ask_once, may_ask
 
 TYPE_CHECKING = False
@@ -216,7 +216,7 @@ def _kept(facts: AppFacts) -> set[int]:
 
 def _routes(s: Services) -> Mapping[AppName, int] | None:
     try:
-        return s.traffic.routes()
+        return with_backing(s.traffic.routes(), s)
     except DeployctlError:
         return None
 

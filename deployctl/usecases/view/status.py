@@ -9,12 +9,13 @@ from deployctl.dataclass import replace
 from deployctl.domain.change.probes import HealthReason
 from deployctl.domain.change.readiness import together
 from deployctl.domain.change.status_note import NoteCode, StatusNote, trouble_text
+from deployctl.domain.images.component import ComponentKind
 from deployctl.domain.images.release import ReleaseRole
-from deployctl.domain.inputs.names import ReleaseName, Version
+from deployctl.domain.inputs.names import AppName, ReleaseName, Version, owner_of
 from deployctl.domain.proxy.traffic import Counters
 from deployctl.errors import DeployctlError
 from deployctl.usecases.drift import Outside, closer_drift, listed_drift, store_now
-from deployctl.usecases.read_facts import Containers, require_app
+from deployctl.usecases.read_facts import Containers, require_app, with_backing
 from deployctl.usecases.results import AppView, InstanceView, OpenDeployment, StatusView
 from deployctl.usecases.view.config_state import config_state
 from deployctl.usecases.view.health_now import ask_together, find_trouble, may_ask
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from deployctl.domain.host.home import HomeFacts, HomeIdentity
     from deployctl.domain.images.component import InstanceId
     from deployctl.domain.images.release import App, Change, Instance, Release
-    from deployctl.domain.inputs.names import AppName
     from deployctl.domain.proxy.quality import Trouble
     from deployctl.ports import ProbeAnswer, Services
     from deployctl.usecases.view.health_now import Job
@@ -38,13 +38,14 @@ def status(s: Services, *, app: AppName | None = None) -> StatusView:
     """Return all apps, or one. Starts a dead HAProxy and restores its files: a repair, never a switch of traffic."""
     from deployctl.usecases.view.next_rollback import with_next_rollback
 
-    apps = [require_app(app, s)] if app else s.ledger.apps()
+    apps = [require_app(app, s), *s.ledger.backing(app)] if app else s.ledger.apps()
     if not apps:
         return StatusView((), engine=None, proxy=None, others=other_homes(s))  # without apps no HAProxy is needed
     stamp = s.ledger.stamps(app) if app else None
     seen = _look(s)
-    kept = {(r.app, r.number): r for r in s.ledger.kept_releases(app)}
-    instances = s.ledger.instances(app)
+    names = [one.name for one in apps] if app else [None]
+    kept = {(r.app, r.number): r for name in names for r in s.ledger.kept_releases(name)}
+    instances = [one for name in names for one in s.ledger.instances(name)]
     releases = {(i.app, i.release): kept.get((i.app, i.release)) for i in instances}
     answers = _ask_all(instances, releases, seen, s)
     seen = replace(seen, believed={address: one.mac for (_, address), one in s.guard.neighbours().items()})
@@ -54,15 +55,23 @@ def status(s: Services, *, app: AppName | None = None) -> StatusView:
     home = s.ledger.identity
     views = tuple(_view(a, own[a.name], releases, seen, answers, home, s) for a in apps)
     if app:
-        views = tuple(replace(v, drifts=_drift_since(apps[0], seen, stamp, s)) for v in views)
-    if len(apps) == 1:
-        views = tuple(replace(v, config=config_state(apps[0], s)) for v in views)
+        views = (replace(views[0], drifts=_drift_since(apps[0], seen, stamp, s)), *views[1:])
+    if app or len(apps) == 1:
+        views = tuple(replace(v, config=config_state(a, s)) for v, a in zip(views, apps, strict=True))
     around = Around(seen.containers, _message(seen.engine), counters=seen.counters)
     around = look_closely(around, app, s) if app else around
     views = tuple(_with_readiness(v, a, own[a.name], releases, answers, around, s) for v, a in zip(views, apps, strict=True))
     views = tuple(with_next_rollback(v, around, s) if app or v.state in {"degraded", "down"} else v for v in views)
-    return StatusView(views, engine=_message(seen.engine), proxy=_message(seen.proxy),
+    return StatusView(_nested(views), engine=_message(seen.engine), proxy=_message(seen.proxy),
                       engine_code=seen.engine.code if seen.engine else None, proxy_code=seen.proxy.code if seen.proxy else None)
+
+
+def _nested(views: Sequence[AppView]) -> tuple[AppView, ...]:
+    """Return the views of apps with those of their backing components in them; one that was asked for alone stays."""
+    known = {view.app for view in views}
+    own = {view.app: [one for one in views if one.app != view.app and owner_of(AppName(one.app)) == view.app] for view in views}
+    return tuple(replace(view, backing=tuple(own[view.app])) for view in views
+                 if view.app == owner_of(AppName(view.app)) or owner_of(AppName(view.app)) not in known)
 
 
 def _drift_since(app: App, seen: Seen, stamp: Mapping[AppName, str] | None, s: Services) -> tuple[Drift, ...]:
@@ -110,7 +119,7 @@ def _look(s: Services) -> Seen:
     store = None
     try:
         s.traffic.ensure_up()  # also restores files and sockets that were removed
-        routes, counters = s.traffic.routes(), s.traffic.counters()
+        routes, counters = with_backing(s.traffic.routes(), s), s.traffic.counters()
     except DeployctlError as e:
         proxy = e.untraced()
     try:
@@ -127,7 +136,8 @@ def _ask_all(instances: Sequence[Instance], releases: Mapping[tuple[AppName, int
     thread."""
     jobs: dict[tuple[AppName, InstanceId], Job] = {}
     apps = {a.name: a for a in s.ledger.apps()}
-    routed = {(i.app, i.release) for i in instances if i.routed}
+    routed = {(i.app, i.release) for i in instances if i.routed} | {
+        (a.name, a.active) for a in apps.values() if a.is_backing and a.active is not None}
     for instance in instances:
         release = releases[instance.app, instance.release]
         container = seen.find(instance, release) if release else None
@@ -190,7 +200,7 @@ def _state(active: InstanceView | None, others: Sequence[InstanceView], serving:
            seen: Seen) -> str:
     if deploying:
         return "deploying"
-    if seen.proxy is not None:
+    if seen.proxy is not None and not (active and active.kind is ComponentKind.BACKING):
         return "unknown"
     if serving is None:
         return "down" if changes else "not_deployed"
