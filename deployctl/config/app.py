@@ -18,8 +18,6 @@ from deployctl.config.app_rules import (
     joined_networks,
     one_or_list,
     parse_aliases,
-    parse_body,
-    parse_statuses,
 )
 from deployctl.config.fields import ConfigTable, Wrong, by, one_of
 from deployctl.config.key_rules import (
@@ -44,6 +42,7 @@ from deployctl.config.mount_rules import (
     parse_target,
     parse_volume,
 )
+from deployctl.config.run_tables import HOUR, PROBE, ConfigWords, HealthSpec, HostName, LogSpec, ResourceSpec
 from deployctl.config.secret_keys import secret_refs
 from deployctl.dataclass import replace
 from deployctl.domain.images.component import MAX_GAP, WEB, Component, ComponentKind, Condition
@@ -60,16 +59,11 @@ from deployctl.domain.inputs.names import (
     parse_directory,
     parse_env_name,
     parse_env_value,
-    parse_host,
-    parse_path,
     parse_signal,
     parse_user,
-    parse_words,
     parse_words_or_none,
 )
 from deployctl.domain.inputs.quantities import (
-    DAY_SECONDS,
-    parse_amount,
     parse_count,
     parse_duration,
     parse_flag,
@@ -86,51 +80,14 @@ if TYPE_CHECKING:
         Version,
     )
 
-HOUR = DAY_SECONDS / 24
 JOB_TIMEOUT = 10 * 60.0  # seconds
-UPTIME = 5.0  # seconds that a process must have run where nothing can be asked
-PROBE, LIMITS, LOG, POLICY = Probe(), Resources(), LogCap(), Policy()  # where every default is defined
+POLICY = Policy()  # where every default is defined
 
-ConfigWords = Annotated[tuple[str, ...] | None, by(parse_words)]
-HostName = Annotated[str, by(parse_host)]
 EnvName = Annotated[str, by(parse_env_name)]
 EnvValue = Annotated[str, by(parse_env_value)]
 ComponentKey = Annotated[str, by(parse_component)]
 VolumeKey = Annotated[str, by(parse_volume)]
 FileTarget = Annotated[str, by(parse_target)]
-
-
-class HealthSpec(ConfigTable):
-    """How the candidate's health is checked, and how the active release is watched."""
-
-    kind: Annotated[str, one_of(*ProbeKind)] = PROBE.kind
-    path: Annotated[str, by(parse_path)] = PROBE.path
-    host: HostName | None = PROBE.host
-    status: Annotated[tuple[tuple[int, int], ...], by(parse_statuses)] = PROBE.status
-    body: Annotated[str | None, by(parse_body)] = PROBE.body
-    command: ConfigWords = PROBE.command
-    interval: Annotated[float, by(parse_duration, low=0.1, high=HOUR)] = PROBE.interval
-    timeout: Annotated[float, by(parse_duration, low=0.1, high=HOUR)] = PROBE.timeout
-    rise: Annotated[int, by(parse_count, low=1, high=100)] = PROBE.rise
-    fall: Annotated[int, by(parse_count, low=1, high=100)] = PROBE.fall
-    start_grace: Annotated[float, by(parse_duration, high=HOUR)] = PROBE.start_grace
-    deadline: Annotated[float, by(parse_duration, low=0.1)] = PROBE.deadline
-    uptime: Annotated[float, by(parse_duration, high=HOUR)] = UPTIME
-
-    def probe(self) -> Probe:
-        uptime = self.uptime if self.kind == ProbeKind.PROCESS else 0.0  # the others have none
-        return Probe(**{**dict(self), "kind": ProbeKind(self.kind), "uptime": uptime})
-
-
-class ResourceSpec(ConfigTable):
-    memory: Annotated[int, by(parse_size, low=6 * 2**20)] = LIMITS.memory  # 6m is Docker's minimum
-    cpus: Annotated[float, by(parse_amount, low=0.01, high=1024)] = LIMITS.cpus  # 0.01 is Docker's minimum
-    pids: Annotated[int, by(parse_count, low=1, high=4_194_304)] = LIMITS.pids  # Linux's maximum
-
-
-class LogSpec(ConfigTable):
-    max_size: Annotated[int, by(parse_size, low=4 * 2**10, high=2**40)] = LOG.max_size
-    max_file: Annotated[int, by(parse_count, low=1, high=1000)] = LOG.max_file
 
 
 class KeysSpec(ConfigTable):

@@ -22,12 +22,12 @@ from deployctl.execution.containers import (
     release_of,
     remove_empty_network,
     remove_release,
-    start_container,
 )
 from deployctl.execution.course import finish, in_turn
 from deployctl.execution.health_gate import HealthGate
 from deployctl.execution.interrupts import shielded
 from deployctl.execution.pins import try_to_pin, try_to_settle
+from deployctl.execution.starting import start_container
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

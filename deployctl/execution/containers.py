@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
 from contextlib import suppress
 
 from deployctl.domain.change.plan import PlanKind
-from deployctl.domain.images.component import InstanceId, dropped, instance_name
+from deployctl.domain.images.component import InstanceId, dropped
 from deployctl.domain.images.image_ref import is_made_of, short_digest
 from deployctl.domain.inputs.names import backing_of, owner_of
-from deployctl.errors import DeployctlError, EngineRefused, NetworkFull, NetworkTaken, NotFound, PlaceTaken
+from deployctl.errors import DeployctlError, NetworkFull, NetworkTaken, NotFound
 from deployctl.execution.fence import taken_over
 from deployctl.execution.interrupts import shielded
 from deployctl.execution.pins import try_to_unpin
@@ -22,9 +21,8 @@ if TYPE_CHECKING:
     from deployctl.domain.change.plan import Step
     from deployctl.domain.images.component import Component
     from deployctl.domain.images.release import App, Bundle, Instance, Release
-    from deployctl.execution.course import Check, Course, Effect
     from deployctl.execution.runner import Walk
-    from deployctl.ports import Engine, Launch, Services
+    from deployctl.ports import Launch, Services
 
 KEPT_LINES = 10_000  # of the log of a removed container, as far as space allows
 
@@ -57,7 +55,7 @@ def ensure_network(walk: Walk, step: Step) -> str:
     """Create the network for the next containers: the one that the release already has addresses in, else the app's own."""
     from deployctl.execution import networks
 
-    s, app, release = walk.services, _app(walk), release_of(walk, step)
+    s, app, release = walk.services, app_of(walk), release_of(walk, step)
     if app.is_backing:  # in the network of its app, for life
         networks.make(s, owner_of(app.name), app.own_network)
         return app.subnet
@@ -83,35 +81,35 @@ def create_container(walk: Walk, step: Step) -> str:
     instance = _lease_place(walk, step, release)
     _clear_other_image(walk, step, instance)
     seen = s.engine.ensure_created(ContainerSpec(
-        name=instance.name, bundle=bundle_of(walk, step), network=_app(walk).network_of(instance).name,
+        name=instance.name, bundle=bundle_of(walk, step), network=app_of(walk).network_of(instance).name,
         address=instance.address, publish=instance.host_port, hostname=host_name(release, instance.id),
         apart=backing_of(release.app) is not None,
         **names_inside(release, instance, _placed(walk, release), s),
         labels=container_labels(s, release, instance.id, operation=walk.deployment.id),
         cap_drop=dropped(release.cap_drop, bundle_of(walk, step)),
-        **_attached(s, release, instance, _launch(walk, release, instance))))
+        **attached(s, release, instance, _launch(walk, release, instance))))
     s.ledger.set_instance(release.app, instance.id, container=seen.id, store=s.engine.info().store or None)
-    return f"container {instance.name}{_where(instance)}"
+    return f"container {instance.name}{published_at(instance)}"
 
 
-def _attached(s: Services, release: Release, instance: Instance, launch: Launch | None = None) -> dict[str, Any]:
+def attached(s: Services, release: Release, instance: Instance, launch: Launch | None = None) -> dict[str, Any]:
     bundle = release.component(instance.component).bundle
     if not (bundle.mounts or bundle.files or bundle.keys or bundle.cap_add or bundle.secrets):
         return {"launch": launch}
-    from deployctl.execution.kinds.attachments import attached  # few apps have any
+    from deployctl.execution.kinds import attachments  # few apps have any
 
-    return attached(s, release, instance, launch)
+    return attachments.attached(s, release, instance, launch)
 
 
 def _launch(walk: Walk, release: Release, instance: Instance) -> Launch | None:
     if not release.component(instance.component).is_exclusive:
         return None
-    from deployctl.execution.kinds.hand_over import launch_at_lock
+    from deployctl.execution.kinds.places import launch_at_lock
 
     return launch_at_lock(walk, release, instance)
 
 
-def _where(instance: Instance) -> str:
+def published_at(instance: Instance) -> str:
     return "" if instance.host_port is None else f" on 127.0.0.1:{instance.host_port}"
 
 
@@ -126,7 +124,7 @@ def _lease_place(walk: Walk, step: Step, release: Release) -> Instance:
     except NetworkFull as e:
         for one in _placed(walk, release):  # they are to be in one network
             forget_container(walk, one)
-        app = networks.own_network(s, networks.move_on(s, _app(walk)))
+        app = networks.own_network(s, networks.move_on(s, app_of(walk)))
         walk.warn(f"{e.message}: new containers use {app.subnet} ({app.network})")
         return _lease_all(release, s)[step.instance]
 
@@ -167,88 +165,6 @@ def _clear_other_image(walk: Walk, step: Step, instance: Instance) -> None:
         s.engine.ensure_removed(there.id)
 
 
-def start_container(walk: Walk, step: Step) -> Course:
-    instance = instance_of(walk, step)
-    name = instance_name(release := release_of(walk, step), instance.id)
-    _attached(walk.services, release, instance)  # raises if something of it is gone
-    try:
-        instance = yield from _start_somewhere(walk, step, instance)
-    except EngineRefused as e:  # it rejected this very container
-        refusal = EngineRefused(f"{name} did not start: {e.message}", remedy=e.remedy)
-        blame(walk, release_of(walk, step), refusal)
-        raise refusal from e
-    try_to_unpin(walk.services, _app(walk), instance)  # an earlier one may have had another MAC at this address
-    _require_bridge(walk, instance)
-    return _where(instance).removeprefix(" on ")
-
-
-def _require_bridge(walk: Walk, instance: Instance) -> None:
-    """Raise if a container runs and its bridge is on another host. Podman creates it with the first container."""
-    s, network = walk.services, _app(walk).network_of(instance)
-    if s.bridged and not s.guard.bridge_up(network.bridge):
-        raise DeployctlError(f"the engine created the network {network.name}, but its bridge {network.bridge} "
-                             "is not on this host",
-                             remedy=['set reach = "loopback" under [network] in config/server.toml'])
-
-
-def _start_somewhere(walk: Walk, step: Step, instance: Instance) -> Generator[Effect, None, Instance]:
-    """Start it, recreated elsewhere if its port, its address or its network was taken in the meantime."""
-    from deployctl.execution import networks
-
-    for _ in range(networks.MAX_NETWORK_TRIES):
-        try:
-            yield _start(walk, step, instance)
-            return instance
-        except PlaceTaken as e:
-            if _lacks_joined(walk, step):
-                raise
-            if release_of(walk, step).components[1:] and component_of(walk, step).replicas is None:
-                raise  # the others were created with its address
-            walk.warn(f"{e.message}: it is created again elsewhere")
-            keep_image(walk, step)  # otherwise nothing of it would be left
-            forget_container(walk, instance)
-            ensure_network(walk, step)
-            create_container(walk, step)
-            instance = instance_of(walk, step)
-    yield _start(walk, step, instance)
-    return instance
-
-
-def _start(walk: Walk, step: Step, instance: Instance) -> Effect:
-    from deployctl.execution.networks import join_networks
-
-    bundle, name, container = bundle_of(walk, step), instance_name(release_of(walk, step), instance.id), container_of(instance)
-
-    place = _place(walk, step, instance)
-
-    def start(s: Services, _check: Check) -> None:
-        if place is not None:
-            place(s.engine)
-        join_networks(s.engine, bundle, container, name=name)
-        if bundle.secrets:
-            from deployctl.execution.kinds.attachments import ensure_delivered
-
-            ensure_delivered(s, instance, bundle, name=name)
-        s.engine.ensure_started(container)
-
-    return start
-
-
-def _place(walk: Walk, step: Step, instance: Instance) -> Callable[[Engine], object] | None:
-    """Return what gives a backing component its place in the network, or takes it while another version has it."""
-    if backing_of(instance.app) is None:
-        return None
-    from deployctl.execution.kinds.hand_over import place
-
-    return place(walk, step, instance)
-
-
-def _lacks_joined(walk: Walk, step: Step) -> bool:
-    """Return whether an unmanaged network that its release joins is missing: another place would not help."""
-    there = {network.name for network in walk.services.engine.networks()}
-    return not set(bundle_of(walk, step).networks) <= there
-
-
 # -- removing ----------------------------------------------------------------------------------------------------------
 def remove_release(walk: Walk, number: int) -> None:
     from deployctl.execution.labels import release_images
@@ -282,9 +198,9 @@ def forget_container(walk: Walk, instance: Instance, *, image_too: bool = False)
             s.secrets().withdraw(instance.app, instance.id)
         if image_too:
             release_images(s, instance.app, instance.id)
-        try_to_unpin(s, _app(walk), instance)
+        try_to_unpin(s, app_of(walk), instance)
         s.ledger.remove_instance(instance.app, instance.id)  # last: after a crash the next process sees what is left
-        if instance.network and instance.network != _app(walk).own_network:
+        if instance.network and instance.network != app_of(walk).own_network:
             networks.clear_unused(s, instance.app)
 
 
@@ -317,7 +233,7 @@ def release_of(walk: Walk, step: Step) -> Release:
     return release
 
 
-def _app(walk: Walk) -> App:
+def app_of(walk: Walk) -> App:
     """Return the app as it is now: its own network may have changed during the run."""
     app = walk.services.ledger.find_app(walk.plan.app)
     if app is None:  # only a process that took over the lease can have done that

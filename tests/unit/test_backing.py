@@ -174,7 +174,7 @@ def test_a_first_upgrade_whose_database_does_not_start_changes_nothing(w: World)
 
 @pytest.mark.parametrize(("keys", "why"), [
     ({"image": None}, r"components\.db\.image is missing"),
-    ({"replicas": 2}, r"components\.db\.replicas is not for a backing component"),
+    ({"replicas": 2}, r"components\.db\.replicas"),
     ({"kind": "side-by-side", "mounts": []}, r"components\.db\.aliases is for a backing component"),
 ])
 def test_what_it_cannot_be_is_told(keys: dict[str, Any], why: str) -> None:

@@ -6,7 +6,7 @@ that the former one's held, even if this process is dead by then.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 
 from deployctl.domain.change.plan import StepKind
@@ -14,19 +14,18 @@ from deployctl.domain.host.networks import mac_of
 from deployctl.domain.images.component import instance_name
 from deployctl.domain.inputs.names import backing_of, owner_of
 from deployctl.errors import DeployctlError, NotHealthy
-from deployctl.execution.containers import bundle_of, container_of, instance_of, release_of, start_container
+from deployctl.execution.containers import bundle_of, container_of, instance_of, release_of
 from deployctl.execution.course import in_turn
 from deployctl.execution.health_gate import HealthGate
-from deployctl.execution.labels import backing_alias
+from deployctl.execution.kinds.places import endpoint_of
 from deployctl.execution.pins import try_to_settle
-from deployctl.ports import Endpoint, Launch
+from deployctl.execution.starting import start_container
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.change.plan import Step
     from deployctl.domain.images.release import Instance, Release
     from deployctl.execution.runner import StepAct, Walk
-    from deployctl.ports import Engine
 
 LOOK = 0.02  # seconds between two looks at the lock, and at open requests
 LOCKED_WITHIN = 2.0  # seconds after the former one has ended; it took 0 to 10 ms when measured
@@ -66,29 +65,6 @@ def _most(walk: Walk, step: Step) -> float:
     return max(one.max_gap for one in release_of(walk, step).components if one.is_exclusive)
 
 
-# -- how it begins -----------------------------------------------------------------------------------------------------
-def launch_at_lock(walk: Walk, release: Release, instance: Instance) -> Launch:
-    """Return how the program of an exclusive component begins: only once it has the lock that all its versions share."""
-    s, digest = walk.services, release.component(instance.component).bundle.digest
-    image = s.engine.find_image(digest)
-    launcher = s.exclusion().lay_launcher(image.architecture if image else "", s.engine.info())
-    address = instance.address if backing_of(release.app) is not None else None
-    return Launch(launcher, address, s.exclusion().lay_lock(owner_of(release.app), instance.component))
-
-
-def place(walk: Walk, step: Step, instance: Instance) -> Callable[[Engine], object]:
-    """Return what makes a backing component's container ready to start: with the address that is its for life, or while
-    another version has that without any, so that it waits."""
-    container, endpoint = container_of(instance), _endpoint(walk, instance)
-    if step.kind is StepKind.START and walk.hands_over(instance.id):
-        return lambda engine: engine.ensure_detached(container, endpoint.network)
-    return lambda engine: engine.ensure_attached(container, endpoint)
-
-
-def _endpoint(walk: Walk, instance: Instance) -> Endpoint:
-    return Endpoint(walk.facts.app.network_of(instance).name, instance.address, aliases=(backing_alias(instance.app),))
-
-
 # -- the hand-over ---------------------------------------------------------------------------------------------------
 def hand_over(walk: Walk, step: Step) -> str:
     """End every other version of the component, each with its own stop signal and grace, and see the next one begin."""
@@ -118,7 +94,7 @@ def _finish_requests(walk: Walk, within: float) -> None:
     end = s.clock.now() + min(walk.policy.drain, within)
     while live is not None and s.traffic.in_flight(app, live):
         if s.clock.now() >= end:
-            if app == walk.plan.app:  # else it runs on, and whoever asked it keeps the connection
+            if app == walk.plan.app:  # else it runs on, and its clients keep their connections
                 s.traffic.cut(app, live)
             return
         s.clock.sleep(LOOK)
@@ -207,8 +183,8 @@ def hand_back(walk: Walk, step: Step) -> None:
         return
     if backing_of(walk.plan.app) is not None:
         if mine is not None and s.engine.find_container(container_of(mine)) is not None:
-            s.engine.ensure_detached(container_of(mine), _endpoint(walk, mine).network)
-        s.engine.ensure_attached(container_of(former), _endpoint(walk, former))
+            s.engine.ensure_detached(container_of(mine), endpoint_of(walk, mine).network)
+        s.engine.ensure_attached(container_of(former), endpoint_of(walk, former))
     s.engine.ensure_started(container_of(former))
     s.engine.set_restart(container_of(former), always=True)
     release = _release(walk, former)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from deployctl.domain.change.diagnosis import FailureCause
 from deployctl.domain.images.component import instance_name
 from deployctl.errors import DeployctlError, NotFound, NotHealthy
-from deployctl.execution.containers import bundle_of, container_of, instance_of, release_of, start_container
+from deployctl.execution.containers import bundle_of, container_of, instance_of, release_of
 from deployctl.execution.health_gate import KILLED, LOG_LINES
+from deployctl.execution.starting import start_container
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

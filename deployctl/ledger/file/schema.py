@@ -336,8 +336,7 @@ def m021_jobs(db: Database) -> None:
 
 @schema()
 def m022_replicas(db: Database) -> None:
-    """Store how many replicas were set, and where an app's further ports listen. HAProxy needs as many pools as kept
-    releases have components with replicas: an index finds them among all."""
+    """Store how many replicas were set and where further ports listen; an index finds the releases with replicas."""
     db.execute("alter table apps add column scale text not null default '{}'")
     db.execute("alter table apps add column ports text not null default '{}'")
     db.execute("alter table releases add column scale text not null default '{}'")
