@@ -19,6 +19,9 @@ class FakeInside:
     def __init__(self, engine: FakeEngine) -> None:
         self._engine = engine
 
+    def __repr__(self) -> str:
+        return "inside"
+
     def execute(self, container: str, command: Sequence[str], streams: Streams) -> int:
         """Do what `executes` of the engine says."""
         found = self._engine._require_ours(container)

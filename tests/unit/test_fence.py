@@ -18,7 +18,8 @@ PORTS = [("engine", Engine, fence.ENGINE), ("traffic", Traffic, fence.TRAFFIC), 
          ("ledger", Ledger, fence.FENCED_LEDGER_CALLS)]
 READS = {
     "engine": {"info", "find_image", "networks", "volumes", "find_container", "containers", "logs", "execute", "events",
-               "usage", "inside", "read_file", "kept_tags", "list_images", "registry_digest", "homes", "require_store"},
+               "usage", "inside", "read_file", "kept_tags", "list_images", "registry_digest", "homes", "require_store",
+               "volume_sizes"},
     "traffic": {"routes", "counters", "in_flight", "drift", "pid", "notes", "strays", "dropped_fronts", "frailties",
                 "ask", "refusals", "queues", "queue_lack"},
     "guard": {"bridge_up", "has_interface", "routed_subnets", "port_taken", "has_address", "listening", "guarded",

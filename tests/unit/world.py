@@ -147,7 +147,8 @@ class World:
         """Answer as the container at that address; asked from many threads at once, so with a connection of its own."""
         with closing(sqlite3.connect(f"{(self.home / 'ledger.db').as_uri()}?mode=ro", uri=True)) as db:
             rows = db.execute(_AT, [asked.address]).fetchall()
-        found = next((row for row in rows if self._runs(row[0])), rows[0] if rows else None)
+        several = rows if rows[1:] else ()
+        found = next((row for row in several if self._runs(row[0])), rows[0] if rows else None)
         if found is None:
             return "connection refused"
         container, version, component = found

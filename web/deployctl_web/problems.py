@@ -27,6 +27,7 @@ STATUS = {
     "not_found": 404, "method_not_allowed": 405, "too_large": 413, "unsupported_media_type": 415, "wrong_host": 421,
     "nothing_to_go_back_to": 409, "attention_needed": 409, "refused": 409, "on_hold": 409, "confirmation_needed": 409,
     "not_healthy": 409, "reverted_after_switch": 409, "aborted": 409, "failed": 409, "address_taken": 409, "lock_lost": 409,
+    "replicas_not_written": 409,
     "state_changed": 409, "still_running": 409, "outcome_unknown": 409, "shown_once": 409, "key_reused": 422,
     "busy": 423, "precondition_required": 428, "too_many_tries": 429, "too_many_requests": 429, "internal": 500,
     "proxy_unavailable": 502, "engine_refused": 502, "switch_refused": 502, "unreachable": 503,
