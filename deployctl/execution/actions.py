@@ -201,17 +201,19 @@ def stop_container(walk: Walk, step: Step) -> str:
     s, app, before = walk.services, walk.plan.app, instances_of(walk, step)
     s.ledger.set_instances(app, step.release, routed=False, beside=False)
     s.traffic.sync()
-    gone = 0
-    for instance in reversed(before):  # what the others ask ends last
+    gone, left = 0, list(before)
+    while left:
+        instance = left[-1]  # what the others ask ends last
         try:
             stop_one(walk, step, instance)
         except NotFound:  # nothing is running that could be stopped
             gone += 1
         except DeployctlError:  # it still runs as far as we know: a rollback to it must stay possible
-            for one in before:
+            for one in left if walk.facts.can_stand_by(step.release) else ():  # else a hand-over has ended it already
                 s.ledger.set_instance(app, one.id, routed=one.routed, beside=one.beside)
             s.traffic.sync()
             raise
+        left.pop()
     return "its container is gone" if gone == len(before) else ""
 
 

@@ -85,7 +85,7 @@ class Stat:
 
 def parse_stat(reply: str) -> dict[str, Stat]:
     """Read the replies to `show stat` of one or several backends by server; preceding output is skipped."""
-    heading, *lines = reply[reply.find("# pxname") + 2 :].splitlines()
+    heading, *lines = reply[reply.find("# pxname") + 2 :].splitlines() or [""]  # a worker that ends answers nothing
     # Only columns after those that are read here, of health checks, may contain a comma.
     rows = (dict(zip(heading.split(","), line.split(","), strict=False)) for line in lines)
     return {row["svname"]: Stat(int(row.get("scur") or 0), float(row.get("rtime") or 0))
