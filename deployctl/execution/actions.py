@@ -203,9 +203,8 @@ def stop_container(walk: Walk, step: Step) -> str:
     s.traffic.sync()
     gone, left = 0, list(before)
     while left:
-        instance = left[-1]  # what the others ask ends last
         try:
-            stop_one(walk, step, instance)
+            stop_one(walk, step, left[-1])  # what the others ask ends last
         except NotFound:  # nothing is running that could be stopped
             gone += 1
         except DeployctlError:  # it still runs as far as we know: a rollback to it must stay possible
