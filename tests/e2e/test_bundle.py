@@ -11,7 +11,7 @@ import pytest
 
 from deployctl.demo.python_layer import ENTRYPOINT
 from tests import support
-from tests.e2e.cli import Cli
+from tests.e2e.cli import Cli, wait_until
 from tests.images import ensure_images
 
 FIRST: dict[str, Any] = {
@@ -180,8 +180,7 @@ def test_a_healthcheck_of_the_image_runs_only_where_it_is_asked_for(cli: Cli) ->
     cli.serving("quiet", image="dctl-test/dockerhealth")
     assert cli.inspect("quiet", "v1")["Config"]["Healthcheck"]["Test"] == ["NONE"]
     cli.serving("asked", image="dctl-test/dockerhealth", health={"kind": "docker", "deadline": "15s"})
-    seen = cli.inspect("asked", "v1")
-    assert seen["State"]["Health"]["Status"] == "healthy"
+    wait_until(lambda: cli.inspect("asked", "v1")["State"]["Health"]["Status"] == "healthy", what="Docker's own clock")
     assert cli.app("asked")["state"] == "healthy"
 
 

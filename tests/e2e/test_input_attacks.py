@@ -154,11 +154,16 @@ def nothing_changes(door: Door) -> Iterator[None]:
 
 
 @contextmanager
-def nothing_is_recorded(door: Door) -> Iterator[None]:
-    """What needs the app's file takes a lease first, so the counter of leases may differ; nothing else does."""
-    before = door.files(), ledger_of(door.home, but=("leases",))
+def nothing_is_recorded(door: Door, *, but: str = "") -> Iterator[None]:
+    """What needs the app's file takes a lease first, so the counter of leases may differ; nothing else does, `but` that
+    file."""
+    def seen() -> tuple[dict[str, str], object]:
+        files = {path: told for path, told in door.files().items() if path != f"{door.home}/{but}"}
+        return files, ledger_of(door.home, but=("leases",))
+
+    before = seen()
     yield
-    assert (door.files(), ledger_of(door.home, but=("leases",))) == before
+    assert seen() == before
 
 
 def require_harmless(ran: Ran, code: int = 2) -> None:
@@ -280,15 +285,8 @@ FILES: dict[str, tuple[str, str]] = {
     "listen 99999": (replaced("listen", "99999"), "listen"),
     "listen nowhere": (replaced("listen", '"127.0.0.1:0"'), "listen"),
     "listen with a command": (replaced("listen", '"127.0.0.1:80; quit"'), "listen"),
-    "a socket of Docker": (top('mounts = ["/var/run/docker.sock:/x"]'), "mounts"),
     "a volume": (top('volumes = ["/etc:/etc:rw,exec"]'), "volumes"),
-    "privileged": (top("privileged = true"), "privileged"),
-    "capabilities": (top('cap_add = ["SYS_ADMIN"]'), "cap_add"),
-    "the host's processes": (top('pid = "host"'), "pid"),
     "the host's network": (top('network = "host"'), "network"),
-    "the host's memory": (top('ipc = "host"'), "ipc"),
-    "devices": (top('devices = ["/dev/sda"]'), "devices"),
-    "unconfined": (top('security_opt = ["seccomp=unconfined"]'), "security_opt"),
     "a tmpfs": (top('tmpfs = "1g"'), "tmpfs"),
     "egress": (GOOD + '[egress]\nallow = ["0.0.0.0/0"]\n', "egress"),
     "memory 0": (GOOD + '[resources]\nmemory = "0m"\n', "memory"),
@@ -309,6 +307,16 @@ FILES: dict[str, tuple[str, str]] = {
     "no image": ("port = 80\nlisten = 8000\n", "image"),
     "nothing at all": ("", "image"),
 }  # fmt: skip
+NOT_ALLOWED = {  # a file without a mistake, and what config/server.toml would have to allow
+    "a socket of Docker": (top('mounts = ["/var/run/docker.sock:/x"]'), "docker_socket"),
+    "privileged": (top("privileged = true"), "privileged"),
+    "capabilities": (top('cap_add = ["SYS_ADMIN"]'), "cap_add"),
+    "the host's processes": (top('pid = "host"'), "pid"),
+    "the host's memory": (top('ipc = "host"'), "ipc"),
+    "devices": (top('devices = ["/dev/sda"]'), "devices"),
+    "unconfined": (top('security_opt = ["seccomp=unconfined"]'), "security_opt"),
+    "a folder of the server": (top('mounts = ["/etc:/x:ro"]'), "binds"),
+}
 BYTES = {"not UTF-8": GOOD.encode() + b'# \xff\n', "a byte order mark": b"\xef\xbb\xbf" + GOOD.encode(),
          "NUL": GOOD.encode() + b"\0"}
 
@@ -330,6 +338,18 @@ def test_a_mistake_in_the_file_is_named_and_nothing_is_done(door: Door, case: st
             assert "shop.toml" in said or "config/" in said
 
 
+@pytest.mark.parametrize("case", NOT_ALLOWED)
+def test_what_the_server_must_allow_is_refused_before_docker_is_asked(door: Door, case: str) -> None:
+    text, named = NOT_ALLOWED[case]
+    write(door, text)
+    with nothing_is_recorded(door, but="state/app-shop.json"):  # what was read of the file, for the next command
+        for words in (("upgrade", "shop", "v1"), ("upgrade", "shop", "v1", "--dry-run"), ("start", "shop", "v1")):
+            ran = door.call(*words)
+            require_harmless(ran, code=8)
+            assert "config/server.toml" in ran.message
+            assert any(named in line for line in ran.told["error"]["remedy"]), ran
+
+
 @pytest.mark.parametrize("case", BYTES)
 def test_bytes_that_are_no_text_are_refused(door: Door, case: str) -> None:
     write(door, BYTES[case])
@@ -338,7 +358,7 @@ def test_bytes_that_are_no_text_are_refused(door: Door, case: str) -> None:
 
 
 def test_a_file_that_is_refused_is_refused_by_the_program_itself(door: Door) -> None:
-    write(door, top("privileged = true"))
+    write(door, top("listen = 99999"))
     with nothing_is_recorded(door):
         require_harmless(door.process("upgrade", "shop", "v1"))
 

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 def remove_app(app: AppName, s: Services, *, volumes: bool = False, options: ChangeOptions = ChangeOptions()) -> Done:
     """Remove everything of the app that carries our label, with `volumes` also its data. The app's name must be typed
     first. An app that is gone already may have left volumes."""
-    kept = find_volumes(app, s)
-    if s.ledger.find_app(app) is None and not (volumes and kept):
+    if s.ledger.find_app(app) is None and not (volumes and find_volumes(app, s)):
         require_app(app, s)
     with lease(app, "remove", s, options) as token:
         s = fenced_by(app, token, s)
         recover(app, s, token)
+        kept = find_volumes(app, s)
         row = s.ledger.find_app(app)
         instances = s.ledger.instances(app) if row else []
         if not options.confirmed and (row or volumes):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from deployctl.dataclass import replace
 from deployctl.domain.images.mounts import ConfigFile, MountKind, external_volumes, file_hash, needed_files
 from deployctl.errors import Invalid, NotPermitted
-from deployctl.execution.mounts import require_allowed, require_external
+from deployctl.execution.mounts import require_external
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,10 +36,9 @@ def with_files(components: Sequence[Component], engine: EngineInfo, s: Services)
     return found, {file: contents[file.source] for file in needed_files(found)}
 
 
-def require_keys(components: Sequence[Component], app: AppName, engine: EngineInfo, s: Services) -> None:
-    """Raise NotPermitted or NotFound for what config/server.toml does not let the app have, Invalid for what the engine accepts
-    and would silently not do."""
-    require_allowed(components, app, s)
+def require_enforceable(components: Sequence[Component], app: AppName, engine: EngineInfo, s: Services) -> None:
+    """Raise NotPermitted or NotFound for volumes that the app may not mount, Invalid for what the engine accepts and would
+    silently not do."""
     external = external_volumes(components)
     there = {one.name: one for one in s.engine.volumes()} if external else {}
     for name in external:

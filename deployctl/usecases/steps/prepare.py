@@ -84,6 +84,7 @@ def prepare(app: AppName, version: Version, s: Services, *, image: str | None = 
     named = [*file.images, *(one.bundle.image for one in file.templates if one.bundle.image)]
     for part in parts:
         require_allowed_registry(part.reference, named, s.spec.registries)
+    _require_allowed(file.templates, app, s)
     row = s.ledger.find_app(app)
     joined = require_networks(list(dict.fromkeys(name for one in file.templates for name in one.bundle.networks)), app, s)
     wanted = (row or _new_app(app, s, joined)).wishing(file)
@@ -127,17 +128,25 @@ class _Part:
         return replace(made, bundle=replace(made.bundle, mounts=with_image_volumes(made, image.volumes)))
 
 
-def _require_allowed(components: Sequence[Component], app: AppName, engine: EngineInfo, s: Services) -> None:
-    """Raise NotPermitted for what config/server.toml would have to allow; most apps ask for nothing."""
-    if any(one.bundle.keys or one.bundle.cap_add or one.bundle.mounts for one in components):
-        from deployctl.usecases.steps.config_files import require_keys
+def _asks_for_more(components: Sequence[Component]) -> bool:
+    """Return whether this server may have to allow something; most apps ask for nothing."""
+    return any(one.bundle.keys or one.bundle.cap_add or one.bundle.mounts for one in components)
 
-        require_keys(components, app, engine, s)
+
+def _require_allowed(components: Sequence[Component], app: AppName, s: Services) -> None:
+    """Raise NotPermitted for what config/server.toml does not allow: known before the engine is asked for anything."""
+    if _asks_for_more(components):
+        from deployctl.execution.mounts import require_allowed
+
+        require_allowed(components, app, s)
 
 
 def _with_files(components: Sequence[Component], app: AppName, engine: EngineInfo,
                 s: Services) -> tuple[tuple[Component, ...], Contents]:
-    _require_allowed(components, app, engine, s)
+    if _asks_for_more(components):
+        from deployctl.usecases.steps.config_files import require_enforceable
+
+        require_enforceable(components, app, engine, s)
     if not any(one.bundle.files for one in components):
         return tuple(components), {}
     from deployctl.usecases.steps.config_files import with_files
