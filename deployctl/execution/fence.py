@@ -24,7 +24,7 @@ ENGINE = frozenset({"keep_image", "release_image", "ensure_network", "ensure_net
                     "fill_volume", "ensure_volume_gone", "ensure_created", "ensure_started",
                     "ensure_stopped", "ensure_removed", "set_restart", "set_limits",
                     "ensure_named", "ensure_connected", "ensure_attached", "ensure_detached"})
-TRAFFIC = frozenset({"sync", "refresh_previews", "switch", "cut", "queue"})
+TRAFFIC = frozenset({"sync", "refresh_previews", "switch", "cut", "queue", "release_queue"})
 GUARD = frozenset({"ensure", "ensure_gone", "pin", "unpin"})
 FENCED_LEDGER_CALLS = frozenset({"add_app", "ensure_release", "set_wishes", "remove_app", "mark_proven", "mark_failed",
                                  "mark_completed", "set_scale",

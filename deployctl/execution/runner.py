@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from functools import partial
 from itertools import groupby
 
 from deployctl.dataclass import dataclass, field
@@ -198,16 +199,29 @@ def _take_long(steps: Sequence[Step]) -> bool:
 def _after_promotion(walk: Walk, actions: Mapping[StepKind, StepAct]) -> None:
     """Retire what is no longer needed. After a switch the requested state is reached, so a failure here is a
     warning."""
+    tries = 2
     for step in walk.plan.steps:
         settled = (step.kind, step.release) in walk.settled and step.kind not in ABOUT_AN_INSTANCE
         if step.kind not in _AFTER or settled:
             continue
         try:
-            take(walk, step, actions)
+            _try(tries if walk.promoted else 1, partial(take, walk, step, actions))
         except DeployctlError as e:
             if not walk.promoted or _passed_over(walk, e):
                 raise
+            tries = 1
             walk.warn(f"could not {step.sentence}: {e.message}")
+
+
+def _try(times: int, act: Callable[[], object]) -> None:
+    """Do it, and once more if it failed: nothing looks after it later, and a response that was lost comes the next time.
+    What stays away is waited for once only, so the caller then tries everything else a single time."""
+    try:
+        act()
+    except DeployctlError:
+        if times == 1:
+            raise
+        act()
 
 
 def take(walk: Walk, step: Step, actions: Mapping[StepKind, StepAct]) -> None:
@@ -233,14 +247,15 @@ def revert(walk: Walk, undos: Mapping[StepKind, Undo], cause: BaseException) -> 
     """Revert what was begun, last first. What cannot be reverted is added to the cause."""
     if _passed_over(walk, cause):
         return  # the process that took over the lease decides now
-    failed = False
+    failed, tries = False, 2
     for step in reversed(walk.begun):
         undo = undos.get(step.kind)
         if undo is None:
             continue
         try:
-            undo(walk, step)
+            _try(tries, partial(undo, walk, step))
         except DeployctlError as e:
+            tries = 1
             cause.add_note(f"could not revert “{step.sentence}”: {e.message}")
             failed = failed or step.kind in _NEEDED
             if step.kind is StepKind.SWITCH:

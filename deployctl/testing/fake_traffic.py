@@ -36,7 +36,7 @@ class FakeTraffic(Traffic):
         self._open: dict[tuple[AppName, int, str], int] = {}
         self._closing = 0
         self._edits: list[str] = []
-        self._refusal: str | None = None
+        self._refusals_left: list[str] = []
         self._notes: list[FlipNote] = []
         self.frail: tuple[Frail, ...] = ()
         self.fronts: dict[AppName, DroppedFront] = {}
@@ -108,9 +108,8 @@ class FakeTraffic(Traffic):
             raise SwitchRefused(f"HAProxy has no server {server[0]}.{server[1]}", remedy=["deployctl status"])
 
     def _require_agreement(self) -> None:
-        why, self._refusal = self._refusal, None
-        if why is not None:
-            raise SwitchRefused(why)
+        if self._refusals_left:
+            raise SwitchRefused(self._refusals_left.pop())
 
     def ask(self, app: AppName, release: int, probe: Probe, *, replica: str = "") -> GateAnswer:
         self.ensure_up()
@@ -185,9 +184,9 @@ class FakeTraffic(Traffic):
         if losing_the_routes:
             self._routes = None
 
-    def refuse_once(self, why: str) -> None:
-        """Make the next switch fail like one that HAProxy does not confirm."""
-        self._refusal = why
+    def refuse_next(self, why: str, *, times: int = 1) -> None:
+        """Make the next switches fail like those that HAProxy does not confirm."""
+        self._refusals_left = [why] * times
 
     def spoil(self, app: AppName, release: int, cause: Cause | None, *, status: int = 502, detail: str = "",
               replica: str = "") -> None:

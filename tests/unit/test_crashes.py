@@ -167,9 +167,10 @@ def require_settled(w: World, ends: tuple[str | None, ...]) -> None:
     assert not w.traffic.queues(), "nobody waits"
     require_one_at_a_time(w)
     if w.serving:
-        number = w.release(w.serving).number
-        assert w.ledger.find_instance(SHOP, InstanceId(number)).routed  # type: ignore[union-attr]
-        assert w.containers()[w.serving] == "running"
+        release = w.release(w.serving)
+        assert w.ledger.find_instance(SHOP, InstanceId(release.number)).routed  # type: ignore[union-attr]
+        of = {i.id: i.container or "" for i in instances.values()}
+        assert all(ours[of[one]].running for one in release.serving)
 
 
 def require_one_at_a_time(w: World) -> None:

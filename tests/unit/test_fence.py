@@ -27,8 +27,8 @@ READS = {
 }
 UNFENCED = {
     "engine": {"pull_image"},  # an image more on the server harms nobody, and a pull may take minutes
-    # repair without a switch; end of a home; after the ledger has it; no request waits longer than it must
-    "traffic": {"ensure_up", "stop", "forget_notes", "release_queue"},
+    # repair without a switch; end of a home; after the ledger has it
+    "traffic": {"ensure_up", "stop", "forget_notes"},
     "guard": set(),
 }
 

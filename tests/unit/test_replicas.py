@@ -15,7 +15,7 @@ from deployctl.domain.change.readiness import Code, How
 from deployctl.domain.images.component import WEB, InstanceId
 from deployctl.domain.inputs.names import ComponentName
 from deployctl.domain.proxy.rejections import Cause
-from deployctl.errors import Invalid, NotFound, NotHealthy, Refused
+from deployctl.errors import EngineUnavailable, Invalid, NotFound, NotHealthy, Refused
 from deployctl.testing.fake_engine import Behaviour
 from deployctl.usecases.change.reconcile import reconcile
 from deployctl.usecases.change.scale import preview_scale, scale
@@ -334,6 +334,19 @@ def test_one_too_many_is_found_and_removed(w: World) -> None:
     reconcile(w.s)
     assert containers(w) == {"v1 web 1": "running", "v1 web 2": "running"}
     assert drift(w) == []
+
+
+def test_one_that_could_not_be_removed_is_removed_when_the_same_number_is_typed_again(w: World) -> None:
+    w.upgraded("v1")
+    for _ in range(2):
+        w.engine.fail_next("remove", EngineUnavailable("Docker is not responding"))
+    (left,) = scaled(w, 2).details
+    assert left == "could not drain and remove replica 3 of v1: Docker is not responding"
+    assert len(containers(w)) == 3
+    assert preview_scale(SHOP, 2, w.s).plan.steps
+    assert scaled(w, 2).changed
+    assert containers(w) == {"v1 web 1": "running", "v1 web 2": "running"}
+    assert not scaled(w, 2).changed
 
 
 @pytest.mark.parametrize("count", [4, 2])

@@ -149,7 +149,7 @@ def test_a_ledger_that_cannot_promote_sends_the_traffic_back(w: World, monkeypat
 
 def test_a_switch_that_haproxy_does_not_confirm_is_taken_back_and_quoted(w: World) -> None:
     w.upgraded("v1")
-    w.traffic.refuse_once("it said something else")
+    w.traffic.refuse_next("it said something else")
     with pytest.raises(SwitchRefused, match="something else"):
         w.upgrade("v2")
     assert (w.serving, phase(w)) == ("v1", Phase.REVERTED)
@@ -159,7 +159,7 @@ def test_traffic_that_cannot_be_moved_back_calls_a_person(w: World, during: Call
     w.upgraded("v1")
 
     def stick() -> None:
-        w.traffic.refuse_once("it is stuck")
+        w.traffic.refuse_next("it is stuck", times=2)
         breaks()
 
     during(S.PROMOTE, stick)
@@ -176,7 +176,7 @@ def test_a_switch_that_never_happened_needs_no_way_back(w: World, during: Callab
     refused = SwitchRefused("the bridge is not up")
 
     def refuse_twice() -> None:
-        w.traffic.refuse_once("the bridge is not up")
+        w.traffic.refuse_next("the bridge is not up")
         raise refused
 
     during(S.SWITCH, refuse_twice)
@@ -189,7 +189,8 @@ def test_what_cannot_be_taken_back_is_told_beside_the_cause_and_never_hides_it(
     w: World, during: Callable[..., None]
 ) -> None:
     w.upgraded("v1")
-    w.engine.fail_next("remove", EngineUnavailable("Docker is not responding"))
+    for _ in range(2):
+        w.engine.fail_next("remove", EngineUnavailable("Docker is not responding"))
     during(S.HEALTH, breaks)
     with pytest.raises(DeployctlError, match="it broke") as raised:
         w.upgrade("v2")
@@ -372,6 +373,23 @@ def test_a_failure_after_the_promotion_is_a_warning_and_the_deployment_succeeded
     moved = w.upgrade("v3")
     assert (moved.target, w.serving, w.active, phase(w)) == ("v3", "v3", "v3", Phase.SUCCEEDED)
     assert any("it broke" in text for text in moved.warnings)
+
+
+def test_a_step_after_the_promotion_that_fails_once_is_taken_once_more(w: World) -> None:
+    w.edit(keep_warm=0)
+    w.upgraded("v1", "v2")
+    w.engine.fail_next("stop", EngineUnavailable("Docker is not responding"), after=True)
+    assert w.upgrade("v3").warnings == ()
+    assert w.containers() == {"v1": "stopped", "v2": "stopped", "v3": "running"}
+
+
+def test_what_stays_away_after_the_promotion_is_waited_for_once_only(w: World) -> None:
+    w.edit(keep_warm=0, keep_stopped=0)
+    w.upgraded("v1", "v2")
+    for verb in ("stop", "stop", "remove"):
+        w.engine.fail_next(verb, EngineUnavailable("Docker is not responding"))
+    assert len(w.upgrade("v3").warnings) == 2
+    assert w.containers() == {"v1": "stopped", "v2": "running", "v3": "running"}
 
 
 def test_what_was_left_over_by_a_failed_retirement_retires_with_the_next_change(

@@ -258,7 +258,7 @@ def test_somebody_else_at_it_is_busy_and_says_when_to_try_again(shop: Site, ci: 
 
 
 def test_what_haproxy_refuses_is_502_and_nothing_was_moved(shop: Site, ci: Program) -> None:
-    shop.w.traffic.refuse_once("no such map")
+    shop.w.traffic.refuse_next("no such map")
     told = problem(ci.post("apps/shop/rollback", {"to_version": "v1"}), 502, "switch_refused")
     assert told["serving"]["version"] == shop.w.serving == "v2"
 

@@ -131,7 +131,7 @@ def test_what_could_not_be_done_just_then_may_be_sent_again(shop: Site, ci: Prog
     problem(ci.post(BACK, TO_V1, key="a"), 423, "busy")
     assert isinstance(token, int)
     shop.w.ledger.give_lease_back(SHOP, token)
-    shop.w.traffic.refuse_once("no such map")
+    shop.w.traffic.refuse_next("no such map")
     problem(ci.post(BACK, TO_V1, key="a"), 502, "switch_refused")
     assert ci.post(BACK, TO_V1, key="a").status_code == 200
     assert moves(shop) == 1

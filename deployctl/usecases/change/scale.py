@@ -36,7 +36,7 @@ def scale(app: AppName, replicas: int, s: Services, *, component: ComponentName 
         require_revision(facts, options)
         target = _target(facts)
         one = _component(target, component)
-        if _has(target, one, replicas):
+        if _has(facts, target, one, replicas):
             return _done(app, target, one, replicas, changed=False)
         _require_scalable(target, one)
         require_engine(facts)
@@ -53,7 +53,7 @@ def preview_scale(app: AppName, replicas: int, s: Services, *, component: Compon
     require_revision(facts, options)
     target = _target(facts)
     one = _component(target, component)
-    if _has(target, one, replicas):
+    if _has(facts, target, one, replicas):
         return Preview(plan_nothing(facts, PlanKind.SCALE, target, _sentence(app, target, one, replicas)))
     _require_scalable(target, one)
     wanted = scaled(facts, one, replicas)
@@ -82,8 +82,11 @@ def _component(release: Release, name: ComponentName | None) -> Component:
                    remedy=[f"deployctl status {release.app}"])
 
 
-def _has(release: Release, component: Component, replicas: int) -> bool:
-    return not component.is_job and release.replicas(component) == replicas
+def _has(facts: AppFacts, release: Release, component: Component, replicas: int) -> bool:
+    """Return whether there are to be that many, and none more is left of an earlier change."""
+    if component.is_job or release.replicas(component) != replicas:
+        return False
+    return not any(facts.is_surplus(one) for one in facts.instances if one.component == component.name)
 
 
 def _require_scalable(release: Release, one: Component) -> None:
