@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from deployctl.ports import Services
 
 
-
 def prove_healthy(walk: Walk, step: Step) -> Course:
     """Pass the health gate: the full check, or one good response of a release that is warm."""
     s, release, instance = walk.services, release_of(walk, step), instance_of(walk, step)
@@ -170,10 +169,11 @@ def _hold_failed(walk: Walk, release: Release) -> None:
 
 def promote(walk: Walk, step: Step) -> str:
     s, plan = walk.services, walk.plan
+    if walk.facts.app.is_backing and walk.wishes is not None:  # those of an app are recorded when HAProxy learns of them
+        s.ledger.set_wishes(walk.wishes)
     change = s.ledger.promote(
-        Change(0, plan.app, plan.kind, plan.source, plan.target, s.clock.utc(), s.actor, walk.deployment.note,
-               walk.switch_ms, walk.held, walk.lifted),
-        deployment=walk.deployment.id, token=walk.token)
+        Change(0, plan.app, plan.kind, plan.source, plan.target, s.clock.utc(), s.actor, walk.deployment.note, walk.switch_ms,
+               walk.held, walk.lifted), deployment=walk.deployment.id, token=walk.token)
     walk.promoted, walk.revision = True, change.revision
     if walk.held is not None or walk.lifted is not None:
         _refresh_previews(walk)

@@ -117,9 +117,10 @@ class StampRows:
         return self.db.serial, theirs, self.db.raw.total_changes
 
     def stamps(self, app: AppName | None = None) -> Mapping[AppName, str]:
-        """Return for each app, or for that one, a text that differs after its traffic, a deployment, a step or a lease
-        has changed."""
-        rows = self.db.execute(_STAMPS) if app is None else self.db.execute(f"{_STAMPS} where a.name = ?", [app])
+        """Return for each app, or for that one and its backing components, a text that differs after its traffic, a
+        deployment, a step or a lease has changed."""
+        mine = "where a.name = :app or (a.name > :app || '/' and a.name < :app || '0')"  # '0' follows '/'
+        rows = self.db.execute(_STAMPS) if app is None else self.db.execute(f"{_STAMPS} {mine}", {"app": app})
         return {AppName(row["name"]): repr(tuple(row)) for row in rows}
 
 

@@ -105,8 +105,8 @@ class LiveMetrics(Protocol):
     def latest(self, app: AppName) -> Mapping[int, Now]:
         """Return the newest reading of each counted release, by its number."""
     def containers(self, app: AppName) -> Mapping[InstanceId, ContainerNow]:
-        """Return the newest reading of each container of the releases that HAProxy routes to, of the apps that somebody
-        watches."""
+        """Return the newest reading of each container of the releases that HAProxy routes to, and of live backing
+        components, of the apps that somebody watches."""
     def volumes(self, app: AppName) -> Mapping[str, int]:
         """Return how many bytes each volume of an app takes that somebody watches, by the app's name of it, as last
         counted."""

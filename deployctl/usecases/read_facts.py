@@ -8,14 +8,14 @@ from deployctl.dataclass import dataclass, replace
 from deployctl.domain.change.facts import AppFacts
 from deployctl.domain.host.networks import mac_of
 from deployctl.domain.images.image_ref import is_made_of
-from deployctl.domain.inputs.names import Version
+from deployctl.domain.inputs.names import Version, backing_name, backing_of, owner_of
 from deployctl.errors import EngineUnavailable, NotFound, ProxyUnavailable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.images.component import InstanceId
     from deployctl.domain.images.release import App, Instance, Release
-    from deployctl.domain.inputs.names import AppName
+    from deployctl.domain.inputs.names import AppName, ComponentName
     from deployctl.ports import ContainerFacts, Services
 
 Named = Version | int | None  # a version, or the number of a release, that was requested
@@ -137,6 +137,18 @@ def require_app(app: AppName, s: Services) -> App:
         raise not_known(f'no app "{app}".', app, known, more=f"The home is {s.home}.",
                         remedy=["deployctl status", f"deployctl upgrade {app} VERSION"])
     return row
+
+
+def target_of(app: AppName, component: ComponentName | None, s: Services) -> tuple[AppName, ComponentName | None]:
+    """Return what APP/COMPONENT means, by whichever of the two it was named: a backing component, which has releases of its
+    own as an app has, or one of the app's releases. Raises NotFound for a component of a component."""
+    owner, part = owner_of(app), backing_of(app) or component
+    if part is None:
+        return app, None
+    if backing_of(app) is not None and component not in {None, part}:
+        raise NotFound(f"{app} has no component {component}.", remedy=[f"deployctl status {owner}"])
+    backing = backing_name(owner, part)
+    return (backing, None) if s.ledger.find_app(backing) else (owner, part)
 
 
 def require_release(facts: AppFacts, version: Version, number: int | None = None) -> Release:

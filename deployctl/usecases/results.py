@@ -196,6 +196,10 @@ class AppView:
     siblings: tuple[InstanceView, ...] = ()  # the other components' instances; `instances` are those that clients reach
 
     @property
+    def is_backing(self) -> bool:
+        return "/" in self.app
+
+    @property
     def every_instance(self) -> tuple[InstanceView, ...]:
         return (*self.instances, *self.siblings)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from deployctl.dataclass import dataclass, replace
 from deployctl.domain.images.component import InstanceId
 from deployctl.domain.images.release import Instance
-from deployctl.domain.inputs.names import AppName
+from deployctl.domain.inputs.names import AppName, owner_of
 from deployctl.errors import DeployctlError
 from deployctl.memory import size_of
 from deployctl.ports import Clock, Services
@@ -68,9 +68,11 @@ class Gauges:
     def _ask(self, s: Services) -> dict[tuple[AppName, InstanceId], Gauge]:
         apps, found = self._looked_at(), dict[tuple[AppName, InstanceId], Gauge]()
         instances = s.ledger.instances()
-        routed = {(one.app, one.release) for one in instances if one.routed}
+        used = {(one.app, one.release) for one in instances if one.routed} | {
+            (row.name, row.active) for row in s.ledger.backing() if row.active is not None}
         for one in instances:
-            if (one.app, one.release) in routed and one.container and (apps is None or one.app in apps):
+            watched = apps is None or one.app in apps or owner_of(one.app) in apps
+            if (one.app, one.release) in used and one.container and watched:
                 gauge = self._gauge(one, one.container, s)
                 found |= {(one.app, one.id): gauge} if gauge else {}
         return found

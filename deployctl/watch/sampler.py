@@ -54,8 +54,8 @@ class MetricsSampler(LiveMetrics):
         return self._gauges.completed(app, self._latest.get(app, {}))
 
     def containers(self, app: AppName) -> Mapping[InstanceId, ContainerNow]:
-        readings = self._latest.get(app, {})
-        return self._gauges.containers(app, max(now.at for now in readings.values())) if readings else {}
+        at = max((now.at for some in self._latest.values() for now in some.values()), default=None)
+        return {} if at is None else self._gauges.containers(app, at)
 
     def volumes(self, app: AppName) -> Mapping[str, int]:
         return self._volumes.of(app)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 
-from deployctl.domain.inputs.names import AppName
+from deployctl.domain.inputs.names import AppName, owner_of
 from deployctl.errors import DeployctlError
 from deployctl.memory import size_of
 from deployctl.ports import Services
@@ -37,7 +37,7 @@ class VolumeSizes:
         if now < self._due:
             return
         self._due = now + LOOK_INTERVAL
-        apps = {app for app in self._looked_at() or () if _has_volumes(app, s)}
+        apps = {app for app in map(owner_of, self._looked_at() or ()) if _has_volumes(app, s)}
         if not apps or (now < self._count_due and apps <= self._sizes.keys()):
             return
         try:
@@ -48,9 +48,9 @@ class VolumeSizes:
 
 
 def _has_volumes(app: AppName, s: Services) -> bool:
-    row = s.ledger.find_app(app)
-    release = s.ledger.find_release(app, row.active) if row and row.active else None
-    return any(one.bundle.mounts for one in (release.components if release else ()))
+    rows = [s.ledger.find_app(app), *s.ledger.backing(app)]
+    live = [s.ledger.find_release(row.name, row.active) for row in rows if row and row.active]
+    return any(one.bundle.mounts for release in live if release for one in release.components)
 
 
 def _count(apps: Collection[AppName], s: Services) -> dict[AppName, dict[str, int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -10,19 +11,25 @@ from typing import Any
 
 import pytest
 
+from deployctl.cli.rendering.status import status_text
 from deployctl.config.app import parse_app_spec
-from deployctl.domain.inputs.names import AppName, Version
-from deployctl.errors import ConfirmationNeeded, DeployctlError, Invalid, NotFound, NotHealthy
+from deployctl.domain.inputs.names import AppName, ComponentName, Version
+from deployctl.errors import ConfirmationNeeded, DeployctlError, Invalid, NotFound, NotHealthy, Refused
 from deployctl.usecases.change.app_remove import remove_app
 from deployctl.usecases.change.prune import prune
 from deployctl.usecases.change.reconcile import preview_reconcile, reconcile
+from deployctl.usecases.change.restart import restart
 from deployctl.usecases.change.rollback import rollback
+from deployctl.usecases.change.scale import scale
+from deployctl.usecases.change.start import preview_start, start
+from deployctl.usecases.change.stop import stop
 from deployctl.usecases.change.upgrade import upgrade
 from deployctl.usecases.steps.lease import lease
 from deployctl.usecases.steps.options import ChangeOptions
 from deployctl.usecases.steps.recover import recover
 from deployctl.usecases.view.status import status
 from deployctl.usecases.views import as_json
+from tests.unit.cli_results import PIPE
 from tests.unit.test_components import kinds
 from tests.unit.test_crashes import die_in
 from tests.unit.world import SHOP, YES, World, runnable, world
@@ -205,3 +212,49 @@ def test_wherever_its_upgrade_dies_it_is_settled_and_never_do_two_run(tmp_path: 
             break
         acts += 1
     assert ends == {"16", "17"}
+
+
+def test_status_has_it_below_its_app_and_says_what_is_not_deployed_until_it_is(w: World) -> None:
+    w.upgraded("v1")
+    upgrade(DB, V17, w.s, options=YES)
+    table = status_text(status(w.s), PIPE, one=False)
+    assert [line.split()[:2] for line in table[1:]] == [["shop", "v1"], ["shop/db", "17"]]
+    page = "\n".join(status_text(status(w.s, app=SHOP), PIPE, one=True))
+    assert re.search(r"BACKING +LIVE .*\n +shop/db +17 +✓ passing .* 16 stopped", page)
+    own = "\n".join(status_text(status(w.s, app=DB), PIPE, one=True))
+    assert own.startswith("shop/db   for shop alone")
+    assert "127.0.0.1" not in own
+    w.edit(components={"db": {**KEYS["components"]["db"], "env": {"MODE": "fast"}}})
+    told = "config/shop.toml has changes that are not deployed"
+    for app in (SHOP, DB):
+        page = "\n".join(status_text(status(w.s, app=app), PIPE, one=True))
+        assert told in page
+        assert "Deploy: deployctl upgrade shop/db 17" in page
+    upgrade(DB, V17, w.s, options=YES)
+    assert told not in "\n".join(status_text(status(w.s, app=DB), PIPE, one=True))
+
+
+def test_one_that_is_stopped_is_told_in_its_own_words_and_none_is_started_beside_another(w: World) -> None:
+    w.upgraded("v1")
+    with pytest.raises(ConfirmationNeeded, match="shop cannot reach it"):
+        stop(DB, V16, w.s)
+    with pytest.raises(Refused, match="only one version of shop/db runs"):
+        start(DB, V17, w.s)
+    with pytest.raises(Refused, match="only one version of shop/db runs"):
+        preview_start(DB, V17, w.s)
+    assert stop(DB, V16, w.s, options=YES).details == ("Start it again: deployctl upgrade shop/db 16",)
+    text = "\n".join(status_text(status(w.s), PIPE, one=False))
+    assert "shop/db: no live version, shop cannot reach it" in text
+    assert "503" not in text
+
+
+def test_it_is_restarted_and_entered_by_its_name(w: World) -> None:
+    w.upgraded("v1")
+    before = len(w.engine.calls)
+    done = restart(SHOP, w.s, component=ComponentName("db"), options=YES)
+    assert (done.app, done.sentence) == ("shop/db", "shop/db 16 restarted")
+    assert len(w.engine.calls) > before
+    with pytest.raises(NotFound, match="shop/db has no component worker"):
+        restart(DB, w.s, component=ComponentName("worker"), options=YES)
+    with pytest.raises(Refused, match="exactly one of it runs"):
+        scale(SHOP, 2, w.s, component=ComponentName("db"))

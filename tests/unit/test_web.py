@@ -73,7 +73,7 @@ def test_nobody_sees_anything_without_signing_in_and_the_pages_to_do_so_are_the_
         if rule_of(shop.app, rule.endpoint) == EVERYBODY:
             open_ones.add(rule.endpoint)
             continue
-        path = rule.rule.replace("<app>", "shop")
+        path = rule.rule.replace("<app:app>", "shop")
         assert stranger.get(path).status_code in {401, 405}, path
     assert open_ones == {"static", "sign_in.page", "sign_in.enter", "sign_in.start", "sign_in.enter_by_link",
                          "monitoring.healthz"}

@@ -14,6 +14,7 @@ from deployctl.errors import DeployctlError, NotFound
 from deployctl.usecases.access.sign_in import SignInAgain
 from deployctl_web import monitoring, problems
 from deployctl_web.api import docs, event_stream, routes_change, routes_people, routes_read
+from deployctl_web.app_paths import AppConverter
 from deployctl_web.pages import all_pages
 from deployctl_web.pages.parts.page_templates import PageEnvironment
 from deployctl_web.pages.parts.template_filters import put_filters
@@ -47,6 +48,7 @@ def create_app(web_state: WebState) -> Flask:
     )
     app.session_interface = LastSigned()
     app.url_map.strict_slashes = False
+    app.url_map.converters["app"] = AppConverter
     setattr(app, "ensure_sync", lambda view: view)  # noqa: B010  none is a coroutine, and Flask asks a dozen times a request
     for check in (request_checks.require_known_host, identity.identify, request_checks.require_own_form,
                   authorization.require_allowed, recent_sign_in.require_recent_sign_in):

@@ -37,7 +37,7 @@ class KnownApps:
     """Everything that is exported, of the visible apps. `server`: the whole server may be seen, too."""
 
     seen: CachedStatus[StatusView]
-    apps: tuple[AppView, ...]
+    apps: tuple[AppView, ...]  # with their backing components
     switches: Switches
     requests: Mapping[tuple[AppName, str], Counters]  # by app and version
     server: bool
@@ -65,11 +65,11 @@ class _Collected(Collector):
 
 def _look() -> KnownApps:
     seen = web_state().status_cache.home()
-    mine = set(g.who.sees([AppName(view.app) for view in seen.value.apps]))
+    apps = tuple(one for view in seen.value.apps if g.who.may(Role.VIEWER, AppName(view.app)) for one in (view, *view.backing))
+    mine = {AppName(one.app) for one in apps}
     with web_state().pool.lend(g.who.actor) as s:
         switches = web_state().switches.read(s, mine)
         requests = _by_version({k: c for k, c in web_state().meter.totals().items() if k[0] in mine}, s)
-    apps = tuple(view for view in seen.value.apps if view.app in mine)
     server = g.who.may(Role.VIEWER, None)
     return KnownApps(seen, apps, switches, requests, server=server, connections=connections() if server else None)
 

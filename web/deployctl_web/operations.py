@@ -13,6 +13,7 @@ from deployctl.domain.images.image_source import PullPolicy
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import Invalid, NotPermitted
 from deployctl.ports import Services
+from deployctl.usecases.read_facts import target_of
 from deployctl.usecases.results import Done, Moved
 from deployctl.usecases.steps.options import ChangeOptions
 from deployctl.verbs.row import ParamKind, Verb
@@ -24,6 +25,10 @@ from deployctl_web.state import web_state
 def perform(verb: Verb, app: AppName, given: Mapping[str, Any], options: ChangeOptions) -> Moved | Done | Job:
     """Do it with the given parameters, by name. What is not done within a moment continues as a job, which is returned.
     Raises what the use case raises, if it does so within that moment."""
+    if verb.takes_component:
+        with web_state().pool.lend(g.who.actor) as s:
+            app, component = target_of(app, given.get("component"), s)
+        given = {**given, "component": component}
     arguments = _arguments(verb, given)
     options = replace(options, still_may=_still_may(g.right, app))
     waits = web_state().waits

@@ -6,7 +6,9 @@ from deployctl.cli.rendering.tables import NONE, Column, TextTable, lay_out
 from deployctl.cli.rendering.times import ago
 from deployctl.cli.terminal import TerminalStyle
 from deployctl.domain.durations import took
+from deployctl.domain.images.component import ComponentKind
 from deployctl.domain.images.image_ref import short_digest
+from deployctl.domain.inputs.names import AppName, owner_of
 from deployctl.usecases.results import AppView, Back, ConfigCode, InstanceView, OpenDeployment, StatusView
 
 
@@ -15,7 +17,7 @@ def status_text(view: StatusView, look: TerminalStyle, *, one: bool, home: str =
     if not view.apps:
         return [*_no_apps(view, look, home), "  Create one: deployctl init    Try it: deployctl demo"]
     lines = _page(view.apps[0], look) if one and len(view.apps) == 1 else lay_out(apps_table(view, look), look)
-    troubles = _troubles(view, look) + [line for app in view.apps for line in _notes(app, look)]
+    troubles = _troubles(view, look) + [line for app in view.apps for own in (app, *app.backing) for line in _notes(own, look)]
     return lines + (["", *troubles] if troubles else []) + (_way_back(view.apps[0], look) if one else [])
 
 
@@ -52,9 +54,9 @@ def _config(app: AppView, look: TerminalStyle) -> list[str]:
     if state is None or state.code not in {ConfigCode.CHANGED, ConfigCode.WRONG}:
         return []
     if state.code is ConfigCode.WRONG:
-        return [f"{look.warn} config/{app.app}.toml cannot be deployed: {state.why}"]
+        return [f"{look.warn} config/{owner_of(AppName(app.app))}.toml cannot be deployed: {state.why}"]
     version = app.active.version if app.active else "VERSION"
-    lines = [f"{look.warn} config/{app.app}.toml has changes that are not deployed:"]
+    lines = [f"{look.warn} config/{owner_of(AppName(app.app))}.toml has changes that are not deployed:"]
     lines += [f"    {difference(line)}" for line in state.lines]
     return lines + ([] if look.quiet else [f"  Deploy: deployctl upgrade {app.app} {version}"])
 
@@ -110,7 +112,7 @@ def apps_table(view: StatusView, look: TerminalStyle) -> TextTable:
         Column("MEAN", right=True, wide=True), Column("REVISION", right=True, wide=True),
         Column("RELEASE", right=True, wide=True), Column("DIGEST", wide=True),
     )  # fmt: skip
-    return TextTable(columns, tuple(_app_row(app, look) for app in view.apps))
+    return TextTable(columns, tuple(_app_row(one, look) for app in view.apps for one in (app, *app.backing)))
 
 
 def _app_row(app: AppView, look: TerminalStyle) -> tuple[str, ...]:
@@ -120,7 +122,7 @@ def _app_row(app: AppView, look: TerminalStyle) -> tuple[str, ...]:
         app.app,
         live.version if live else NONE,
         (live and live.colour) or NONE,
-        f"{live.weight} %" if live else NONE,
+        f"{live.weight} %" if live and not app.is_backing else NONE,
         state_words(app.state, look),
         ago(since, look) if since else NONE,
         _standby(app.standby),
@@ -156,7 +158,7 @@ def failing(instance: InstanceView) -> str:
 
 # -- one app ---------------------------------------------------------------------------------------------------
 def _page(app: AppView, look: TerminalStyle) -> list[str]:
-    where = app.address or ", ".join(app.hosts) or "no address"
+    where = f"for {owner_of(AppName(app.app))} alone" if app.is_backing else app.address or ", ".join(app.hosts) or "no address"
     lines = [f"{app.app}   {where}   revision {app.revision}   {state_words(app.state, look)}"]
     if app.deployment:
         lines += ["", f"  {_deploying(app.deployment, look)}"]
@@ -164,7 +166,7 @@ def _page(app: AppView, look: TerminalStyle) -> list[str]:
         lines += ["", *lay_out(instances_table(app, look), look, indent=2), *_scaled(app)]
     elif not app.deployment:
         lines += ["", f"  Not deployed yet. First version: deployctl upgrade {app.app} VERSION"]
-    return lines
+    return lines + (["", *lay_out(backing_table(app, look), look, indent=2)] if app.backing else [])
 
 
 def _scaled(app: AppView) -> list[str]:
@@ -172,6 +174,23 @@ def _scaled(app: AppView) -> list[str]:
     told = [f"{one.name} {one.replicas} (the file says {one.replicas_written})" for one in app.components
             if one.replicas_written not in {None, one.replicas}]
     return ["", f"  Scaled: {', '.join(told)}"] if told else []
+
+
+def backing_table(app: AppView, look: TerminalStyle) -> TextTable:
+    """Return the app's backing components: they are upgraded and rolled back by themselves."""
+    columns = (Column("BACKING"), Column("LIVE"), Column("HEALTH"), Column("SINCE"), Column("STANDBY"), Column("ADDRESS"),
+               Column("RELEASE", right=True, wide=True), Column("DIGEST", wide=True), Column("CONTAINER", wide=True),
+               Column("PROBE", wide=True, elastic=True))
+    return TextTable(columns, tuple(_backing_row(one, look) for one in app.backing))
+
+
+def _backing_row(app: AppView, look: TerminalStyle) -> tuple[str, ...]:
+    live = app.active
+    if live is None:
+        return (app.app, NONE, state_words(app.state, look), *[NONE] * 7)
+    return (app.app, live.version, _health(live, look) if app.state != "deploying" else state_words(app.state, look),
+            ago(app.since, look) if app.since else NONE, _standby(app.standby), live.address, str(live.release),
+            short_digest(live.digest), (live.container or NONE)[:12], live.probe_message)
 
 
 def _deploying(one: OpenDeployment, look: TerminalStyle) -> str:
@@ -206,13 +225,14 @@ def _instance_row(one: InstanceView, name: str, look: TerminalStyle) -> tuple[st
     from deployctl.cli.rendering.ready import ready_cell
 
     role = "live" if one.role == "active" else one.role
+    reached = one.kind is not ComponentKind.BACKING  # by clients, through HAProxy
     return (
         one.colour or NONE,
         name,
         f"{role}, on hold" if one.held else role,
-        f"{one.weight} %",
+        f"{one.weight} %" if reached else NONE,
         _health(one, look),
-        f"127.0.0.1:{one.port}",
+        f"127.0.0.1:{one.port}" if reached else one.address,
         ready_cell(one.readiness),
         ago(one.since, look) if one.since else NONE,
         failing(one),

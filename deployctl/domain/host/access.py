@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from deployctl.dataclass import dataclass, field
 from deployctl.domain.host.actor import Actor
 from deployctl.domain.inputs.grammar import Grammar, match
-from deployctl.domain.inputs.names import parse_app
+from deployctl.domain.inputs.names import owner_of, parse_app
 from deployctl.errors import Invalid
 
 if TYPE_CHECKING:
@@ -72,8 +72,9 @@ class Principal:
         return self.owner or self.name
 
     def may(self, needed: Role, app: AppName | None) -> bool:
-        """Return whether it may do that to this app, or with None to the whole server."""
-        given = [self.roles[key] for key in (ALL, app) if key is not None and key in self.roles]
+        """Return whether it may do that to this app, or to its backing component, or with None to the whole server."""
+        keys = (ALL,) if app is None else (ALL, owner_of(app))
+        given = [self.roles[key] for key in keys if key in self.roles]
         return any(role.covers(needed) for role in given)
 
     def sees(self, apps: Iterable[AppName]) -> list[AppName]:

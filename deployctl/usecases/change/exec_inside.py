@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from deployctl.errors import Invalid, NotFound
 from deployctl.usecases.change.run_once import component_of, require_live
-from deployctl.usecases.read_facts import observe, require_release
+from deployctl.usecases.read_facts import observe, require_release, target_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def exec_inside(app: AppName, command: Sequence[str], streams: Streams, s: Servi
     """
     if not command or not command[0]:
         raise Invalid("no command to run", remedy=[f"deployctl exec {app} -- COMMAND"], code="usage")
+    app, component = target_of(app, component, s)
     release = _release(app, s, version, number)
     one = component_of(release, component)
     found = [i for i in s.ledger.instances(app) if i.release == release.number and i.component == one.name]

@@ -7,7 +7,7 @@ from deployctl.errors import ConfirmationNeeded, NotFound
 from deployctl.execution.health_gate import HealthGate
 from deployctl.execution.interrupts import shielded
 from deployctl.execution.pins import try_to_settle, try_to_unpin
-from deployctl.usecases.read_facts import observe, require_engine
+from deployctl.usecases.read_facts import observe, require_engine, target_of
 from deployctl.usecases.results import Done
 from deployctl.usecases.steps.lease import fenced_by, lease
 from deployctl.usecases.steps.options import ChangeOptions, require_revision
@@ -31,6 +31,7 @@ def restart(app: AppName, s: Services, *, component: ComponentName | None = None
     One of several replicas gets no requests meanwhile, so none is lost. What has only one container keeps its visitors
     waiting: it asks first. Raises NotHealthy for one that does not come back; the rest is then left as it was.
     """
+    app, component = target_of(app, component, s)
     with lease(app, "restart", s, options) as token:
         recover(app, s, token)
         s = fenced_by(app, token, s)

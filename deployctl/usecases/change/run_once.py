@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from deployctl.errors import Invalid, NotFound
-from deployctl.usecases.read_facts import require_app
+from deployctl.usecases.read_facts import require_app, target_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def run_once(app: AppName, command: Sequence[str], streams: Streams, s: Services
 
     if not command or not command[0]:
         raise Invalid("no command to run", remedy=[f"deployctl run {app} -- COMMAND"], code="usage")
+    app, component = target_of(app, component, s)
     row, release = require_live(app, s)
     return one_off.run_once(row, release, component_of(release, component), command, streams, s)
 

@@ -7,7 +7,7 @@ from deployctl.domain.change.plan import PlanKind
 from deployctl.domain.change.planner import plan_nothing
 from deployctl.domain.change.scaling import plan_scale, scaled
 from deployctl.errors import Invalid, NotFound, Refused
-from deployctl.usecases.read_facts import observe, require_engine
+from deployctl.usecases.read_facts import observe, require_engine, target_of
 from deployctl.usecases.results import Done, Preview
 from deployctl.usecases.steps.execute import walk_plan
 from deployctl.usecases.steps.lease import lease
@@ -30,6 +30,7 @@ def scale(app: AppName, replicas: int, s: Services, *, component: ComponentName 
 
     Raises Invalid for a component that cannot have several, NotHealthy if one that was started does not respond.
     """
+    app, component = target_of(app, component, s)
     with lease(app, "scale", s, options) as token:
         recover(app, s, token)
         facts = observe(app, s)
@@ -49,6 +50,7 @@ def scale(app: AppName, replicas: int, s: Services, *, component: ComponentName 
 def preview_scale(app: AppName, replicas: int, s: Services, *, component: ComponentName | None = None,
                   options: ChangeOptions = ChangeOptions()) -> Preview:
     """Return the plan that `scale` would carry out now, and change nothing."""
+    app, component = target_of(app, component, s)
     facts = observe(app, s)
     require_revision(facts, options)
     target = _target(facts)

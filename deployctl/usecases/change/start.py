@@ -6,7 +6,8 @@ from deployctl.dataclass import replace
 from deployctl.domain.change.plan import PlanKind
 from deployctl.domain.change.planner import plan_nothing, plan_start
 from deployctl.domain.images.image_source import ImageCode
-from deployctl.errors import DeployctlError
+from deployctl.domain.inputs.names import backing_of
+from deployctl.errors import DeployctlError, Refused
 from deployctl.usecases.change.rollback_target import require_reachable
 from deployctl.usecases.read_facts import observe, require_numbered
 from deployctl.usecases.results import Done, Preview
@@ -30,6 +31,7 @@ def start(app: AppName, version: Version, s: Services, *, release: int | None = 
     """Start the newest health-checked release of `version`, or the one of that number. Creates it from the app's file
     if there is none, if `image` names another one, or if a registry now has another build under its tag. Without
     `any_image` the image must be one that the file names."""
+    _require_beside(app, version)
     with lease(app, "start", s, options) as token:
         s = fenced_by(app, token, s)
         recover(app, s, token)
@@ -54,6 +56,13 @@ def start(app: AppName, version: Version, s: Services, *, release: int | None = 
         return _done(app, target.version, _port(instance), news, changed=True)
 
 
+def _require_beside(app: AppName, version: Version) -> None:
+    """Raise Refused for a backing component: its versions share one address, so none runs beside another."""
+    if backing_of(app) is not None:
+        raise Refused(f"only one version of {app} runs at a time, so none can be started beside it. Nothing was changed.",
+                      remedy=[f"deployctl upgrade {app} {version}"])
+
+
 def _port(instance: Instance | None) -> int:
     return (instance.host_port if instance else None) or 0
 
@@ -62,6 +71,7 @@ def preview_start(app: AppName, version: Version, s: Services, *, release: int |
                   options: ChangeOptions = ChangeOptions(),
                   image: str | None = None, pull: PullPolicy | None = None) -> Preview:
     """Return the plan that `start` would carry out now, and change nothing."""
+    _require_beside(app, version)
     target, news = _known(app, version, s, release=release, image=image, pull=pull)
     remarks: tuple[str, ...] = ()
     if target is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from deployctl.domain.change.plan import PlanKind
 from deployctl.domain.change.planner import plan_nothing, plan_stop
+from deployctl.domain.inputs.names import owner_of
 from deployctl.errors import AttentionNeeded, ConfirmationNeeded
 from deployctl.usecases.read_facts import observe, require_engine, require_release
 from deployctl.usecases.results import Done, Preview
@@ -33,13 +34,18 @@ def stop(app: AppName, version: Version, s: Services, *, release: int | None = N
             return Done("Stop", app, f"{app} {version} is not running", changed=False)
         active = one.number == facts.app.active
         if active and not options.confirmed:
-            raise ConfirmationNeeded(f"{app} {version} is live: after stopping it clients get 503. Stop it?",
+            raise ConfirmationNeeded(f"{app} {version} is live: after stopping it {_unserved(facts)}. Stop it?",
                                      revision=facts.app.revision)
         require_engine(facts)
         walk_plan(plan_stop(facts, one), facts, s, token=token, options=options)
-        now = f"{app} has no live version: clients get 503" if active else f"{facts.version(facts.app.active)} is still live"
+        now = f"{app} has no live version: {_unserved(facts)}" if active else f"{facts.version(facts.app.active)} is still live"
         return Done("Stop", app, f"{app} {version} was stopped, its container is kept; {now}",
-                    (f"Start it again: deployctl start {app} {version}",))
+                    (f"Start it again: deployctl {'upgrade' if facts.app.is_backing else 'start'} {app} {version}",))
+
+
+def _unserved(facts: AppFacts) -> str:
+    """Return what clients of the live version notice when it is stopped."""
+    return f"{owner_of(facts.app.name)} cannot reach it" if facts.app.is_backing else "clients get 503"
 
 
 def _require_agreement(facts: AppFacts, release: Release) -> None:

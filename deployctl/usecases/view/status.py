@@ -245,8 +245,8 @@ def _component_notes(app: App, ill: Sequence[InstanceView]) -> Iterator[StatusNo
 def _notes(app: App, serving: int | None, views: Sequence[InstanceView], interrupted: bool) -> Iterator[StatusNote]:
     """Yield the rest of what people should know."""
     if serving is None and app.revision:
-        yield StatusNote(NoteCode.NO_LIVE_VERSION, app.name,
-                         f"no live version, visitors get 503 (deployctl history {app.name})")
+        unserved = f"{owner_of(app.name)} cannot reach it" if app.is_backing else "visitors get 503"
+        yield StatusNote(NoteCode.NO_LIVE_VERSION, app.name, f"no live version, {unserved} (deployctl history {app.name})")
     elif serving != app.active:
         yield StatusNote(NoteCode.TRAFFIC_ELSEWHERE, app.name, f"HAProxy routes to release {serving}, but the ledger says "
                          f"{app.active}; the next change settles it", release=serving)

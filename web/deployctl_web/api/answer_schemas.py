@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, create_model
 from deployctl.domain.host.access import Role, Roles
 from deployctl.domain.inputs.units import At, Ms, Percent
 from deployctl.usecases.views import AnswerKey, object_of
-from deployctl_web.api.request_fields import AppText, VersionText
+from deployctl_web.api.request_fields import EitherText, VersionText
 
 # Where the names in the annotations come from: commands load these modules only when needed, so the modules
 # that use them do not import them.
@@ -43,7 +43,7 @@ class _Version:
 
 _STAND_INS = {"AppName": _AppName, "Version": _Version}
 _SCHEMAS: Mapping[Any, Any] = {
-    _AppName: AppText, _Version: VersionText,
+    _AppName: EitherText, _Version: VersionText,
     At: Annotated[str, WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-01-01T12:00:00.000Z"]})],
     Ms: Annotated[float, Field(ge=0, description=get_args(Ms)[1])],
     Percent: Annotated[int, Field(ge=0, le=100, description=get_args(Percent)[1])],

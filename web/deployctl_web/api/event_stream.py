@@ -9,7 +9,7 @@ from contextlib import suppress
 from flask import Blueprint, Response, g, request
 
 from deployctl.domain.host.access import Role
-from deployctl.domain.inputs.names import AppName, parse_app
+from deployctl.domain.inputs.names import AppName, parse_app_or_backing
 from deployctl.errors import DeployctlError, Invalid
 from deployctl_web.live.event_messages import EventMessage, Stream
 from deployctl_web.security.authorization import SIGNED_IN, needs, no_such_app
@@ -50,7 +50,7 @@ def _named() -> frozenset[AppName]:
 
 def _app(text: str) -> AppName:
     try:
-        app = parse_app(text)
+        app = parse_app_or_backing(text)
     except Invalid:
         raise no_such_app() from None
     if not g.who.may(Role.VIEWER, app):

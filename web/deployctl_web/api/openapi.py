@@ -11,17 +11,18 @@ from werkzeug.routing import Rule
 
 from deployctl import __version__
 from deployctl.config.fields import ConfigTable
-from deployctl.domain.host.access import PERSON, TOKEN_NAME, Role
+from deployctl.domain.host.access import Role
 from deployctl.usecases.views import Json
 from deployctl.verbs.table import routes
 from deployctl_web import problems
 from deployctl_web.api import examples as api_examples
 from deployctl_web.api import request_models
 from deployctl_web.api.answer_schemas import answer_model, schema_name
-from deployctl_web.api.endpoint import MAX_NUMBER_DIGITS, Call, calls_of
+from deployctl_web.api.endpoint import Call, calls_of
 from deployctl_web.api.headers import IF_MATCH, LONGEST_WAIT
 from deployctl_web.api.idempotency import HEADER, KEY_PATTERN, REPLAY
-from deployctl_web.api.request_fields import APP_SCHEMA, VERSION_SCHEMA, ecma, text_like
+from deployctl_web.api.openapi_paths import OF_COMPONENT, in_path, paths_of
+from deployctl_web.api.request_fields import ecma
 from deployctl_web.api.request_models import BODIES
 from deployctl_web.api.routes_read import Operation
 from deployctl_web.api.strict_json import JSON
@@ -31,15 +32,7 @@ from deployctl_web.security.request_checks import SAFE
 OPENAPI_EXTENSION = "deployctl.openapi"
 REF = "#/components/schemas/{model}"
 
-PATHS: dict[str, Json] = {
-    "app": APP_SCHEMA,
-    "version": VERSION_SCHEMA,
-    "deployment": {"type": "integer", "minimum": 0, "maximum": 10**MAX_NUMBER_DIGITS - 1, "examples": [7]},
-    "session": {"type": "integer", "minimum": 0, "maximum": 10**MAX_NUMBER_DIGITS - 1, "examples": [3]},
-    "operation": {"type": "string", "pattern": "^[0-9a-f]{16}$", "examples": ["9f2c1a7be0d34c55"]},
-    "user": text_like(PERSON, example="mara"),
-    "token": text_like(TOKEN_NAME, example="ci-shop"),
-}
+OF_COMPONENTS = frozenset({"start", "app_refusals"})
 FORMER = {route.former for _, route in routes().values() if route.former}  # paths that are still accepted, and not documented
 TAGS = {"api_look": "Read", "api_move": "Apps: change", "api_people": "Users and tokens"}
 IN_HEADERS: dict[str, Json] = {
@@ -64,13 +57,15 @@ def document() -> Json:
 
 
 def describe(app: Flask) -> Json:
+    """Return the document of that application."""
     calls = calls_of(app)
     paths: dict[str, Json] = {}
     for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule):
         if rule.endpoint in calls and rule.rule.rpartition("/")[2] not in FORMER:
             for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
-                path = rule.rule.replace("<", "{").replace(">", "}")
-                paths.setdefault(path, {})[method.lower()] = _operation(app, rule, method, calls[rule.endpoint])
+                for path, prefix in paths_of(rule):
+                    found = _operation(app, rule, method, calls[rule.endpoint], path, prefix)
+                    paths.setdefault(path, {})[method.lower()] = found
     return {
         "openapi": "3.1.0",
         "info": {"title": "deployctl", "version": __version__, "description": (
@@ -96,15 +91,16 @@ def _security_schemes(app: Flask) -> Json:
 
 
 # -- one call -----------------------------------------------------------------------------------------------------------
-def _operation(app: Flask, rule: Rule, method: str, call: Call) -> Json:
+def _operation(app: Flask, rule: Rule, method: str, call: Call, path: str, prefix: str) -> Json:
     blueprint, _, name = rule.endpoint.partition(".")
     may = who_may(rule_of(app, rule.endpoint), in_app="app" in rule.arguments)
     changes = method not in SAFE
     made: Json = {
-        "operationId": name, "tags": [TAGS[blueprint]], "summary": call.summary,
-        "description": f"{call.more} For {may}.".strip(), "x-for": may,
+        "operationId": prefix + name, "tags": [TAGS[blueprint]],
+        "summary": f"{call.summary}, of a component" if prefix else call.summary,
+        "description": " ".join(filter(None, [call.more, OF_COMPONENT if prefix else "", f"For {may}."])), "x-for": may,
         "security": [{"token": []}, {"session": [], "csrf": []} if changes else {"session": []}],
-        "parameters": [*_in_path(rule), *_in_query(call), *_in_header(call, changes=changes)],
+        "parameters": [*in_path(path), *_in_query(call), *_in_header(call, changes=changes)],
         "responses": {**_good(call), **{str(status): {"$ref": f"#/components/responses/{status}"}
                                         for status in _refusals(rule, call, changes=changes)}},
     }
@@ -120,11 +116,6 @@ def who_may(rule: Role | str | None, *, in_app: bool) -> str:
     if rule == SIGNED_IN:
         return "everyone who is signed in"
     return f"{rule}s of the app" if in_app else f"{rule}s of the whole server"
-
-
-def _in_path(rule: Rule) -> Iterator[Json]:
-    for name in sorted(rule.arguments):
-        yield {"name": name, "in": "path", "required": True, "schema": PATHS[name]}
 
 
 def _in_query(call: Call) -> Iterator[Json]:

@@ -23,6 +23,7 @@ from deployctl.domain.inputs.names import (
     ComponentName,
     Version,
     parse_app,
+    parse_app_or_backing,
     parse_component,
     parse_env_name,
     parse_env_value,
@@ -141,6 +142,9 @@ APP_SCHEMA = text_like(APP, but=("server", "example"), example="shop")
 VERSION_SCHEMA = text_like(VERSION, but=("hold", "maint"), example="v2")
 AppText = Annotated[AppName, by(parse_app), WithJsonSchema(APP_SCHEMA)]
 ComponentText = Annotated[ComponentName, by(parse_component), WithJsonSchema(text_like(COMPONENT, example="worker"))]
+EITHER = Grammar("an app or its backing component", rf"{APP.pattern}(?:/{COMPONENT.pattern})?",
+                 "The name of an app, or of its backing component after it and a slash.")
+EitherText = Annotated[AppName, by(parse_app_or_backing), WithJsonSchema(text_like(EITHER, example="shop"))]
 VersionText = Annotated[Version, by(parse_version), WithJsonSchema(VERSION_SCHEMA)]
 ImageText = Annotated[str, by(parse_image_text), WithJsonSchema(text_like(IMAGE_TEXT, example="acme/shop:v2"))]
 Variables = Annotated[

@@ -17,6 +17,7 @@ from deployctl_web.api.request_fields import (
     LAST_RELEASE,
     AppText,
     ComponentText,
+    EitherText,
     Flag,
     ImageText,
     KindText,
@@ -114,7 +115,7 @@ class RefusalsQuery(ConfigTable):
 
 
 class AuditQuery(ConfigTable):
-    app: AppText | None = None
+    app: EitherText | None = None
     user: WhoText | None = Field(None, description="A user or a token.")
     kind: KindText | None = None
     limit: Rows = 100

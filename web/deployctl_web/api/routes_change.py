@@ -43,7 +43,7 @@ def _view(verb: Verb, route: Route) -> Callable[..., Any]:
 for _verb, _route in routes().values():
     _answer = _view(_verb, _route)
     for _name in filter(None, (_verb.name, _route.former)):
-        move.add_url_rule(f"/apps/<app>/{_name}", _verb.name, _answer, methods=["POST"])
+        move.add_url_rule(f"/apps/<app:app>/{_name}", _verb.name, _answer, methods=["POST"])
 
 
 def _do(verb: Verb, app: AppName, body: ConfigTable, revision: int | None) -> EndpointAnswer:

@@ -13,7 +13,7 @@ from typing import Any
 from deployctl.dataclass import asdict
 from deployctl.domain.host.actor import Actor, Via
 from deployctl.domain.images.component import InstanceId
-from deployctl.domain.inputs.names import AppName, ComponentName
+from deployctl.domain.inputs.names import AppName, ComponentName, backing_of, owner_of
 from deployctl.errors import DeployctlError
 from deployctl.ports import Clock, Services
 from deployctl.ports.metrics import ContainerNow, LiveMetrics, sum_of
@@ -100,7 +100,8 @@ class Poller:
         if before is not None:
             self._tell_changed({app for app in {*now, *before} if now.get(app) != before.get(app)})
 
-    def _tell_changed(self, apps: set[AppName]) -> None:
+    def _tell_changed(self, changed: set[AppName]) -> None:
+        apps = changed | {owner_of(app) for app in changed}  # the page of an app shows its backing components
         for app in apps:
             self._status_cache.forget(app)
         shown = apps if self._broker.all_looked_at() else apps & self._broker.looked_at()
@@ -129,7 +130,8 @@ class Poller:
 
     def _tell(self, view: AppView, *, anyway: bool = False) -> None:
         """Publish the app if something other than a counter differs, or `anyway`."""
-        seen = hash((_without_counters(view), *sorted(self._meter.volumes(AppName(view.app)).items())))  # shown beside it
+        sizes = self._meter.volumes(owner_of(AppName(view.app)))  # are shown beside it
+        seen = hash((*map(_without_counters, (view, *view.backing)), *sorted(sizes.items())))
         if anyway or self._views.get(AppName(view.app)) != seen:
             self._views[AppName(view.app)] = seen
             self._broker.publish("state", AppName(view.app), as_json(view))
@@ -137,17 +139,22 @@ class Poller:
     def _tell_metrics(self) -> None:
         """Publish the counters of the apps that have a page of their own: the list of all is read again as a whole."""
         for app in self._broker.looked_at():
-            if latest := self._meter.latest(app):
+            latest, used = self._meter.latest(app), self._used(app)
+            if latest or used:
                 self._broker.publish("metrics", app, {"app": app, "releases": {n: asdict(now) for n, now in latest.items()},
-                                                      "components": _by_component(self._meter.containers(app))})
+                                                      "components": used})
+
+    def _used(self, app: AppName) -> list[dict[str, Any]]:
+        """Return what each component uses: of the releases with several containers, and the backing ones."""
+        own = [one for one in self._stamps or () if app in {one, owner_of(one)}]
+        return [used for one in own for used in _by_component(one, self._meter.containers(one))]
 
 
-def _by_component(containers: Mapping[InstanceId, ContainerNow]) -> list[dict[str, Any]]:
-    """Return what each component of the releases with several containers uses."""
+def _by_component(app: AppName, containers: Mapping[InstanceId, ContainerNow]) -> list[dict[str, Any]]:
     whole = Counter(one.release for one in containers)
     found: dict[tuple[int, ComponentName], list[ContainerNow]] = {}
     for one, now in containers.items():
-        if whole[one.release] > 1:
+        if whole[one.release] > 1 or backing_of(app):
             found.setdefault((one.release, one.component), []).append(now)
     return [{"release": release, "component": component, **asdict(used)}
             for (release, component), some in found.items() if (used := sum_of(some))]

@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar, cast
 from deployctl.dataclass import dataclass, replace
 from deployctl.domain.change.readiness import Readiness
 from deployctl.domain.host.actor import Actor, Via
-from deployctl.domain.inputs.names import AppName
+from deployctl.domain.inputs.names import AppName, owner_of
 from deployctl.errors import DeployctlError, NotFound
 from deployctl.memory import Bounded
 from deployctl.ports import Services
@@ -96,7 +96,8 @@ class StatusCache:
     def forget(self, app: AppName | None = None) -> None:
         """Record that something was changed, in that app or anywhere: what was read or is being read is wrong."""
         with self._lock:
-            for key in [k for k in {*self._kept, *self._flights} if app is None or k[1] in {app, None}]:
+            shown_in = {None, app, owner_of(app)} if app is not None else None
+            for key in [k for k in {*self._kept, *self._flights} if shown_in is None or k[1] in shown_in]:
                 self._flights.pop(key, None)
                 if (kept := self._kept.find(key)) is not None:
                     self._kept.put(key, replace(kept, wrong=True))
@@ -146,7 +147,7 @@ class StatusCache:
                 stamps = s.ledger.stamps(key[1])
         except DeployctlError:
             return None
-        return frozenset(stamps.items()) if key[1] is None else stamps.get(key[1], "")
+        return frozenset(stamps.items())
 
     def _take_off(self, key: Key, stamp: Hashable) -> tuple[Hashable, Future[CachedStatus[Any]]]:
         flight = self._threads.submit(self._look, key, stamp, next(self._numbers))

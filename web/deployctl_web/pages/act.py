@@ -48,10 +48,10 @@ def _form(verb: Verb, route: Route) -> Callable[[str], PageAnswer]:
 for _verb, _route in routes().values():
     _view = _form(_verb, _route)
     for _name in filter(None, (_verb.name, _route.former)):
-        pages.add_url_rule(f"/apps/<app>/{_name}", _verb.name, _view, methods=["POST"])
+        pages.add_url_rule(f"/apps/<app:app>/{_name}", _verb.name, _view, methods=["POST"])
 
 
-@pages.post("/apps/<app>/dismiss", endpoint="dismiss")
+@pages.post("/apps/<app:app>/dismiss", endpoint="dismiss")
 @needs(Role.VIEWER)
 def dismiss_failure(app: str) -> Response:
     """Remember, for this browser, that the failure of a deployment was read."""

@@ -20,27 +20,27 @@ MAX_MARKS = 50  # switches of traffic that a chart can mark
 NO_RELEASE = 2**31  # no release has a number like that
 
 
-@pages.get("/apps/<app>")
+@pages.get("/apps/<app:app>")
 @needs(Role.VIEWER)
 def one(app: str) -> str:
     return render_template("app.html", a=look_at(the_app(), at_once=AT_ONCE_SECONDS), **charted(the_app()))
 
 
-@pages.get("/apps/<app>/live")
+@pages.get("/apps/<app:app>/live")
 @needs(Role.VIEWER)
 def live(app: str) -> str:
     """Return what changes with the traffic: the same include as the page's."""
     return render_template("_app.html", a=look_at(the_app()))
 
 
-@pages.get("/apps/<app>/lower")
+@pages.get("/apps/<app:app>/lower")
 @needs(Role.VIEWER)
 def lower(app: str) -> str:
     """Return versions, activity and the strip, which are below the charts."""
     return render_template("_app_lower.html", a=look_at(the_app()))
 
 
-@pages.get("/apps/<app>/charts")
+@pages.get("/apps/<app:app>/charts")
 @needs(Role.VIEWER)
 def charts(app: str) -> str:
     """Return the three charts of the requested time span and release."""

@@ -10,7 +10,7 @@ from flask import Blueprint, g, render_template
 
 from deployctl.dataclass import replace
 from deployctl.domain.host.access import Role
-from deployctl.domain.inputs.names import AppName
+from deployctl.domain.inputs.names import AppName, owner_of
 from deployctl.errors import DeployctlError
 from deployctl.ports.metrics import LiveMetrics, Now
 from deployctl.usecases.results import AppView, StatusView
@@ -45,14 +45,15 @@ def _home(at_once: float) -> CachedStatus[StatusView]:
     seen = web_state().status_cache.home(within=WITHIN, at_once=at_once, patience=GLANCE)
     if not seen.wrong and not seen.stale:  # no stamp has changed since: there is nothing to compare
         return seen
-    known = {AppName(view.app): view for view in seen.value.apps}
+    known = {AppName(view.app): view for app in seen.value.apps for view in (app, *app.backing)}
     with web_state().pool.lend(g.who.actor) as s:
         rows = s.ledger.apps()
         busy = {opened.app for opened in s.ledger.open_deployments()}
-    behind = [row.name for row in rows if (view := known.get(row.name)) is None or view.revision != row.revision
+    behind = [owner_of(row.name) for row in rows if (view := known.get(row.name)) is None or view.revision != row.revision
               or (row.name in busy) is (view.deployment is None)]
-    views = {**known, **_afresh(behind)}
-    return replace(seen, value=replace(seen.value, apps=tuple(views[row.name] for row in rows if row.name in views)))
+    views = {**known, **_afresh(list(dict.fromkeys(behind)))}
+    apps = tuple(views[row.name] for row in rows if row.name in views and not row.is_backing)
+    return replace(seen, value=replace(seen.value, apps=apps))
 
 
 def _afresh(apps: Sequence[AppName]) -> dict[AppName, AppView]:

@@ -30,7 +30,7 @@ LIST_SECONDS = 2.0  # that the form waits for the engine's list of images
 KNOWN = 50  # versions that are suggested while typing
 
 
-@pages.get("/apps/<app>/ask")
+@pages.get("/apps/<app:app>/ask")
 @needs(Role.DEPLOYER)
 def ask(app: str) -> str:
     """Ask what `verb` would ask; `to` is the version. Raises Invalid, NotFound."""
@@ -39,7 +39,7 @@ def ask(app: str) -> str:
     return _shown("_ask.html", "ask.html", a=look, q=question)
 
 
-@pages.get("/apps/<app>/deploy")
+@pages.get("/apps/<app:app>/deploy")
 @needs(Role.DEPLOYER)
 def deploy(app: str) -> str:
     """Ask which version, from which image and why. The app may have no more than a file yet."""

@@ -21,7 +21,7 @@ TAIL = 12  # lines on the page of an app
 MAX_REJECTIONS_SHOWN = 200  # lines of a page
 
 
-@pages.get("/apps/<app>/logs")
+@pages.get("/apps/<app:app>/logs")
 @needs(Role.VIEWER)
 def page(app: str) -> str:
     """Show the lines; an invalid filter, or an engine that is not responding, is reported on the page itself."""
@@ -41,7 +41,7 @@ def page(app: str) -> str:
                            colours=_colours(name), versions=_versions(name))
 
 
-@pages.get("/apps/<app>/logs/more")
+@pages.get("/apps/<app:app>/logs/more")
 @needs(Role.VIEWER)
 def more(app: str) -> str:
     """Return only the lines after the last one that the page has."""
@@ -49,7 +49,7 @@ def more(app: str) -> str:
     return render_template("_log_lines.html", lines=lines, colours=_colours(the_app()))
 
 
-@pages.get("/apps/<app>/logs/tail")
+@pages.get("/apps/<app:app>/logs/tail")
 @needs(Role.VIEWER)
 def tail(app: str) -> str:
     """Return the newest lines of all versions, or of the requested one."""
@@ -61,7 +61,7 @@ def tail(app: str) -> str:
     return render_template("_log_tail.html", lines=lines, wrong=wrong, colours=_colours(the_app()))
 
 
-@pages.get("/apps/<app>/logs.txt")
+@pages.get("/apps/<app:app>/logs.txt")
 @needs(Role.VIEWER)
 def save(app: str) -> Response:
     """Return all lines as a file of plain text."""
@@ -88,7 +88,7 @@ def _colours(app: AppName) -> dict[str, str]:
 
 
 # -- HAProxy ------------------------------------------------------------------------------------------------------------
-@pages.get("/apps/<app>/logs/proxy")
+@pages.get("/apps/<app:app>/logs/proxy")
 @needs(Role.VIEWER)
 def proxy(app: str) -> str:
     """Show HAProxy's own error responses to the app's clients, latest first; a HAProxy that is not responding is reported

@@ -28,7 +28,7 @@ MAX_RELEASES_SHOWN = 300  # releases of one version that are listed
 MAX_VERSION_CHARACTERS = 128  # characters of a version
 
 
-@pages.get("/apps/<app>/versions/<version>")
+@pages.get("/apps/<app:app>/versions/<version>")
 @needs(Role.VIEWER)
 def page(app: str, version: str) -> str:
     name, look = the_app(), look_at(the_app())
@@ -52,7 +52,7 @@ def meant(app: AppName, named: ReleaseName, s: Services) -> Release:
 
 
 # -- two versions -------------------------------------------------------------------------------------------------------
-@pages.get("/apps/<app>/compare")
+@pages.get("/apps/<app:app>/compare")
 @needs(Role.VIEWER)
 def compare(app: str) -> str | Answer:
     """Show what differs from a to b; without names, from the live version to what a rollback would bring."""

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from flask import Flask, abort, current_app, g, request, session
 
 from deployctl.domain.host.access import Principal, Role
-from deployctl.domain.inputs.names import AppName, parse_app
+from deployctl.domain.inputs.names import AppName, parse_app_or_backing
 from deployctl.errors import Invalid, NotFound, NotPermitted
 from deployctl_web.security import identity
 from deployctl_web.security.rights import Right
@@ -36,10 +36,10 @@ def rule_of(app: Flask, endpoint: str | None) -> Role | str | None:
 
 
 def asked_app() -> AppName | None:
-    """Return the app in the path, None if there is none. Raises NotFound for an invalid name."""
+    """Return the app or the backing component in the path, None if there is none. Raises NotFound for an invalid name."""
     text = (request.view_args or {}).get("app")
     try:
-        return None if text is None else parse_app(text)
+        return None if text is None else parse_app_or_backing(text)
     except Invalid:
         raise no_such_app() from None
 
