@@ -146,3 +146,50 @@ def test_a_change_of_it_makes_the_page_of_its_app_read_again(shop: Site) -> None
     after = cache.app(SHOP).value
     assert [one.active.version for one in before.backing] == ["17"]
     assert [one.active.version for one in after.backing] == ["16"]
+
+
+def test_its_page_names_its_app_and_asks_before_what_stops_it(shop: Site) -> None:
+    mara = shop.signed_in("mara")
+    page = mara.get(f"/{PATH}").text
+    assert '<a href="/apps/shop">shop</a>' in page
+    assert f'href="/{PATH}/ask?verb=rollback&amp;to=16&amp;release=1"' in page
+    assert f'href="/{PATH}/ask?verb=undo"' in page
+    assert "without traffic" not in page
+    assert "% of the traffic" not in page
+    question = mara.get(f"/{PATH}/ask?verb=rollback").text
+    assert "Its data stays as it is." in question
+    assert "17 is stopped first, and started again if 16 does not become healthy" in question
+    assert "shop cannot reach it." in mara.get(f"/{PATH}/ask?verb=stop&to=17").text
+    assert "503" not in mara.get(f"/{PATH}/ask?verb=stop&to=17").text
+    assert mara.post(f"/{PATH}/rollback", to_version="16", revision="2").headers["Location"].startswith(f"/{PATH}/ask?")
+    done = mara.post(f"/{PATH}/rollback", to_version="16", revision="2", yes="yes")
+    assert done.headers["Location"] == f"/{PATH}"
+    assert "shop/db runs 16. Took" in mara.get(f"/{PATH}").text
+    assert "16 runs" not in mara.get("/apps/shop").text
+    for path in ("versions/16", "compare?a=16&amp;b=17", "deploy", "logs"):
+        assert mara.get(f"/{PATH}/{path}".replace("&amp;", "&")).status_code == 200
+    assert mara.get("/activity?app=shop/db").status_code == 200
+
+
+def test_the_page_of_its_app_tells_what_is_wrong_with_it(shop: Site) -> None:
+    mara = shop.signed_in("mara")
+    shop.w.sick["17"] = "connection refused"
+    shop.w.clock.sleep(10)
+    shop.web_state.status_cache.forget()
+    page = mara.get("/apps/shop").text
+    assert "shop/db: 17 does not pass its health check: connection refused." in page
+    assert "db down" in mara.get("/").text
+    shop.w.edit(components={"db": {**KEYS["components"]["db"], "env": {"MODE": "fast"}}})
+    shop.web_state.status_cache.forget()
+    assert "shop/db: Config changed, not deployed." in mara.get("/apps/shop").text
+
+
+@pytest.mark.parametrize(("role", "apps", "status"), [
+    (Role.VIEWER, ["shop"], 403), (Role.DEPLOYER, ["shop"], 303), (Role.ADMIN, ["blog"], 404)])
+def test_a_form_needs_the_right_of_its_app(shop: Site, role: Role, apps: list[str], status: int) -> None:
+    grace = shop.signed_in("grace", role, *apps)
+    page = grace.get(f"/{PATH}")
+    assert page.status_code == (404 if status == 404 else 200)
+    assert ("You need the deployer role to change it" in page.text) is (status == 403)
+    grace.get("/settings")  # for its token: there is none on a page that does not exist
+    assert grace.post(f"/{PATH}/rollback", to_version="16", revision="2", yes="yes").status_code == status

@@ -44,6 +44,9 @@ def _image(news: ImageNews | None, look: TerminalStyle) -> list[str]:
 
 
 def _headline(moved: Moved) -> str:
+    if "/" in moved.app:  # nothing is routed to a backing component
+        word = "runs" if moved.kind == "Upgrade" else "is back on"
+        return f"{moved.app} {word} {moved.names[1]}. Ready in {took(_ready_ms(moved))}. Revision {moved.revision}."
     colour = f" ({moved.colour})" if moved.colour else ""
     confirmed = "confirmed by HAProxy" if moved.confirmed else "not confirmed by HAProxy"
     if moved.kind == "Upgrade":

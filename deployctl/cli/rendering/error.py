@@ -32,6 +32,8 @@ def _state_word(error: DeployctlError) -> str:
 
 def serving_sentence(serving: Serving) -> str:
     """Return which version is live, as text."""
+    if "/" in serving.app:  # nothing is routed to a backing component
+        return f"{serving.app} runs {serving.version}."
     where = f" on {serving.address}" if serving.address else ""
     return f"{serving.app} {serving.version} is live with 100 % of traffic{where}."
 

@@ -141,7 +141,8 @@ def _running(view: ReleaseView, look: TerminalStyle) -> str:
     sign = look.bad + " " if one.health == "failing" else ""
     probe = f" ({one.probe_message})" if one.probe_message else ""
     container = (one.container or NONE)[:12]
-    return f"{sign}{one.health}{probe}, {one.weight} % of traffic, 127.0.0.1:{one.port}, container {container}"
+    where = one.address if one.kind == "backing" else f"{one.weight} % of traffic, 127.0.0.1:{one.port}"
+    return f"{sign}{one.health}{probe}, {where}, container {container}"
 
 
 def health_words(bundle: Bundle) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from deployctl.dataclass import dataclass
 from deployctl.domain.change.deployment import Phase
 from deployctl.domain.change.plan import TRAFFIC_MOVES, PlanKind
+from deployctl.domain.inputs.names import backing_of
 from deployctl.usecases.change.annotate import notes_of_changes, with_note
 
 TYPE_CHECKING = False
@@ -75,11 +76,14 @@ _SENTENCES = {
 def _changed(change: Change, find: Callable[[int | None], Release | None]) -> Deed:
     release = find(change.target)
     took = f"switched in {change.switch_ms:.0f} ms" if change.switch_ms else ""
+    backing = backing_of(change.app) is not None
     if change.target is None:
         left = find(change.source)
-        return Deed(change.at, PlanKind.STOP, "Taken out of traffic: ", left.version if left else None, "", change.actor,
+        before = "Stopped: " if backing else "Taken out of traffic: "
+        return Deed(change.at, PlanKind.STOP, before, left.version if left else None, "", change.actor,
                     change.note, took, revision=change.revision, release=change.source)
     before, after = _SENTENCES.get(change.kind, ("", f" serves ({change.kind})"))
+    after = " runs" if backing and change.kind == PlanKind.UPGRADE else after
     return Deed(change.at, change.kind, before, release.version if release else f"release {change.target}", after,
                 change.actor, change.note, took, release.colour if release else None, change.revision, change.target)
 

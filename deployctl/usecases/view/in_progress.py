@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 
 MAX_ATTEMPTS_SEARCHED = 5  # closed attempts among which the last failure is searched
 
-# What people follow: six names for twelve kinds of steps. The promotion takes no visible time.
+# What people follow: seven names for the kinds of steps. The promotion takes no visible time.
 PARTS: Mapping[str, frozenset[StepKind]] = {
     "Image": frozenset({StepKind.IMAGE}),
     "Start": frozenset({StepKind.NETWORK, StepKind.VOLUME, StepKind.CREATE, StepKind.START}),
+    "Hand over": frozenset({StepKind.QUEUE, StepKind.HAND_OVER}),
     "Health": frozenset({StepKind.HEALTH}),
-    "Switch": frozenset({StepKind.ROUTE, StepKind.GATE, StepKind.SWITCH}),
+    "Switch": frozenset({StepKind.ROUTE, StepKind.GATE, StepKind.SWITCH, StepKind.RESUME}),
     "Watch": frozenset({StepKind.WATCH}),
     "Retire": frozenset({StepKind.DRAIN, StepKind.STOP, StepKind.PRUNE}),
 }

@@ -141,7 +141,7 @@ def _line(release: Release, view: AppView, ready: Readiness | None, deployed: De
     ready = ready or judge(Standing(release))
     same = [r for r in releases if r.version == release.version]
     way, why, code = _way(release, role, ready, view, changes, same)
-    state, more = _words(release, one, role, ready, way)
+    state, more = _words(release, one, role, ready, way, backing=view.is_backing)
     return VersionLine(
         release.number, release.version, release_name(release, releases), release.bundle.image, release.digest, role,
         state, more, way,
@@ -191,12 +191,13 @@ def _asks(release: Release, ready: Readiness, view: AppView, way: Way) -> bool:
 
 
 # -- text ------------------------------------------------------------------------------------------------------------------
-def _words(release: Release, one: InstanceView | None, role: str, ready: Readiness, way: Way) -> tuple[str, str]:
-    colour = f" on {release.colour}" if release.colour else ""
+def _words(release: Release, one: InstanceView | None, role: str, ready: Readiness, way: Way, *,
+           backing: bool) -> tuple[str, str]:
+    colour = f" on {release.colour}" if release.colour and not backing else ""
     if role == ReleaseRole.ACTIVE:
-        return f"Live{colour}", f"{one.weight if one else 100} % of the traffic"
+        return f"Live{colour}", "" if backing else f"{one.weight if one else 100} % of the traffic"
     if role == ReleaseRole.CANDIDATE:
-        return "Getting ready", "No traffic yet"
+        return "Getting ready", "" if backing else "No traffic yet"
     if way is Way.RETRY:
         return "Never went live", release.failure or "It never passed its health check"
     if way is Way.HELD:

@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response
 from deployctl.domain.host.access import Role
 from deployctl.domain.images.image_source import ImageNews, image_sentence
 from deployctl.domain.inputs.grammar import shown
-from deployctl.domain.inputs.names import AppName, Version, parse_component, parse_version
+from deployctl.domain.inputs.names import AppName, Version, backing_of, parse_component, parse_version
 from deployctl.domain.proxy.traffic import Precision
 from deployctl.errors import ConfirmationNeeded, Invalid, LeaseHeld, StateChanged
 from deployctl.usecases.results import Done, Moved
@@ -109,6 +109,8 @@ def _moved(moved: Moved) -> str:
 def _switched(moved: Moved) -> str:
     if not moved.changed:
         return f"{moved.names[1]} is already live. Nothing was done."
+    if backing_of(AppName(moved.app)):
+        return f"{moved.app} runs {moved.names[1]}. Took {moved.total_ms / 1000:.1f} s."
     at_most = "at most " if moved.failed_precision is Precision.AT_MOST else ""
     lost = {None: "", 0: ", no request was lost"}.get(
         moved.failed_requests, f", {at_most}{moved.failed_requests} requests failed")
@@ -121,8 +123,8 @@ def _outrun(app: AppName) -> PageAnswer:
     with web_state().pool.lend(g.who.actor) as s:
         last = next(iter(s.ledger.changes(app, limit=1)), None)
         target = s.ledger.find_release(app, last.target) if last and last.target is not None else None
-    message = "Traffic was switched in the meantime."
-    if last is not None:
+    message = f"{app} was changed in the meantime." if backing_of(app) else "Traffic was switched in the meantime."
+    if last is not None and not backing_of(app):
         message = (f"Traffic was switched to {target.version} {ago(last.at)} by {by(last.actor)}." if target
                 else f"{app} was taken out of traffic {ago(last.at)} by {by(last.actor)}.")
     return render_template("app.html", a=look_at(app), outrun=f"{message} Your click was not carried out.", **charted(app)), 409

@@ -14,7 +14,7 @@ from flask import Blueprint, Response, g, render_template, request
 
 from deployctl.dataclass import asdict, fields
 from deployctl.domain.host.access import Principal, Role
-from deployctl.domain.inputs.names import AppName, parse_app
+from deployctl.domain.inputs.names import AppName, parse_app_or_backing
 from deployctl.domain.inputs.plain_text import visible
 from deployctl.errors import Invalid, NotFound
 from deployctl.ports import Services
@@ -105,7 +105,7 @@ def _asked() -> Ask:
 
 def _app(text: str | None) -> AppName | None:
     try:
-        return parse_app(text) if text else None
+        return parse_app_or_backing(text) if text else None
     except Invalid:
         raise NotFound("there is no such app here.", remedy=["deployctl app list"]) from None
 

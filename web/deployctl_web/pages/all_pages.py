@@ -72,7 +72,7 @@ def problem_page(error: DeployctlError, status: int) -> tuple[str, int]:
         if app is not None and g.get("who") and g.who.may(Role.VIEWER, app):
             view = web_state().status_cache.app(app).value
             serving = (f"{view.active.version} is the live version of {app}." if view.active
-                       else f"{app} has no live version: visitors get 503.")
+                       else f"{app} has no live version{'' if view.is_backing else ': visitors get 503'}.")
             back = url_for("app.one", app=app)
     except DeployctlError:  # it does not exist, or nothing responds: then the error itself is all there is to show
         pass

@@ -73,7 +73,7 @@ def _seen(*, at_once: float = 0.0) -> dict[str, Any]:
     g.stale = seen.stale
     apps, meter = _mine(seen.value), web_state().meter
     return {"seen": seen, "view": seen.value, "apps": apps, "stale": seen.stale and seen.age > STALE_SECONDS,
-            "files": _files(seen.value), "states": [app.state for app in apps],
+            "files": _files(seen.value), "states": [one.state for app in apps for one in (app, *app.backing)],
             "rows": draw_rows(row_of(app, _figures(app, meter)) for app in apps),
             "admin": g.who.may(Role.ADMIN, None)}
 

@@ -7,7 +7,7 @@ from flask import Blueprint, g, render_template, request
 from deployctl.domain.host.access import Role
 from deployctl.domain.images.engine_keys import all_weakenings
 from deployctl.domain.images.image_source import PullPolicy
-from deployctl.domain.inputs.names import AppName, Version, parse_version
+from deployctl.domain.inputs.names import AppName, Version, backing_of, parse_version
 from deployctl.errors import DeployctlError, Invalid, NotFound, NothingToGoBackTo
 from deployctl.ports import Services
 from deployctl.usecases.change.prune import preview_prune
@@ -55,7 +55,8 @@ def deploy(app: str) -> str:
     version = parse_version(to) if to else None
     tags, tags_wrong = _tags(name)
     return _shown("_deploy.html", "deploy.html", app=name, revision=row.revision if row else 0, verb=verb, known=known,
-                  title=TITLES[verb], to=version or "", under=look_at(name).under if row else None,
+                  title=f"Upgrade {name}" if backing_of(name) else TITLES[verb],
+                  to=version or "", under=look_at(name).under if row else None,
                   any_image=g.who.may(Role.ADMIN, None), given_back=given, tags=tags, tags_wrong=tags_wrong,
                   **_foreseen(name, version if verb == "upgrade" else None))
 

@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response as Answer
 from deployctl.domain.change.serving import release_name
 from deployctl.domain.host.access import Role
 from deployctl.domain.images.release import Release
-from deployctl.domain.inputs.names import AppName, ReleaseName, Version, parse_release_name
+from deployctl.domain.inputs.names import AppName, ReleaseName, Version, owner_of, parse_release_name
 from deployctl.errors import NotFound
 from deployctl.ports import Services
 from deployctl.usecases.read_facts import remembered, require_app, require_release
@@ -41,7 +41,7 @@ def page(app: str, version: str) -> str:
     return render_template("version.html", a=look, release=release, bundle=release.bundle, same=same, last=last, line=line,
                            go=look.ways.get(release.number), specs=specs_of(release),
                            rows=rows_of(release, look.view, web_state().meter.containers(name),
-                                        web_state().meter.volumes(name)),
+                                        web_state().meter.volumes(owner_of(name))),
                            one=next((i for i in look.view.instances if i.release == release.number), None),
                            **charted(name, only=release.number))
 

@@ -38,6 +38,7 @@ class AppRow(NamedTuple):
     rate: str | None
     bad: str
     loud: bool
+    backing: tuple[tuple[str, str | None, str], ...]  # name, version and state of each backing component
 
 
 def row_of(app: AppView, figures: Mapping[str, float] | None) -> AppRow:
@@ -49,7 +50,8 @@ def row_of(app: AppView, figures: Mapping[str, float] | None) -> AppRow:
         standby.version if standby else None, bool(standby and standby.held), bool(standby and standby.warm),
         standby.health if standby else "", app.rollback.version if app.rollback else None,
         app.rollback is not None and app.rollback.warm, rate(figures["rate"]) if figures else None,
-        f"{figures['bad']:.1f}" if figures else "", bool(figures and figures["bad"] >= 1))
+        f"{figures['bad']:.1f}" if figures else "", bool(figures and figures["bad"] >= 1),
+        tuple((one.app.partition("/")[2], one.active.version if one.active else None, one.state) for one in app.backing))
 
 
 def draw_rows(rows: Iterable[AppRow]) -> list[Markup]:

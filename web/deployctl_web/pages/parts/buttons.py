@@ -23,6 +23,7 @@ class Go:
     look: str
     asks: bool = False
     abort: bool = False  # aborts what is in progress
+    short: str = "Switch traffic"  # the label in a row that names the target
 
 
 def button_of(line: VersionLine, view: AppView, under: InProgress | None, last: Change | None) -> Go | None:
@@ -33,10 +34,13 @@ def button_of(line: VersionLine, view: AppView, under: InProgress | None, last: 
         return None
     if line.way is Way.FORTH:
         hint = "Under a second, can be undone" if line.how is How.WARM else "Must start first"
-        return Go("upgrade", line.version, line.release, f"Switch traffic to {line.version}", hint, "faint", asks=line.asks)
+        short = "Upgrade" if view.is_backing else "Switch traffic"
+        label = f"{short} to {line.version}"
+        return Go("upgrade", line.version, line.release, label, hint, "faint", asks=line.asks, short=short)
     if line.way is Way.HELD and last is not None and _left(last) == line.release and not held_since(line.hold, last):
-        hint = f"Undoes the {last.kind} and releases the hold"
-        return Go("undo", line.version, line.release, f"Switch traffic to {line.name}", hint, "faint")
+        hint, short = f"Undoes the {last.kind} and releases the hold", "Undo" if view.is_backing else "Switch traffic"
+        label = f"Undo: back to {line.name}" if view.is_backing else f"Switch traffic to {line.name}"
+        return Go("undo", line.version, line.release, label, hint, "faint", asks=view.is_backing, short=short)
     return None
 
 
@@ -54,7 +58,7 @@ def _back(line: VersionLine, view: AppView, under: InProgress | None) -> Go:
     word = "Abort and roll back" if under is not None and not under.promoted else "Roll back"
     look = "go" if view.state in {"degraded", "down"} else "calm"
     return Go("rollback", line.version, line.release, f"{word} to {line.name}", _hint(line, view, under), look, asks=line.asks,
-              abort=under is not None)
+              abort=under is not None, short="Roll back")
 
 
 def _hint(line: VersionLine, view: AppView, under: InProgress | None) -> str:

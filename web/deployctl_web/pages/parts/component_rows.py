@@ -10,7 +10,7 @@ from deployctl.domain.images.component import Component, ComponentKind, Instance
 from deployctl.domain.images.engine_keys import weakenings
 from deployctl.domain.images.mounts import MountKind
 from deployctl.domain.images.release import Bundle, Release
-from deployctl.domain.inputs.names import ComponentName
+from deployctl.domain.inputs.names import AppName, ComponentName, backing_of
 from deployctl.ports.metrics import ContainerNow, sum_of
 from deployctl.usecases.redaction import redact_bundle
 from deployctl.usecases.results import AppView, InstanceView, worst_of
@@ -95,11 +95,32 @@ def kind_word(spec: Component, *, reached: bool) -> str:
     return "takes no requests" if spec.is_worker else "reached by clients" if reached else ""
 
 
+@dataclass(frozen=True, slots=True)
+class BackingRow:
+    """A backing component as the page of its app shows it; `row` is None while nothing of it runs."""
+
+    view: AppView
+    row: ComponentRow | None
+
+    @property
+    def name(self) -> ComponentName | None:
+        return backing_of(AppName(self.view.app))
+
+    @property
+    def health(self) -> str:
+        return self.row.health if self.row else "stopped"
+
+    @property
+    def back(self) -> str | None:
+        """Return the version that ran before, if it is kept."""
+        return self.view.standby.version if self.view.standby and not self.view.standby.held else None
+
+
 def rows_of(release: Release, view: AppView, used: Mapping[InstanceId, ContainerNow],
             sizes: Mapping[str, int]) -> tuple[ComponentRow, ...]:
     """Return the components of the release, the one that clients reach first; none if it is a single container without
     volumes."""
-    if release.is_plain and not release.bundle.mounts:
+    if release.is_plain and not release.bundle.mounts and not view.is_backing:
         return ()
     mine: dict[ComponentName, list[InstanceView]] = {}
     for one in view.every_instance:

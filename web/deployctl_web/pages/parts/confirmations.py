@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from deployctl.dataclass import dataclass
 from deployctl.domain.change.readiness import How
 from deployctl.domain.images.release import Change, Release
+from deployctl.domain.inputs.names import AppName, owner_of
 from deployctl.usecases.results import AppView
 from deployctl.usecases.view.diff import changed_settings
 from deployctl.usecases.view.in_progress import InProgress
@@ -61,10 +62,12 @@ def ask_to_move(verb: str, known: KnownFacts) -> Question:
     """Return the question of a rollback, an undo, or an upgrade to a version that is on this server."""
     line, to = known.line, known.line.name
     cold, abort = line.how is not How.WARM, verb == "rollback" and known.under is not None
-    does = {"rollback": "roll back", "undo": "undo"}.get(verb, "switch traffic")
-    title = {"rollback": f"Roll back to {to}?", "undo": f"Undo, and switch back to {to}?"}.get(verb, f"Switch traffic to {to}?")
-    yes = f"{'Pull and start' if line.how is How.PULL else 'Start'} {to} and {does}" if cold else sentence(
-        f"{does} to {to}" if verb == "rollback" else does)
+    forth = "upgrade" if known.view.is_backing else "switch traffic"
+    does = {"rollback": "roll back", "undo": "undo"}.get(verb, forth)
+    title = {"rollback": f"Roll back to {to}?", "undo": f"Undo, and switch back to {to}?"}.get(
+        verb, f"{sentence(forth)} to {to}?")
+    starts = f"{'Pull and start' if line.how is How.PULL else 'Start'} {to} and {does}"
+    yes = starts if cold and not known.view.is_backing else sentence(f"{does} to {to}" if verb == "rollback" else does)
     better = known.warm if verb == "rollback" and known.warm and known.warm.release != line.release else None
     yes = f"Abort, then {yes[0].lower()}{yes[1:]}" if abort else yes
     return Question(
@@ -81,13 +84,16 @@ def _why_not(verb: str, line: VersionLine) -> str:
 
 def _facts(verb: str, known: KnownFacts) -> Iterator[Fact]:
     line, to, live = known.line, known.line.name, known.live.name if known.live else None
-    yield _time(line, live)
+    yield _time(line, live, known.view)
     if known.under is not None:
         under = known.under
         yield Fact("stop", f"{sentence(under.verb)}{f' of {under.version}' if under.version else ''} is in progress.",
                    f"Requested by {by(under.by)}; it is aborted and reverted first.", warns=True)
     back = _steps_back(known) if verb == "rollback" else 0
-    if back > 1:
+    if known.view.is_backing:
+        yield Fact("warn", "Its data stays as it is.", f"Only image and configuration change: can {to} read what "
+                   f"{live or 'the former version'} has written?", warns=True)
+    elif back > 1:
         count = NUMBERS[back] if back < len(NUMBERS) else str(back)
         yield Fact("warn", f"{count} versions back.", "Databases and volumes are not changed.", warns=True)
     elif verb == "rollback":
@@ -105,8 +111,10 @@ def _facts(verb: str, known: KnownFacts) -> Iterator[Fact]:
         yield Fact("up", f"{to} was deployed", f"{when(line.deployed_at)}{whom}.")
 
 
-def _time(line: VersionLine, live: str | None) -> Fact:
+def _time(line: VersionLine, live: str | None, view: AppView) -> Fact:
     keeps = f" {live} stays live until {line.version} is healthy." if live else ""
+    if live and view.is_backing:
+        keeps = f" {live} is stopped first, and started again if {line.version} does not become healthy."
     if line.how is How.WARM:
         return Fact("clock", "Under a second.", f"{line.version} is warm: it is running and can take traffic immediately.")
     if line.how is How.PULL:
@@ -140,10 +148,11 @@ def ask_to_stop(line: VersionLine, view: AppView) -> Question:
     version, facts = line.version, []
     if line.way is Way.SERVING:
         text = f"{version} receives all traffic of {view.app}; no other version takes over."
-        facts.append(Fact("warn", "Visitors get 503.", text, warns=True))
+        facts.append(Fact("warn", f"{owner_of(AppName(view.app))} cannot reach it.", "No other version takes over.", warns=True)
+                     if view.is_backing else Fact("warn", "Visitors get 503.", text, warns=True))
     else:
         live = view.active.version if view.active else None
-        facts.append(Fact("check", f"{live} stays live." if live else "It receives no traffic.",
+        facts.append(Fact("check", f"{live} stays live." if live else "It is not live.",
                           f"A rollback to {version} must start it first."))
     facts.append(Fact("go", "Its container is kept:", "it can be started again at any time. Open requests may finish."))
     return Question("stop", f"Stop {version}?", tuple(facts), f"Stop {version}", version)

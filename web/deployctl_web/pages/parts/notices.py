@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from deployctl.dataclass import dataclass
+from deployctl.dataclass import dataclass, replace
 from deployctl.domain.change.status_note import NoteCode
 from deployctl.domain.host.actor import Actor
+from deployctl.domain.inputs.names import AppName, owner_of
 from deployctl.usecases.results import AppView, ConfigCode, StatusView
 from deployctl.usecases.view.in_progress import Failure, InProgress
 from deployctl.verbs.table import deployments
@@ -31,15 +32,21 @@ class Notice:
 def notices_of(whole: StatusView, view: AppView, *, under: InProgress | None, failure: Failure | None, at: str, age: float,
                stale: str) -> list[Notice]:
     """Return the notices, what affects clients first; `stale` says why there is no newer reading, `at` is its time."""
-    harm = [*_harm(view), *_away(whole, view)]
+    harm = [*_harm(view), *(_named(one, own) for own in view.backing for one in _harm(own)), *_away(whole, view)]
     if stale and age > STALE_SECONDS:
         harm.insert(0, Notice("warn", f"Last known state, from {at}.", f"{stale} HAProxy keeps serving as last set."))
     found = [*harm, *_others(view), *_config(view)]
+    found += [_named(one, own) for own in view.backing for one in (*_others(own), *_config(own))]
     if failure is not None and under is None:
         found.append(_failed(failure, view))
     if under is not None:
         found += _under_way(under, view)
     return found
+
+
+def _named(notice: Notice, own: AppView) -> Notice:
+    """Return the notice of a backing component as the page of its app shows it."""
+    return notice if own.app in notice.title else replace(notice, title=f"{own.app}: {notice.title}")
 
 
 def _harm(view: AppView) -> Iterator[Notice]:
@@ -48,7 +55,8 @@ def _harm(view: AppView) -> Iterator[Notice]:
         return
     level = "bad" if view.state == "down" else "warn"
     if view.active is None:
-        yield Notice(level, f"{view.app} has no live version: visitors get 503.")
+        unserved = f"{owner_of(AppName(view.app))} cannot reach it" if view.is_backing else "visitors get 503"
+        yield Notice(level, f"{view.app} has no live version: {unserved}.")
     for note in view.notes:
         if note.code in _OF_LIVE:
             yield Notice(level, ended(note.message), ended(note.more))
@@ -83,11 +91,12 @@ def _others(view: AppView) -> Iterator[Notice]:
 def _config(view: AppView) -> Iterator[Notice]:
     """Yield what its file contains that is not deployed."""
     state, version = view.config, view.active.version if view.active else "VERSION"
+    file = f"config/{owner_of(AppName(view.app))}.toml"
     if state is not None and state.code is ConfigCode.WRONG:
-        yield Notice("info", "Config cannot be deployed as it is.", sentence(state.why), command=f"config/{view.app}.toml")
+        yield Notice("info", "Config cannot be deployed as it is.", sentence(state.why), command=file)
     if state is not None and state.code is ConfigCode.CHANGED:
         lines = tuple(f"{one.group}: {one.name} {one.before or '–'} → {one.after or '–'}" for one in state.lines)
-        text = f"config/{view.app}.toml was edited since it was deployed last."
+        text = f"{file} was edited since it was deployed last."
         yield Notice("info", "Config changed, not deployed.", text, lines, command=f"deployctl upgrade {view.app} {version}")
 
 

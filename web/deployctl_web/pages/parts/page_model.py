@@ -10,7 +10,7 @@ from deployctl.dataclass import dataclass, field
 from deployctl.domain.host.access import Role
 from deployctl.domain.images.release import App, Bundle, Change, Hold
 from deployctl.domain.images.release import ReleaseRole as Part
-from deployctl.domain.inputs.names import AppName
+from deployctl.domain.inputs.names import AppName, owner_of
 from deployctl.ports import Services
 from deployctl.ports.metrics import Now
 from deployctl.usecases.read_facts import require_app
@@ -22,7 +22,7 @@ from deployctl.usecases.view.versions import VersionLine, VersionsView, versions
 from deployctl_web.live.jobs import Job
 from deployctl_web.live.status_cache import CachedStatus
 from deployctl_web.pages.parts.buttons import Go, button_of, held_since, warm_button
-from deployctl_web.pages.parts.component_rows import ComponentRow, rows_of
+from deployctl_web.pages.parts.component_rows import BackingRow, ComponentRow, rows_of
 from deployctl_web.pages.parts.first_steps import Try, first_steps
 from deployctl_web.pages.parts.log_view import last_line
 from deployctl_web.pages.parts.notices import MOVING, Notice, notices_of
@@ -70,7 +70,13 @@ class AppPage:
     undo: Deed | None = None  # the last change, while it can be undone
     first_steps: tuple[Try, ...] = ()  # of a demo
     components: tuple[ComponentRow, ...] = ()  # of the live release
+    backing: tuple[BackingRow, ...] = ()
     more: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def owner(self) -> AppName:
+        """Return the app that a backing component belongs to; of an app itself its own name."""
+        return owner_of(self.app.name)
 
     @property
     def live_name(self) -> str | None:
@@ -122,7 +128,9 @@ def _look(app: App, seen: CachedStatus[StatusView], view: AppView, found: Versio
         sum(one.requests_per_s for one in now.values()) if now else None, active.bundle if active else None, deeds,
         find_periods(app.name, s),
         next((d for d in deeds if undoable and last and d.revision == last.revision), None), first_steps(app.name, s),
-        next((row.parts for row in rows if row.one.role == Part.ACTIVE), ()))
+        next((row.parts for row in rows if row.one.role == Part.ACTIVE), ()),
+        tuple(BackingRow(own, next(iter(_parts(own, s).get(own.active.release, ())), None) if own.active else None)
+              for own in view.backing))
 
 
 def _parts(view: AppView, s: Services) -> dict[int, tuple[ComponentRow, ...]]:
@@ -130,7 +138,8 @@ def _parts(view: AppView, s: Services) -> dict[int, tuple[ComponentRow, ...]]:
     app, meter = AppName(view.app), web_state().meter
     numbers = {one.release for one in view.instances}
     releases = [release for number in numbers if (release := s.ledger.find_release(app, number))]
-    return {release.number: rows_of(release, view, meter.containers(app), meter.volumes(app)) for release in releases}
+    sizes = meter.volumes(owner_of(app))
+    return {release.number: rows_of(release, view, meter.containers(app), sizes) for release in releases}
 
 
 def _can_be_undone(last: Change, found: VersionsView) -> bool:

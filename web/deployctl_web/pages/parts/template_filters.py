@@ -14,6 +14,7 @@ from deployctl.domain.change.planner import spoken
 from deployctl.domain.durations import stopwatch, took
 from deployctl.domain.host.access import roles_text
 from deployctl.domain.host.actor import UNKNOWN, Actor, Via
+from deployctl.domain.images.component import ComponentKind
 from deployctl.domain.images.image_ref import short_digest
 from deployctl.domain.proxy.cookies import choice_cookie
 from deployctl.usecases.results import AppView, InstanceView
@@ -52,6 +53,8 @@ def worst(states: list[str]) -> str:
 
 
 def role_word(one: InstanceView) -> str:
+    if one.kind is ComponentKind.BACKING and one.role not in {"candidate", "failed"}:
+        return "Live" if one.role == "active" else "Running" if one.health != "stopped" else "Stopped"
     if one.role == "standby":
         return "Standby, warm, no traffic" if one.warm else "Standby, no traffic"
     words = {"active": "Live", "candidate": "Starting, no traffic yet", "failed": "Failed, kept for inspection"}

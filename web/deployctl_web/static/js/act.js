@@ -1,11 +1,11 @@
 // Sends what a form asks for, shows what became of it, and never pretends: the page changes when the server has answered.
-import {$, $$, el, meta, root} from './dom.js';
+import {$, $$, appPath, el, meta, root} from './dom.js';
 import {freshAt, refresh, refreshAll} from './live.js';
 import {ask, close, show} from './ask.js';
 
 const TIME = 3500, LATE = 60000, OLD = 10000, INERT = 700, UNDO = 30, AGAIN = 1000;
 const NOT_SENT = new Set(['csrf_token', 'revision', 'key']);
-const TRUE = new Set(['yes', 'abort']), NUMBERS = new Set(['release']);
+const TRUE = new Set(['yes', 'abort']), NUMBERS = new Set(['release', 'replicas']);
 
 document.addEventListener('submit', event => {
   const form = event.target;
@@ -83,7 +83,7 @@ async function post(wish) {
   const signal = AbortSignal.timeout(LATE);
   for (let tries = 3; tries && !signal.aborted; tries--) {
     try {
-      const answer = await fetch(`/api/v1/apps/${encodeURIComponent(wish.app)}/${wish.verb}`, {
+      const answer = await fetch(`/api/v1/apps/${appPath(wish.app)}/${wish.verb}`, {
         method: 'POST', headers, body: JSON.stringify(wish.body), credentials: 'same-origin', signal});
       return {answer, told: await answer.json()};
     } catch {
@@ -127,6 +127,7 @@ function succeeded(wish, told, status, ms, focused) {
   const most = told.failed_precision === 'at_most' ? 'at most ' : '';
   const lost = told.failed_requests == null ? '' : told.failed_requests ? `, ${most}${told.failed_requests} requests failed` : ', no request was lost';
   const undo = MOVES.has(wish.verb) && {verb: 'undo', app: wish.app, revision: String(told.revision), body: {}};
+  if (wish.app.includes('/')) return toast(`${wish.app} runs ${to}.`, `Took ${(ms / 1000).toFixed(1)} s.`, {focused});
   toast(`Traffic is on ${to}.`, `Took ${(ms / 1000).toFixed(2)} s${lost}.`, {focused, undo});
 }
 
@@ -149,7 +150,7 @@ function unknown(wish) {
   return notice('Not confirmed yet: the server did not respond in time. The page now shows the latest state.', {remedy: [line]});
 }
 
-export const askUrl = wish => `/apps/${encodeURIComponent(wish.app)}/ask?${new URLSearchParams({verb: wish.verb, ...(wish.body.to_version ?? wish.body.version ? {to: wish.body.to_version ?? wish.body.version} : {}),
+export const askUrl = wish => `/apps/${appPath(wish.app)}/ask?${new URLSearchParams({verb: wish.verb, ...(wish.body.to_version ?? wish.body.version ? {to: wish.body.to_version ?? wish.body.version} : {}),
   ...(wish.body.release && {release: wish.body.release})})}`;
 
 function busy(wish, told) {

@@ -15,6 +15,9 @@ export function el(tag, attributes = {}, ...children) {
   return made;
 }
 
+// Returns the part of a path that names an app, or its backing component: shop, shop/components/db.
+export const appPath = app => app.split('/').map(encodeURIComponent).join('/components/');
+
 export const clock = (at = new Date()) => at.toLocaleTimeString([], {hour: '2-digit', minute: '2-digit', second: '2-digit'});
 
 // Returns how long ago that was, as pages/parts/times.py has it: tests/web/test_durations.py compares the two.
