@@ -26,6 +26,7 @@ from deployctl.usecases.change.upgrade import upgrade
 from deployctl.usecases.steps.options import ChangeOptions
 
 YES = ChangeOptions(confirmed=True)
+REST = 1.5  # seconds between two rollbacks: the workers that the last one started boot for 1.0 s and take a core meanwhile
 SERVES, WORKS, ENDS = "serves", "works", "ends"
 # name → what it is, seconds that it boots (or runs, for a job), and what it needs
 TEN: dict[str, tuple[str, float, dict[str, str]]] = {
@@ -166,6 +167,7 @@ def _rollbacks(world: World, s: Services, count: int) -> list[Row]:
     s = replace(s, report=told)
     switched, workers = [], []
     for number in range(count):
+        time.sleep(REST)
         started = time.perf_counter()
         (undo if number % 2 else rollback)(app, s, options=YES)
         switched.append((told.at - started) * 1000)

@@ -274,7 +274,7 @@ def _stop_if_there(walk: Walk, step: Step, instance: Instance, gone: list[Instan
 def _finish_all(walk: Walk, courses: Mapping[Step, Course]) -> None:
     """Bring what belongs to one step to its end, several at a time."""
     if walk.services.hands > 1 and len(courses) > 1:
-        from deployctl.execution.at_once import finish_at_once
+        from deployctl.execution.together.at_once import finish_at_once
 
         finish_at_once(walk, courses)
     else:

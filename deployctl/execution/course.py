@@ -2,7 +2,7 @@
 
 The action is a generator. What it yields is an effect: a function of services and of a check that raises if the effect
 must end early. An effect changes nothing in the ledger and nothing in the run, so another thread may carry it out
-(at_once.py); what it returned or raised appears in the action where it was yielded.
+(together/at_once.py); what it returned or raised appears in the action where it was yielded.
 """
 
 from __future__ import annotations
@@ -41,3 +41,10 @@ def finish(walk: Walk, course: Course) -> str:
                 effect = course.send(result)
     except StopIteration as end:
         return str(end.value)
+
+
+class NoLedger:
+    """The ledger of an effect in another thread: the connection is for the thread of the run alone."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError(f"an effect in a thread used the ledger ({name})")

@@ -20,7 +20,6 @@ from typing import Any
 import pytest
 from docker.errors import DockerException
 
-from deployctl.domain.images.component import ComponentKind
 from deployctl.effects.linux.exclusion import LinuxExclusion
 from deployctl.paths import Path
 from tests.e2e.cli import wait_until
@@ -35,8 +34,7 @@ from tests.realapps.wheels import Unobtainable
 
 OWNER, DB = "books", "books/db"
 CHANGES, KILLS = (50, 10) if LONG else (4, 3)
-BACKING = "backing" in {*ComponentKind}
-CASES = [store for store in STORES if store.name == "web" or (BACKING and (LONG or store.name != "postgres"))]
+CASES = [store for store in STORES if LONG or store.name != "postgres"]
 KEYS: dict[str, Any] = {"mounts": ["data:/data"], "stop_grace": "20s"}
 SOON: dict[str, Any] = {"rise": 1, "interval": "200ms", "deadline": "30s"}
 pytestmark = needs_engine

@@ -22,6 +22,7 @@ from deployctl.effects.linux.system_clock import SystemClock
 from deployctl.errors import Aborted, EngineRefused, Interrupted, LeaseHeld, NotHealthy
 from deployctl.ports import ContainerFacts, Services
 from deployctl.testing.fake_engine import Behaviour
+from deployctl.testing.fake_prober import AskedProbe, Reply
 from tests.unit.world import SHOP, World, world
 
 LONG = 30.0  # seconds; a test that waits for that has failed
@@ -268,3 +269,48 @@ def test_one_component_needs_no_thread(w: Threaded) -> None:
     w.around_start(act)
     w.upgraded("v1")
     assert threads == [threading.main_thread()]
+
+
+# -- a release that runs already ---------------------------------------------------------------------------------------
+def test_a_rollback_asks_all_instances_at_the_same_moment(w: Threaded) -> None:
+    w.upgraded("v1", "v2")
+    six, script = threading.Barrier(6), w.prober.script
+
+    def reply(asked: AskedProbe) -> Reply:
+        six.wait(LONG)
+        return script(asked)
+
+    w.prober.script = reply
+    w.rollback("v1")
+    w.prober.script = script
+    checks = [step.component for step, _ in w.told.ended if step.kind is StepKind.HEALTH][-6:]
+    assert {*checks} == {"web", *SIX}
+    assert all(row["ok"] for row in w.ledger.steps(3))
+    assert w.serving == w.active == "v1"
+
+
+def test_a_rollback_to_one_of_which_a_part_is_sick_leaves_the_traffic(w: Threaded) -> None:
+    w.upgraded("v1", "v2")
+    w.sick |= {"v1 part1": 503, "v1 part3": 503}
+    with pytest.raises(NotHealthy, match="part1 of v1"):
+        w.rollback("v1")
+    assert w.serving == w.active == "v2"
+    assert running(w) == {"web", *SIX}
+    assert w.ledger.deployments(SHOP)[0].phase is Phase.REVERTED
+    assert {row["component"] for row in w.ledger.steps(3) if not row["ok"]} == {"part1", "part3"}
+    assert {row["component"] for row in w.ledger.steps(3) if row["ok"]} == {"web", "part0", "part2", "part4"}
+
+
+def test_ctrl_c_while_a_rollback_asks_ends_every_check(w: Threaded) -> None:
+    w.upgraded("v1", "v2")
+
+    def reply(asked: AskedProbe) -> Reply:
+        if threading.current_thread() is threading.main_thread():
+            raise KeyboardInterrupt
+        return 200
+
+    w.prober.script = reply
+    with pytest.raises(Interrupted):
+        w.rollback("v1")
+    assert w.serving == w.active == "v2"
+    assert [row["text"] for row in w.ledger.steps(3)] == ["interrupted"] * 6

@@ -15,6 +15,7 @@ from deployctl.dataclass import dataclass, replace
 from deployctl.domain.change.order import may_begin, most_awaited_first
 from deployctl.domain.change.plan import StepKind
 from deployctl.execution.actions import COURSES
+from deployctl.execution.course import NoLedger
 from deployctl.execution.fence import fenced, taken_over
 
 TYPE_CHECKING = False
@@ -158,7 +159,7 @@ class _Team:
         """Return the services as an effect may use them in a thread."""
         s = self._walk.unfenced
         report: Any = _Details(self._details, step)
-        ledger: Any = _NoLedger()
+        ledger: Any = NoLedger()
         return replace(s, clock=_Clock(s.clock, self._over, self._check), report=report, ledger=ledger)
 
     def _tell_details(self) -> None:
@@ -199,10 +200,3 @@ class _Details:
 
     def detail(self, text: str, step: Step | None = None) -> None:
         self._told.put((step or self._step, text))
-
-
-class _NoLedger:
-    """The ledger's connection is for the thread of the run alone."""
-
-    def __getattr__(self, name: str) -> Any:
-        raise RuntimeError(f"an effect in a thread used the ledger ({name})")

@@ -1,0 +1,1 @@
+"""Several steps at the same moment, by threads."""
