@@ -120,26 +120,29 @@ def _lease_place(walk: Walk, step: Step, release: Release) -> Instance:
 
     s = walk.services
     try:
-        return _lease_all(release, s)[step.instance]
+        return _lease_all(release, step.instance, s)
     except NetworkFull as e:
         for one in _placed(walk, release):  # they are to be in one network
             forget_container(walk, one)
         app = networks.own_network(s, networks.move_on(s, app_of(walk)))
         walk.warn(f"{e.message}: new containers use {app.subnet} ({app.network})")
-        return _lease_all(release, s)[step.instance]
+        return _lease_all(release, step.instance, s)
 
 
-def _lease_all(release: Release, s: Services) -> dict[InstanceId, Instance]:
+def _lease_all(release: Release, wanted: InstanceId, s: Services) -> Instance:
+    """Return that instance, once all have their places: but a job, which nobody looks for, only if it is the one."""
     from deployctl.execution.labels import container_name
 
     low, high = s.spec.ports
     published = range(low, high + 1)
     reached = {release.main} if s.bridged else {*release.mains}  # a published port costs time at each start
     reached = set() if s.bridged and backing_of(release.app) is not None else reached
+    ids = [one for one in release.containers if one in {*release.instances, wanted}]
     with s.ledger.transaction():
-        return {one: s.ledger.add_instance(
+        found = {one: s.ledger.add_instance(
             release.app, one, container_name(s.ledger.identity, release, one), ports=published if one in reached else None,
-            taken=lambda port: s.guard.port_taken("127.0.0.1", port)) for one in release.containers}
+            taken=lambda port: s.guard.port_taken("127.0.0.1", port)) for one in ids}
+    return found[wanted]
 
 
 def _placed(walk: Walk, release: Release) -> list[Instance]:
@@ -215,7 +218,7 @@ def remove_empty_network(walk: Walk, step: Step) -> None:
     from deployctl.execution import networks
 
     if not walk.services.ledger.instances(walk.plan.app):
-        networks.clear_unused(walk.services, walk.plan.app)
+        networks.clear_unused(walk.services, owner_of(walk.plan.app))
 
 
 def blame(walk: Walk, release: Release, error: DeployctlError) -> None:

@@ -66,8 +66,8 @@ def _start_somewhere(walk: Walk, step: Step, instance: Instance) -> Generator[Ef
             yield _start(walk, step, instance)
             return instance
         except PlaceTaken as e:
-            if _lacks_joined(walk, step):
-                raise
+            if _lacks_joined(walk, step) or backing_of(instance.app) is not None:
+                raise  # another place would not help, and a backing component has one for life
             if release_of(walk, step).components[1:] and component_of(walk, step).replicas is None:
                 raise  # the others were created with its address
             walk.warn(f"{e.message}: it is created again elsewhere")
@@ -110,6 +110,6 @@ def _place(walk: Walk, step: Step, instance: Instance) -> Callable[[Engine], obj
 
 
 def _lacks_joined(walk: Walk, step: Step) -> bool:
-    """Return whether an unmanaged network that its release joins is missing: another place would not help."""
+    """Return whether an unmanaged network that its release joins is missing."""
     there = {network.name for network in walk.services.engine.networks()}
     return not set(bundle_of(walk, step).networks) <= there

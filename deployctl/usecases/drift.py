@@ -161,16 +161,19 @@ def snapshot_of(app: App, s: Services, outside: Outside, *, closely: bool) -> Ap
     mine = [] if outside.containers is None else [*outside.containers.of(app.name)]
     if closely:
         mine = [s.engine.find_container(c.id) or c for c in mine]
-    used = {one.release for c in mine if (one := instance_id(c.labels))} | known.kept
+    used = {*instances, *(one for c in mine if (one := instance_id(c.labels)))}
     loose, misled = find_astray(s, app, instances, mine if closely else (), outside.believed)
     home = s.ledger.identity
+    due = {tag for one in used for tag in keep_tags(home, app.name, one)} if outside.tags else set[str]()
     idle = {tag: number for tag in outside.tags or ()
-            if (number := kept_number(home, app.name, tag)) is not None and number not in used}
+            if (number := kept_number(home, app.name, tag)) is not None and tag not in due}
     of_ours = s.ledger.names_of(app.name, idle.values()) if idle else {}
     return AppSnapshot(
         facts, seen=None if outside.containers is None else tuple(container_state(one, home) for one in mine),
         proxy=outside.routes is not None,
         networks=outside.networks,
+        lends=frozenset() if instances else frozenset(
+            one.network_of(i).name for one in s.ledger.backing(app.name) for i in s.ledger.instances(one.name)),
         app_networks=tuple(_network_seen(one, outside, s) for one in s.ledger.networks(app.name)),
         tags=tuple(tag for tag, number in idle.items() if number in of_ours),  # an unknown one's are left alone
         store=outside.store, loose=loose, misled=misled, unlaid=_unlaid(app.name, instances, releases, s),

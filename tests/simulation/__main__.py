@@ -3,6 +3,7 @@
     --schedules N        how many (20000)
     --seed S             the first seed (0); a failing seed is replayed with --seed S --schedules 1 --tell
     --named WORDS        the recipe of that name instead of chance, with its own seeds
+    --kind WORDS         of apps of that kind: exclusive, several, database, or any of them
     --razor              let others come between the fence's look and the change that it allows
     --processes P        on so many cores (all)
     --tell               tell every story, of those that hold too
@@ -30,7 +31,7 @@ def main() -> int:
     if asked.named:
         named = next(found for name, found in NAMED.items() if asked.named in name)
         recipe, first, count = named.recipe, named.first, named.count
-    recipe = replace(recipe, razor=asked.razor)
+    recipe = replace(recipe, razor=asked.razor, **({"kind": asked.kind} if asked.kind else {}))
     if asked.tell and count == 1:
         print(simulate(first, recipe, telling=True))
         return 0
@@ -46,6 +47,7 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("--schedules", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--named", default="")
+    parser.add_argument("--kind", default="")
     parser.add_argument("--razor", action="store_true")
     parser.add_argument("--processes", type=int)
     parser.add_argument("--tell", action="store_true")

@@ -46,6 +46,7 @@ CHANGES: dict[str, frozenset[str]] = {
         "ensure_started", "ensure_stopped", "ensure_removed", "set_restart", "set_limits", "ensure_named",
         "ensure_attached", "ensure_detached"}),
     "traffic": frozenset({"sync", "switch", "refresh_previews", "cut", "ensure_up", "queue", "release_queue"}),
+    "secrets": frozenset({"room", "deliver", "withdraw", "forget", "keep_only", "set", "remove"}),
     "exclusion": frozenset({"lay_launcher", "lay_lock", "forget_locks"}),
     "guard": frozenset({"ensure", "ensure_gone", "pin", "unpin"}),
     "prober": frozenset(),

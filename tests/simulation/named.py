@@ -91,4 +91,25 @@ NAMED: dict[str, Named] = {
                rate=0.02), count=100),
     "a forced takeover while HAProxy's lock is waited for: the stale switch comes last": Named(
         Recipe("two", "as usual", ("upgrade v3", "rollback --abort"), 2.0, (F.SLOW,), rate=0.05, razor=True)),
+    "a removal that dies in the app's database is typed again": Named(
+        Recipe("another database", "as usual", ("remove",), None, (F.KILL, F.SIGNAL), rate=0.03, kind="database"), count=60),
+    "a first upgrade that fails after its database has started": Named(
+        Recipe("nothing yet", "as usual", ("upgrade v7",), None, (F.REFUSED,), rate=0.02, kind="database"), count=60),
+    "a first upgrade that dies while its database starts": Named(
+        Recipe("nothing yet", "as usual", ("upgrade v4",), None, (F.KILL,), rate=0.01, kind="database"), count=60),
+    "a database that cannot be brought back while Docker is away": Named(
+        Recipe("another database", "as usual", ("rollback of the database", "upgrade v6 of the database"), 1.0,
+               (F.REFUSED, F.LOST), rate=0.03, mischief=(Mischief.ENGINE,), kind="database"), count=60),
+    "an upgrade of several components is reverted while Docker is away": Named(
+        Recipe("one", "as usual", ("upgrade v2",), None, (F.REFUSED, F.SIGNAL), rate=0.03, mischief=(Mischief.ENGINE,),
+               kind="several"), count=60),
+    "a hand-over is overtaken while requests wait": Named(
+        Recipe("two", "as usual", ("upgrade v3", "rollback --abort"), 3.0, (F.SLOW, F.FROZEN), rate=0.02, kind="exclusive"),
+        count=60),
+    "whoever hands over is killed, and so is whoever settles it": Named(
+        Recipe("two", "watched", ("upgrade v3", "rollback", "reconcile"), 3.0, (F.KILL, F.LOST), rate=0.02, kind="exclusive"),
+        count=60),
+    "two versions of a database in turn, both with visitors waiting": Named(
+        Recipe("another database", "as usual", ("upgrade v3 of the database", "upgrade v2", "rollback"), 1.0,
+               (F.KILL, F.REFUSED), rate=0.01, kind="database"), count=60),
 }

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
@@ -12,13 +13,16 @@ from deployctl.domain.change.deployment import begin
 from deployctl.domain.change.facts import AppFacts
 from deployctl.domain.change.plan import PlanKind, Step, StepKind
 from deployctl.domain.images.release import Instance, Release
-from deployctl.execution import containers, revert_steps, runner
+from deployctl.execution import actions, containers, names_inside, revert_steps, runner
+from deployctl.execution.kinds import hand_over, places
 from deployctl.execution.labels import release_images
 from deployctl.execution.runner import StepAct, Walk
 from deployctl.ledger.leases import LeaseRows
+from deployctl.ports import Launch, Services
 from deployctl.usecases.steps import recover
+from tests.simulation import kinds
 from tests.simulation.faults import Fault
-from tests.simulation.simulate import CHANCE, Recipe
+from tests.simulation.simulate import CHANCE, OF_ANY_KIND, Recipe
 from tests.simulation.traffic import SimulatedTraffic
 
 Plant = Callable[[], Any]  # a context manager
@@ -106,11 +110,85 @@ def port_freed_early() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def no_lock() -> Iterator[None]:
+    """What is exclusive begins at once, its program waits for nobody, and nobody looks whether it has a lock."""
+    whole = places.launch_at_lock
+
+    def launch(walk: Walk, release: Release, instance: Instance) -> Launch:
+        return replace(whole(walk, release, instance), lock=None, address=None)
+
+    with patch.object(places, "launch_at_lock", launch), patch.object(hand_over, "holds_lock", lambda walk, step: True):
+        yield
+
+
+@contextmanager
+def restarted_before_it_writes() -> Iterator[None]:
+    """The engine restarts the next version before the former one has ended: after a reboot either could be first."""
+
+    def act(walk: Walk, step: Step) -> str:
+        walk.services.engine.set_restart(containers.container_of(containers.instance_of(walk, step)), always=True)
+        return hand_over.hand_over(walk, step)
+
+    with patch.dict(hand_over.ACTIONS, {StepKind.HAND_OVER: act}):
+        yield
+
+
+@contextmanager
+def nobody_waits() -> Iterator[None]:
+    """The former version ends while requests go on to it."""
+    with patch.dict(hand_over.ACTIONS, {StepKind.QUEUE: lambda walk, step: ""}):
+        yield
+
+
+@contextmanager
+def they_wait_for_ever() -> Iterator[None]:
+    """What waited is not let go."""
+    with patch.dict(hand_over.ACTIONS, {StepKind.RESUME: lambda walk, step: ""}):
+        yield
+
+
+@contextmanager
+def let_go_first() -> Iterator[None]:
+    """While a hand-over is reverted, requests go on before the former version runs again."""
+    whole = revert_steps.UNDOS[StepKind.HAND_OVER]
+
+    def undo(walk: Walk, step: Step) -> None:
+        hand_over.let_go(walk, step)
+        whole(walk, step)
+
+    with patch.dict(revert_steps.UNDOS, {StepKind.HAND_OVER: undo}):
+        yield
+
+
+@contextmanager
+def volume_made_by_the_container() -> Iterator[None]:
+    """Nobody makes volumes: the engine does, with the container, and nobody knows whose they are."""
+    with patch.dict(actions.STEP_ACTIONS, {StepKind.VOLUME: lambda walk, step: ""}):
+        yield
+
+
+@contextmanager
+def names_of_another_release() -> Iterator[None]:
+    """Containers find the siblings of whichever release was first."""
+    whole = names_inside.names_inside
+
+    def mixed(release: Release, instance: Instance, placed: Iterable[Instance], s: Services) -> dict[str, Any]:
+        return whole(release, instance, s.ledger.instances(release.app), s)
+
+    with patch.object(names_inside, "names_inside", mixed):
+        yield
+
+
 # Where chance alone seldom looks: the bug shows only when who takes a refused switch back is killed at that.
 WHERE: dict[str, Recipe] = {
     "a recovery that believes the journal": Recipe(
         "serving nobody", "as usual", ("upgrade v3", "rollback"), 3.0, (Fault.REFUSED, Fault.KILL), rate=0.03),
 }
+WHERE |= dict.fromkeys((
+    "a lock that is not checked", "a restart policy that is changed too early", "a hand-over without a queue",
+    "a queue that is not released", "a queue that is released too early", "a volume that nobody makes",
+    "names that lead to another release"), OF_ANY_KIND)
 
 PLANTED: dict[str, Plant] = {
     "a commit swapped with its effect": commit_before_its_effect,
@@ -122,9 +200,19 @@ PLANTED: dict[str, Plant] = {
     "a forgotten undo of the switch": lambda: forgotten_undo(StepKind.SWITCH),
     "a forgotten undo of the container": lambda: forgotten_undo(StepKind.CREATE),
     "a port freed early": port_freed_early,
+    "a lock that is not checked": no_lock,
+    "a restart policy that is changed too early": restarted_before_it_writes,
+    "a hand-over without a queue": nobody_waits,
+    "a queue that is not released": they_wait_for_ever,
+    "a queue that is released too early": let_go_first,
+    "a volume that nobody makes": volume_made_by_the_container,
+    "names that lead to another release": names_of_another_release,
 }
 
 
 def recipe_of(name: str) -> Recipe:
-    """Return where that bug is looked for: anywhere, unless it has a place of its own."""
-    return WHERE.get(name, CHANCE)
+    """Return where that bug is looked for: anywhere, unless it has a place of its own. The pasts there are made without it."""
+    recipe = WHERE.get(name, CHANCE)
+    if recipe.kind:
+        kinds.make_all_pasts()
+    return recipe

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from random import Random
 from typing import Any
 
@@ -42,7 +42,7 @@ def _cold(s: Services) -> None:
 
 def _rolled_back(s: Services) -> None:
     _upgraded(SHOP, "v1", "v2")(s)
-    rollback(SHOP, s)
+    rollback(SHOP, s, options=YES)
 
 
 def _beside(s: Services) -> None:
@@ -76,12 +76,18 @@ NAMED_PASTS: dict[str, tuple[dict[str, Any], Callable[[Services], None]]] = {
 NAMED_POLICIES: dict[str, dict[str, Any]] = {"replicas": REPLICAS, "watched replicas": {**REPLICAS, "watch": "1s"}}
 
 
+def _of_kind(kind: str, past: str) -> tuple[dict[str, Any], Callable[[Services], None]]:
+    from tests.simulation import kinds  # which builds on this
+
+    return kinds.FILES[kind], partial(kinds.make, kind, past)
+
+
 @cache
-def scene(past: str) -> Scene:
-    """Return the world after that past; docs serves v1 in all of them."""
+def scene(past: str, kind: str = "") -> Scene:
+    """Return the world after that past, of an app of that kind; docs serves v1 in all of them."""
     scheduler = Scheduler(Random(0), Pace(call=0.0, stay=1.0))
     world = World(scheduler)
-    keys, begin = NAMED_PASTS[past] if past in NAMED_PASTS else ({}, PASTS[past])
+    keys, begin = _of_kind(kind, past) if kind else NAMED_PASTS[past] if past in NAMED_PASTS else ({}, PASTS[past])
     world.files[SHOP] = app_file(SHOP, **keys)
 
     def make(process: Process) -> None:

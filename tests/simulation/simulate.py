@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from random import Random
@@ -12,9 +13,11 @@ from deployctl.domain.images.release import Bundle
 from deployctl.domain.inputs.names import AppName
 from deployctl.errors import DeployctlError
 from deployctl.execution import actions, runner
+from deployctl.execution.kinds import one_off
+from deployctl.usecases.change import restart
 from deployctl.usecases.change.app_remove import remove_app
 from deployctl.usecases.change.reconcile import reconcile
-from tests.simulation import faults, invariants, operators, scenes
+from tests.simulation import faults, invariants, kinds, operators, promises, scenes
 from tests.simulation.faults import Fault, Mischief, Weather
 from tests.simulation.operators import Operator, settle
 from tests.simulation.scenes import YES
@@ -49,6 +52,7 @@ class Recipe:
     rate: float = 0.012
     mischief: tuple[Mischief, ...] = ()
     razor: bool = False  # others may come between the fence's look and the change that it allows
+    kind: str = ""  # of the shop (kinds.py), or any of them; else it is one container, and may have replicas
 
     def weather(self, random: Random) -> Weather:
         if not self.faults and not self.mischief:
@@ -56,13 +60,17 @@ class Recipe:
         return Weather(self.faults or (Fault.KILL,), self.rate if self.faults else 0.0, self.mischief,
                        0.003 if self.mischief else 0.0)
 
-    def operators(self, random: Random) -> list[Operator]:
+    def operators(self, random: Random, kind: str) -> list[Operator]:
         if self.typed:
             return [operators.called(random, n, words, within=self.within) for n, words in enumerate(self.typed)]
+        if kind:
+            return [kinds.drawn(random, n, kind) for n in range(random.choice((1, 1, 2, 2, 3)))]
         return [operators.drawn(random, n) for n in range(random.choice((1, 2, 2, 3, 3, 4)))]
 
 
-CHANCE = Recipe()
+ANY = "any"
+CHANCE, OF_ANY_KIND = Recipe(), Recipe(kind=ANY)
+SHIELDED = (runner, actions, restart, one_off)  # where signals are held back
 _bundle = lru_cache(maxsize=None)(Bundle.from_canonical)  # frozen, and read from the ledger again and again
 
 
@@ -71,19 +79,23 @@ class Schedule:
         self.told, self.random = Told(seed), Random(seed)
         pace = replace(self.random.choice(PACES), razor=recipe.razor)
         self.scheduler = Scheduler(self.random, pace, told=self.told.story if telling else None)
-        past = recipe.past or self.random.choice(tuple(scenes.PASTS))
-        policy = recipe.policy or self.random.choice(tuple(scenes.POLICIES))
-        self.world = World(self.scheduler, scenes.scene(past))
-        self.world.files[SHOP] = app_file(SHOP, **{**scenes.POLICIES, **scenes.NAMED_POLICIES}[policy])
-        self.operators, self.weather = recipe.operators(self.random), recipe.weather(self.random)
+        kind = self.random.choice(tuple(kinds.FILES)) if recipe.kind == ANY else recipe.kind
+        past = recipe.past or self.random.choice(kinds.PASTS if kind else tuple(scenes.PASTS))
+        policy = recipe.policy or self.random.choice(kinds.POLICIES if kind else tuple(scenes.POLICIES))
+        self.world = World(self.scheduler, scenes.scene(past, kind))
+        named = {**scenes.POLICIES, **scenes.NAMED_POLICIES}
+        self.world.files[SHOP] = app_file(SHOP, **(kinds.file_keys(kind, policy) if kind else named[policy]))
+        self.operators, self.weather = recipe.operators(self.random, kind), recipe.weather(self.random)
         self.half_removed: list[AppName] = []
-        self.scheduler.tell(None, f"begins with: {past}, {policy}; {pace}; {self.weather}")
+        self.let_go: list[int] = []
+        self.scheduler.tell(None, f"begins with: {kind or 'one container'}, {past}, {policy}; {pace}; {self.weather}")
 
     def run(self) -> Told:
         try:
-            with (patch.object(runner, "shielded", self.scheduler.shielded),
-                  patch.object(actions, "shielded", self.scheduler.shielded),
-                  patch.object(Bundle, "from_canonical", _bundle)):
+            with ExitStack() as patches:
+                for module in SHIELDED:
+                    patches.enter_context(patch.object(module, "shielded", self.scheduler.shielded))
+                patches.enter_context(patch.object(Bundle, "from_canonical", _bundle))
                 untouched = [app for app in APPS if all(o.app != app for o in self.operators)]
                 before = {app: invariants.of_app(self.world, app) for app in untouched}
                 self._operate()
@@ -105,6 +117,7 @@ class Schedule:
         self.scheduler.run()
         self._calm()
         self.half_removed = sorted(guardian.half_removed)
+        self.let_go = guardian.of_kinds.let_go
 
     def _require_untouched(self, before: dict[AppName, dict[str, object]]) -> None:
         for app, was in before.items():
@@ -181,6 +194,8 @@ class Schedule:
         self._check(invariants.AFTER_A_CLEAN_DEATH if self._clean else invariants.WHEN_SETTLED)
         self._once("reconcile", reconcile)
         self._check(invariants.WHEN_RECONCILED)
+        for text in promises.lost(self.world, self.let_go):
+            self._found(text)
         first = invariants.everything(self.world)
         for app in self._known():
             self._once(f"second recovery of {app}", partial(settle, app))

@@ -17,10 +17,10 @@ import pytest
 from tests.simulation.many import run_chunk
 from tests.simulation.named import NAMED
 from tests.simulation.planted import PLANTED, recipe_of
-from tests.simulation.simulate import search, simulate
+from tests.simulation.simulate import OF_ANY_KIND, search, simulate
 
 ROOT = Path(__file__).resolve().parents[2]
-SCHEDULES = 1_000_000 if os.environ.get("DEPLOYCTL_SIMULATE_LONG") == "1" else 20_000
+SCHEDULES, OF_KINDS = (1_000_000, 100_000) if os.environ.get("DEPLOYCTL_SIMULATE_LONG") == "1" else (20_000, 1_500)
 PART = 500
 SCHEDULES_TO_FIND = 3000  # about a minute of one core
 pytestmark = pytest.mark.timeout(900)  # all of it computes, and on a busy machine gets a tenth of a core
@@ -32,6 +32,16 @@ def test_no_schedule_breaks_an_invariant(first: int, record_property: Callable[[
     record_property("schedules", schedules)
     record_property("calls", calls)
     assert not broken, f"{len(broken)} of {PART}:\n{simulate(broken[0].seed, telling=True)}"
+    assert schedules == PART
+
+
+@pytest.mark.parametrize("first", range(0, OF_KINDS, PART))
+def test_no_schedule_of_several_kinds_of_components_breaks_one(first: int,
+                                                                record_property: Callable[[str, object], None]) -> None:
+    schedules, calls, broken = run_chunk(range(first, first + PART), OF_ANY_KIND)
+    record_property("schedules", schedules)
+    record_property("calls", calls)
+    assert not broken, f"{len(broken)} of {PART}:\n{simulate(broken[0].seed, OF_ANY_KIND, telling=True)}"
     assert schedules == PART
 
 

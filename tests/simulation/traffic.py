@@ -57,7 +57,8 @@ class SimulatedTraffic(Traffic):
         self.file_routes: dict[AppName, int] | None = None  # None: route.map is not there
         self.file = Carried()
         self.worker: Carried | None = None  # None: HAProxy is dead
-        self.queued: dict[AppName, float] = {}  # apps whose requests wait, with the seconds they were given
+        self.now: Callable[[], float] = float
+        self.queued: dict[AppName, float] = {}  # apps whose requests wait, and until when; they go on by themselves then
         self.live: dict[AppName, int] = {}
         self.open: dict[Server, int] = {}
 
@@ -113,13 +114,14 @@ class SimulatedTraffic(Traffic):
 
     def queue(self, app: AppName, *, seconds: float) -> None:
         self.ensure_up()
-        self.queued[app] = seconds
+        self.queued[app] = self.now() + seconds
 
     def release_queue(self, app: AppName) -> None:
         self.queued.pop(app, None)
 
     def queues(self) -> dict[AppName, float]:
-        return dict(self.queued)
+        left = {app: until - self.now() for app, until in self.queued.items()}
+        return {app: rest for app, rest in left.items() if rest > 0}
 
     # -- switch ---------------------------------------------------------------------------------------------------
     def switch(self, app: AppName, to: int | None, *, sure: Callable[[], object] = bool) -> Switched:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -14,14 +15,16 @@ from deployctl.domain.host.actor import Actor
 from deployctl.domain.host.home import HomeIdentity
 from deployctl.domain.host.server import ServerSpec
 from deployctl.domain.inputs.app_spec import AppFile
-from deployctl.domain.inputs.names import AppName
+from deployctl.domain.inputs.names import AppName, owner_of
 from deployctl.effects.host_files import KeptFiles
 from deployctl.errors import EngineRefused
 from deployctl.ports import ContainerFacts, Engine, Exclusion, Guard, Image, Ledger, Prober, Services, Traffic
+from deployctl.ports.secrets import Secrets
 from deployctl.testing.fake_clock import FakeClock
 from deployctl.testing.fake_engine import Behaviour, FakeEngine
 from deployctl.testing.fake_exclusion import FakeExclusion
 from deployctl.testing.fake_guard import FakeGuard
+from deployctl.testing.fake_hands import FakeContainer
 from deployctl.testing.fake_images import made_up
 from deployctl.testing.fake_logs import FakeKeptLogs
 from deployctl.testing.fake_metrics import FakeMetrics
@@ -36,12 +39,18 @@ from tests.simulation.traffic import SimulatedTraffic
 
 SHOP, DOCS = AppName("shop"), AppName("docs")
 APPS = (SHOP, DOCS)
+DB = AppName("shop/db")  # the shop's, where its file has one
+IMAGES = (*APPS, "db")
 SPEC = ServerSpec()
 
 # version → how its containers act; the others are well
 SICK, CRASHES, REFUSED, SLOW, DEAF = "v5", "v6", "v7", "v8", "v9"
 BEHAVIOURS = {CRASHES: Behaviour(exits=3, prints=("no such table",)), REFUSED: Behaviour(refused="exec format error"),
               DEAF: Behaviour(deaf=True)}
+JOB = ("migrate",)  # a command that works for a moment and ends
+JOB_SECONDS = 0.5
+COMMANDS: dict[str | tuple[str, ...], Behaviour] = {  # whatever the image does
+    JOB: Behaviour(), ("explode",): Behaviour(exits=1, prints=("no such table",))}
 SLOW_ANSWERS = 4  # refused ones before the first good one
 
 
@@ -54,6 +63,7 @@ class Scene:
     guard: FakeGuard
     traffic: SimulatedTraffic
     files: dict[AppName, AppFile]
+    secrets: FakeSecrets
 
 
 class Guardian(Protocol):
@@ -69,6 +79,15 @@ class SimulatedEngine(FakeEngine):
     def __init__(self, home: str | HomeIdentity, *, clock: FakeClock) -> None:
         super().__init__(home, clock=clock)
         self.restarting: set[str] = set()
+
+    def _begin_program(self, found: FakeContainer) -> None:
+        super()._begin_program(found)
+        if found.spec is not None and found.spec.bundle.command == JOB and isinstance(self.clock, WorldClock):
+            self.clock.scheduler.after(JOB_SECONDS, lambda: self._complete(found))
+
+    def _complete(self, job: FakeContainer) -> None:
+        if job.facts.running and self._containers.get(job.facts.id) is job:
+            self.die(job.facts.id, exit_code=0)
 
     def ensure_stopped(self, container: str, *, grace: float, keep_restart: bool = False) -> ContainerFacts:
         facts = super().ensure_stopped(container, grace=grace, keep_restart=keep_restart)
@@ -96,17 +115,17 @@ class WorldClock(FakeClock):
 
     def __init__(self, scheduler: Scheduler) -> None:
         super().__init__()
-        self._scheduler = scheduler
+        self.scheduler = scheduler
 
     def now(self) -> float:
-        return self._scheduler.now
+        return self.scheduler.now
 
     def utc(self) -> str:
-        return self._scheduler.utc()
+        return self.scheduler.utc()
 
     def sleep(self, seconds: float) -> None:
-        if seconds and self._scheduler.running:
-            self._scheduler.running.sleep(seconds)
+        if seconds and self.scheduler.running:
+            self.scheduler.running.sleep(seconds)
 
 
 class World:
@@ -121,25 +140,26 @@ class World:
         self.reader = SimulatedLedger(self.db, Process(scheduler, "nobody", lambda process: None, at=0.0), self.hearts)
         table = lambda: self.reader.table(bridged=True)  # noqa: E731  both want the same
         self.traffic = scene.traffic.copy(table) if scene else SimulatedTraffic(table)
+        self.traffic.now = clock.now
         self.traffic.ensure_up()
         self.files = dict(scene.files) if scene else {SHOP: app_file(SHOP), DOCS: app_file(DOCS)}
         self.prober = FakeProber(self._answer)
         self.patience: dict[str, int] = {}  # container → refused answers so far
         self.befallen: set[str] = set()  # containers that died by themselves
         self.guardian: Guardian | None = None
-        self.secrets = FakeSecrets()
+        self.secrets = secrets_copy(scene.secrets) if scene else FakeSecrets()
 
     def scene(self) -> Scene:
         clock = WorldClock(self.scheduler)
         return Scene(self.db.raw.serialize(), engine_copy(self.engine, clock), guard_copy(self.guard),
-                     self.traffic.copy(self.traffic._table), dict(self.files))
+                     self.traffic.copy(self.traffic._table), dict(self.files), secrets_copy(self.secrets))
 
     def services(self, process: Process) -> Services:
         """Return the world as this process reaches it."""
         ledger = SimulatedLedger(self.db, process, self.hearts)
         return Services(
             home=HOME, spec=SPEC, clock=ProcessClock(process), report=SilentReporter(), actor=Actor.of(process.name),
-            bridged=True, app_file=self.files.__getitem__, app_files=lambda: list(self.files),
+            bridged=True, app_file=lambda app: self.files[owner_of(app)].of(app), app_files=lambda: list(self.files),
             judge_files=lambda: self.files,
             engine=cast(Engine, Door(process, self, "engine", self.engine)),
             traffic=cast(Traffic, Door(process, self, "traffic", self.traffic)),
@@ -148,12 +168,27 @@ class World:
             exclusion=lambda: cast(Exclusion, Door(process, self, "exclusion", self.exclusion)),
             ledger=cast(Ledger, Door(process, self, "ledger", ledger)), meter=FakeMetrics(), kept_logs=FakeKeptLogs(),
             files=lambda: KeptFiles(HOME / "config", HOME / "state/files"),
-            secrets=lambda: self.secrets,
+            secrets=lambda: self._secrets(process),
         )
 
+    def _secrets(self, process: Process) -> Secrets:
+        """Without any there is nothing that could go wrong with them."""
+        return cast(Secrets, Door(process, self, "secrets", self.secrets)) if self.secrets.apps() else self.secrets
+
     # -- what visitors get ------------------------------------------------------------------------------------------
+    def _wants_database(self) -> bool:
+        row = self.reader.find_app(DB) if self.files[SHOP].backing else None
+        return row is not None and row.active is not None
+
+    def is_at_work(self, app: AppName) -> bool:
+        """Tell whether a program of the backing component runs at its address."""
+        return any(one.facts.running and not one.waiting and one.facts.addresses
+                   for one in self.engine._containers.values() if one.facts.labels.get("deployctl.app") == app)
+
     def is_served(self, app: AppName) -> bool:
-        """Tell whether a visitor of the app gets a good answer now."""
+        """Tell whether a visitor of the app gets a good answer now. An app with a database asks that, unless it was stopped."""
+        if app == SHOP and self._wants_database() and not self.is_at_work(DB):
+            return False
         number = self.traffic.live.get(app)
         if number is None or self.traffic.worker is None:
             return False
@@ -164,7 +199,7 @@ class World:
         """Return what the container at that address answers; `asked` counts for one that is slow to get up."""
         for container in self.engine._containers.values():
             facts = container.facts
-            if facts.running and address in facts.addresses.values():
+            if facts.running and not container.waiting and address in facts.addresses.values():
                 version = facts.labels.get("deployctl.version")
                 if version == SICK:
                     return 503
@@ -230,8 +265,13 @@ def short(value: object) -> str:
 _LONG_ID = re.compile("[0-9a-f]{64}")
 
 
-@cache
 def app_file(app: AppName, **keys: Any) -> AppFile:
+    return _app_file(app, json.dumps(keys, sort_keys=True))
+
+
+@cache
+def _app_file(app: AppName, text: str) -> AppFile:
+    keys = json.loads(text)
     base = {"image": f"acme/{app}", "port": 8080, "listen": 8000 + APPS.index(app), "drain": "200ms",
             "health": {"deadline": "1s", "rise": 2, "fall": 2}, **keys}
     return parse_app_spec(base, where=f"config/{app}.toml").judged(SPEC)
@@ -240,7 +280,8 @@ def app_file(app: AppName, **keys: Any) -> AppFile:
 def engine_with_images(clock: FakeClock) -> SimulatedEngine:
     """Return an engine that has most images and can pull v4."""
     engine = SimulatedEngine(str(HOME), clock=clock)
-    for app in APPS:
+    engine.behaviours.update(COMMANDS)
+    for app in IMAGES:
         for number in range(1, 10):
             name = f"acme/{app}:v{number}"
             image = _runnable(name)
@@ -263,6 +304,7 @@ def engine_copy(engine: SimulatedEngine, clock: FakeClock) -> SimulatedEngine:
     other.images._here, other.images.registry = dict(engine.images._here), dict(engine.images.registry)
     other.networks_here.facts = dict(engine.networks_here.facts)
     other.behaviours, other._made, other._ran = engine.behaviours, engine._made, engine._ran
+    other.volumes_here.here = {name: replace(volume) for name, volume in engine.volumes_here.here.items()}
     other._containers = {name: replace(c, log=list(c.log)) for name, c in engine._containers.items()}
     return other
 
@@ -275,3 +317,6 @@ def guard_copy(guard: FakeGuard) -> FakeGuard:
     return other
 
 
+def secrets_copy(secrets: FakeSecrets) -> FakeSecrets:
+    return replace(secrets, laid={place: dict(files) for place, files in secrets.laid.items()}, _current=dict(secrets._current),
+                   _values={key: dict(values) for key, values in secrets._values.items()}, _lists=dict(secrets._lists))

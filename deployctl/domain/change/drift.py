@@ -41,14 +41,16 @@ class Drift:
 
 
 def find_drift(snapshot: AppSnapshot) -> list[Drift]:
-    """Return every contradiction of one app: live releases first, then the rest by number."""
+    """Return every contradiction of one app: first what keeps a live release from running, then live releases, then the rest
+    by number."""
     found = [*_around(snapshot), *_traffic(snapshot), *_lost(snapshot)]
     if snapshot.seen is not None:
         instances = snapshot.facts.instances
         hidden = find_hidden(instances, {one for one in instances if snapshot.find(one)}, snapshot.store)
         found += _hidden(snapshot, hidden)
         wanted = {*instances, *(one for n in snapshot.actives for one in snapshot.facts.ids(n) or (InstanceId(n),))}
-        order = sorted(wanted - hidden, key=lambda one: (one.release not in snapshot.actives, one))
+        order = sorted(wanted - hidden, key=lambda one: (
+            not is_in_the_way(snapshot, one), one.release not in snapshot.actives, one))
         found += [drift for one in order for drift in _instance(snapshot, one)]
         created = {drift.instance for drift in found if drift.repair is Repair.CREATE}  # creating also tags the image
         found += [*_strays(snapshot), *(drift for drift in _images(snapshot) if drift.instance not in {*hidden, *created})]
@@ -125,6 +127,9 @@ def _instance(snapshot: AppSnapshot, which: InstanceId) -> Iterator[Drift]:
     def drift(kind: DriftKind, message: str, repair: Repair | None) -> Drift:
         return Drift(kind, f"{who} {message}", repair, app, n, seen.id if seen else None, which)
 
+    if instance is not None and seen is None and instance.container is None and n not in snapshot.needed:
+        yield drift(DriftKind.REMOVED, "was never created", Repair.FORGET)  # its release is none yet: the rest goes, too
+        return
     if _is_job(snapshot, which):
         if seen is not None and seen.up:  # to end a migration in the middle may be worse than to let it run
             yield drift(DriftKind.RUNS, "is a job and runs again: someone started it", None)
@@ -171,7 +176,8 @@ def _state(snapshot: AppSnapshot, which: InstanceId, instance: Instance,
             return (DriftKind.RUNS, "runs although its version is not live: it takes work", Repair.REST) if seen.up else None
         inspected = "runs although it failed: someone started it", None
         stopped = "runs although nothing needs it: someone started it", Repair.STOP
-        return (DriftKind.RUNS, *(inspected if instance.failed else stopped)) if seen.up else None
+        kept = instance.failed and not is_in_the_way(snapshot, which)
+        return (DriftKind.RUNS, *(inspected if kept else stopped)) if seen.up else None
     match seen.status:
         case "running":
             return _place(instance, seen)
@@ -181,6 +187,14 @@ def _state(snapshot: AppSnapshot, which: InstanceId, instance: Instance,
             return None
     lost = seen.status == "dead" or snapshot.lacks_network(which)  # it would start in a network that no longer exists
     return DriftKind.STOPPED, f"does not run: Docker says {seen.status}", Repair.REMAKE if lost else Repair.START
+
+
+def is_in_the_way(snapshot: AppSnapshot, which: InstanceId) -> bool:
+    """Return whether it runs, is not needed, and holds the lock or the address of what is."""
+    release, seen = snapshot.facts.releases.get(which.release), snapshot.find(which)
+    if release is None or seen is None or not seen.up or snapshot.needs(which):
+        return False
+    return snapshot.facts.app.is_backing or release.component(which.component).is_exclusive
 
 
 def _place(instance: Instance, seen: ActualState) -> tuple[DriftKind, str, Repair | None] | None:

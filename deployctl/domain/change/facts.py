@@ -200,6 +200,7 @@ class AppSnapshot:
     seen: tuple[ActualState, ...] | None = None  # containers with the app's label
     proxy: bool = False  # HAProxy's routes could be read
     networks: frozenset[str] | None = None  # names of all networks on this server
+    lends: frozenset[str] = frozenset()  # names of its networks that its backing components are in, if it has no container
     app_networks: tuple[NetworkState, ...] = ()  # every network that the ledger records for the app
     loose: frozenset[InstanceId] = frozenset()  # instances that HAProxy routes to whose address is not pinned to them
     misled: frozenset[InstanceId] = frozenset()  # instances whose address is pinned to a MAC that is not theirs
@@ -241,8 +242,8 @@ class AppSnapshot:
 
     @cached_property
     def used(self) -> frozenset[str]:
-        """Return the names of the networks that containers were created in."""
-        return frozenset(self.facts.app.network_of(i).name for i in self.facts.instances.values())
+        """Return the names of the networks that containers were created in, its own and those of its backing components."""
+        return self.lends | {self.facts.app.network_of(i).name for i in self.facts.instances.values()}
 
     def lacks_network(self, which: InstanceId) -> bool:
         """Return whether that container was created in a network that no longer exists."""

@@ -38,7 +38,9 @@ def remove_app(app: AppName, s: Services, *, volumes: bool = False, options: Cha
             raise ConfirmationNeeded(question + _and_secrets(app, s), type_name=app)
         for one in s.ledger.backing(app):
             with lease(one.name, "remove", s, options) as own:
-                _remove(one, fenced_by(one.name, own, s), options, own)
+                recover(one.name, s, own)  # an earlier removal may have died in it
+                if s.ledger.find_app(one.name) is not None:
+                    _remove(one, fenced_by(one.name, own, s), options, own)
         if row is not None:
             _remove(row, s, options, token)
         for name in kept.values() if volumes else ():

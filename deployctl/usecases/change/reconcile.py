@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from deployctl.dataclass import dataclass, field, replace
-from deployctl.domain.change.drift import DriftKind, Repair, find_drift
+from deployctl.domain.change.drift import DriftKind, Repair, find_drift, is_in_the_way
 from deployctl.domain.change.drift_kinds import REPAIR_TEXT
 from deployctl.domain.change.repair_plan import plan_repair
 from deployctl.domain.inputs.names import AppName
@@ -211,7 +211,8 @@ class _Pass:
         acts = [drift for drift in due if drift.repair in ACTS]
         if actives_only:
             acts = [drift for drift in acts if drift.release is None or drift.release in snapshot.actives]
-            due = [drift for drift in due if drift.release in snapshot.actives and drift.repair is not Repair.STOP]
+            due = [drift for drift in due if (drift.release in snapshot.actives and drift.repair is not Repair.STOP)
+                   or (drift.instance is not None and is_in_the_way(snapshot, drift.instance))]
         return snapshot, acts or due  # one act may make another unnecessary: read again before planning
 
     def _act(self, acts: Sequence[Drift], snapshot: AppSnapshot, token: int) -> None:
