@@ -182,29 +182,13 @@ def _before_and_at_promotion(walk: Walk, actions: Mapping[StepKind, StepAct]) ->
 def _take_all(walk: Walk, steps: Sequence[Step], actions: Mapping[StepKind, StepAct]) -> None:
     for may_overlap, group in groupby(steps, key=lambda step: step.kind in AT_ONCE):
         some = [*group]
-        if may_overlap and walk.services.hands > 1 and _take_long(some):
-            from deployctl.execution.together.at_once import take_at_once
+        if may_overlap and len(some) > 1:
+            from deployctl.execution.together.group import take_group
 
-            take_at_once(walk, some, lambda step: take(walk, step, actions))
-        elif may_overlap and walk.services.hands > 1 and _ask_several(walk, some):
-            from deployctl.execution.together.warm import ask_together
-
-            ask_together(walk, some)
+            take_group(walk, some, lambda step: take(walk, step, actions))
         else:
             for step in some:
                 take(walk, step, actions)
-
-
-def _take_long(steps: Sequence[Step]) -> bool:
-    """Return whether several instances are to be started."""
-    return len({step.instance for step in steps if step.kind in {StepKind.START, StepKind.JOB}}) > 1
-
-
-def _ask_several(walk: Walk, steps: Sequence[Step]) -> bool:
-    """Return whether the steps are the checks of several instances that all run and were proven before."""
-    return len(steps) > 1 and all(
-        step.kind is StepKind.HEALTH and walk.facts.is_warm(step.release) and step.instance in walk.facts.running
-        for step in steps)
 
 
 def _after_promotion(walk: Walk, actions: Mapping[StepKind, StepAct]) -> None:

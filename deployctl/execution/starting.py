@@ -39,13 +39,34 @@ def start_container(walk: Walk, step: Step) -> Course:
     attached(walk.services, release, instance)  # raises if something of it is gone
     try:
         instance = yield from _start_somewhere(walk, step, instance)
+    except PlaceTaken as e:
+        if _moves_with_all(walk, step):
+            raise
+        raise _refused(walk, step, name, e) from e
     except EngineRefused as e:  # it rejected this very container
-        refusal = EngineRefused(f"{name} did not start: {e.message}", remedy=e.remedy)
-        blame(walk, release_of(walk, step), refusal)
-        raise refusal from e
+        raise _refused(walk, step, name, e) from e
     try_to_unpin(walk.services, app_of(walk), instance)  # an earlier one may have had another MAC at this address
     _require_bridge(walk, instance)
     return published_at(instance).removeprefix(" on ")
+
+
+def _refused(walk: Walk, step: Step, name: str, why: EngineRefused) -> EngineRefused:
+    refusal = EngineRefused(f"{name} did not start: {why.message}", remedy=why.remedy)
+    blame(walk, release_of(walk, step), refusal)
+    return refusal
+
+
+def _moves_with_all(walk: Walk, step: Step) -> bool:
+    """Return whether all containers of its release are created again elsewhere, because the others know its address
+    (together/moving.py)."""
+    from deployctl.execution.together.moving import may_move
+
+    return _known_to_others(walk, step) and may_move(walk, step.release) and not _lacks_joined(walk, step)
+
+
+def _known_to_others(walk: Walk, step: Step) -> bool:
+    """Return whether other containers were created with its address."""
+    return bool(release_of(walk, step).components[1:]) and component_of(walk, step).replicas is None
 
 
 def _require_bridge(walk: Walk, instance: Instance) -> None:
@@ -68,8 +89,8 @@ def _start_somewhere(walk: Walk, step: Step, instance: Instance) -> Generator[Ef
         except PlaceTaken as e:
             if _lacks_joined(walk, step) or backing_of(instance.app) is not None:
                 raise  # another place would not help, and a backing component has one for life
-            if release_of(walk, step).components[1:] and component_of(walk, step).replicas is None:
-                raise  # the others were created with its address
+            if _known_to_others(walk, step):
+                raise
             walk.warn(f"{e.message}: it is created again elsewhere")
             keep_image(walk, step)  # otherwise nothing of it would be left
             forget_container(walk, instance)

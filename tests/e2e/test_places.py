@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import docker
@@ -75,17 +76,65 @@ def test_a_version_whose_address_was_taken_comes_back_with_another_one(town: Cli
     town.do("upgrade", "houses", "v2")
     town.do("stop", "houses", "v1")
     name, address = network_of(town, "houses", "v1")
-    endpoints: Any = {name: town.api.create_endpoint_config(ipv4_address=address)}
-    made = town.api.create_container(
-        town.inspect("houses", "v2")["Image"], name="e2e-takes-address",
-        host_config=town.api.create_host_config(network_mode=name),
-        networking_config=town.api.create_networking_config(endpoints))
-    try:
-        town.api.start(made["Id"])
+    with holding(town, name, address, town.inspect("houses", "v2")["Image"]):
         town.do("rollback", "houses", "-y")
         assert (town.get("houses").version, network_of(town, "houses", "v1") != (name, address)) == ("v1", True)
+
+
+@contextmanager
+def holding(town: Cli, network: str, address: str, image: str) -> Iterator[None]:
+    """Let a stranger's container have that address."""
+    endpoints: Any = {network: town.api.create_endpoint_config(ipv4_address=address)}
+    made = town.api.create_container(image, name="e2e-takes-address",
+                                     host_config=town.api.create_host_config(network_mode=network),
+                                     networking_config=town.api.create_networking_config(endpoints))
+    try:
+        town.api.start(made["Id"])
+        yield
     finally:
         town.api.remove_container(made["Id"], force=True)
+
+
+API: dict[str, Any] = {"api": {"port": 8080, "health": {"path": "/healthz"}}}
+
+
+def parts(town: Cli, app: str, version: str) -> dict[str, dict[str, Any]]:
+    return {one["component"]: one for one in town.app(app)["instances"] if one["version"] == version}
+
+
+def hosts_of(town: Cli, container: str) -> set[str]:
+    return {*town.api.inspect_container(container)["HostConfig"]["ExtraHosts"]}
+
+
+@pytest.mark.parametrize("component", ["web", "api"])
+def test_a_version_of_two_components_goes_elsewhere_when_the_address_of_one_was_taken(town: Cli, component: str) -> None:
+    app = f"pair-{component}"
+    town.serving(app, "v1", components=API)
+    town.do("upgrade", app, "v2")
+    town.do("stop", app, "v1")
+    before = parts(town, app, "v1")
+    seen = town.api.inspect_container(parts(town, app, "v2")[component]["container"])
+    (network,) = seen["NetworkSettings"]["Networks"]
+    with holding(town, network, before[component]["address"], seen["Image"]):
+        answer = town.do("rollback", app, "-y")
+        assert any("created again elsewhere" in warning for warning in answer["warnings"])
+        assert town.get(app).version == "v1"
+        after = parts(town, app, "v1")
+        assert {name for name in after if after[name]["address"] == before[name]["address"]} == set()
+        for one in after.values():
+            assert {f"{name}:{other['address']}" for name, other in after.items()} <= hosts_of(town, one["container"])
+    assert town.app(app)["drift"] == []
+
+
+def test_a_version_of_two_components_whose_port_was_taken_comes_back_with_another_one(town: Cli) -> None:
+    town.serving("twoports", "v1", components=API)
+    town.do("upgrade", "twoports", "v2")
+    town.do("stop", "twoports", "v1")
+    port = parts(town, "twoports", "v1")["web"]["port"]
+    with socket.create_server(("127.0.0.1", port)):
+        town.do("rollback", "twoports", "-y")
+        assert town.get("twoports").version == "v1"
+        assert parts(town, "twoports", "v1")["web"]["port"] != port
 
 
 @pytest.fixture(scope="module")

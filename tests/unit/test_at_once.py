@@ -19,7 +19,7 @@ from deployctl.domain.change.plan import Step, StepKind
 from deployctl.domain.images.component import Condition
 from deployctl.domain.images.release import ProbeKind
 from deployctl.effects.linux.system_clock import SystemClock
-from deployctl.errors import Aborted, EngineRefused, Interrupted, LeaseHeld, NotHealthy
+from deployctl.errors import Aborted, EngineRefused, Interrupted, LeaseHeld, NotHealthy, PlaceTaken
 from deployctl.ports import ContainerFacts, Services
 from deployctl.testing.fake_engine import Behaviour
 from deployctl.testing.fake_prober import AskedProbe, Reply
@@ -314,3 +314,24 @@ def test_ctrl_c_while_a_rollback_asks_ends_every_check(w: Threaded) -> None:
         w.rollback("v1")
     assert w.serving == w.active == "v2"
     assert [row["text"] for row in w.ledger.steps(3)] == ["interrupted"] * 6
+
+
+def test_all_move_when_one_finds_its_place_taken_while_others_are_started(w: Threaded) -> None:
+    w.upgraded("v1")
+    calls: list[str] = []
+
+    def act(name: str, start: Callable[[], ContainerFacts]) -> ContainerFacts:
+        calls.append(name)
+        if name == "part3" and calls.count(name) == 1:
+            wait_for(lambda: len(calls) >= 4)
+            raise PlaceTaken("start part3: the address for this container is used by another one")
+        return start()
+
+    w.around_start(act)
+    moved = w.upgrade("v2")
+    assert w.serving == w.active == "v2"
+    assert [text for text in moved.warnings if text.endswith("is used by another one: v2 is created again elsewhere")]
+    placed = {i.component: i.address for i in w.ledger.instances(SHOP) if i.release == 2}
+    specs = [c.spec for c in w.engine._containers.values() if c.facts.labels["deployctl.version"] == "v2"]
+    known = [dict(spec.hosts) for spec in specs if spec]
+    assert known == [placed] * 6

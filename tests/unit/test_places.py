@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,11 +16,13 @@ from deployctl.domain.change.drift import DriftKind
 from deployctl.domain.change.readiness import Code
 from deployctl.domain.images.component import InstanceId
 from deployctl.domain.images.release import App, Instance
+from deployctl.domain.inputs.names import ComponentName
 from deployctl.errors import Invalid, NetworkTaken, PlaceTaken
 from deployctl.execution import networks as execution_networks
 from deployctl.execution.labels import bridge_name, network_name
 from deployctl.ledger.sqlite_ledger import SqliteLedger
-from deployctl.ports import NetworkFacts
+from deployctl.ports import ContainerFacts, NetworkFacts
+from deployctl.testing.fake_engine import Behaviour
 from deployctl.testing.silent_reporter import SilentReporter
 from deployctl.usecases.change.app_remove import remove_app
 from deployctl.usecases.change.prune import prune
@@ -263,6 +266,87 @@ def test_a_version_whose_port_or_address_somebody_took_starts_at_another_place(w
     assert after.host_port != before.host_port
     assert after.address != before.address
     assert "elsewhere" in moved.warnings[0]
+
+
+# -- several components: each was created knowing where the others are -------------------------------------------------
+SEVERAL: dict[str, Any] = {"api": {"port": 9000}, "worker": {"health": {"uptime": "0s"}},
+                           "migrate": {"kind": "job", "command": ["migrate"], "needs": {"api": "healthy"}}}
+
+
+def several(w: World) -> None:
+    w.engine.behaviours["migrate",] = Behaviour(exits=0)
+    w.edit(components=SEVERAL, needs={"api": "healthy"})
+
+
+def taken_once(w: World, component: str) -> list[str]:
+    """Have a stranger hold the place of that component when it is first started; return what is started, in order."""
+    real, started = w.engine.ensure_started, list[str]()
+
+    def start(container: str) -> ContainerFacts:
+        seen = w.engine.find_container(container)
+        assert seen is not None
+        started.append(name := seen.labels["deployctl.component"])
+        if name == component and started.count(component) == 1:
+            raise PlaceTaken(f"start {name}: the address for this container is used by another one")
+        return real(container)
+
+    w.engine.ensure_started = start  # type: ignore[method-assign]
+    return started
+
+
+def addresses(w: World, version: str) -> dict[str, str]:
+    number = w.release(version).number
+    return {i.component: i.address for i in w.ledger.instances(SHOP) if i.release == number}
+
+
+def knows(w: World, version: str, component: str) -> dict[str, str]:
+    """Return the addresses that the container of that component was created with, by the names of the others."""
+    found = w.ledger.find_instance(SHOP, InstanceId(w.release(version).number, ComponentName(component)))
+    assert found is not None
+    spec = w.engine._containers[found.container or ""].spec
+    assert spec is not None
+    return dict(spec.hosts)
+
+
+@pytest.mark.parametrize("component", ["api", "web", "worker"])
+def test_all_components_of_a_version_move_when_one_of_them_finds_its_place_taken(w: World, component: str) -> None:
+    several(w)
+    w.upgraded("v1")
+    started = taken_once(w, component)
+    moved = w.upgrade("v2")
+    assert w.serving == w.active == "v2"
+    assert "v2 is created again elsewhere" in moved.warnings[0]
+    assert started.count("migrate") == 1, "a job that has ended does not run again"
+    assert started.count(component) == 2
+    now = addresses(w, "v2")
+    for one in ("web", "api", "worker"):
+        assert knows(w, "v2", one) == {name: now[name] for name in ("web", "api", "worker")}
+    assert look_at_home(w.s).every == []
+    assert w.rollback("v1").target == "v1"
+
+
+def test_a_stopped_version_of_several_components_comes_back_at_another_place(w: World) -> None:
+    several(w)
+    w.upgraded("v1", "v2", "v3")
+    before = addresses(w, "v1")
+    taken_once(w, "web")
+    w.rollback("v1")
+    after = addresses(w, "v1")
+    assert w.serving == w.active == "v1"
+    assert {name for name in after if name != "migrate" and after[name] == before[name]} == set()
+    assert knows(w, "v1", "api")["web"] == after["web"]
+    assert look_at_home(w.s).every == []
+
+
+def test_a_live_version_of_several_components_is_not_moved_for_one_of_them(w: World) -> None:
+    several(w)
+    w.upgraded("v1")
+    before, api = addresses(w, "v1"), w.ledger.find_instance(SHOP, InstanceId(1, ComponentName("api")))
+    assert api is not None
+    w.engine.die(api.container or "")
+    w.engine.fail_next("start", PlaceTaken("start api: the address for this container is used by another one"))
+    assert reconcile(w.s).left
+    assert addresses(w, "v1") == before
 
 
 def test_what_serves_is_started_at_another_place_when_its_own_was_taken(w: World) -> None:
