@@ -1,4 +1,6 @@
-"""Secrets of this home: values at rest, and as files for containers. No method returns a value."""
+"""Secrets of this home: values at rest, and as files for containers. No method returns a value.
+
+A backing component shop/db has the values of its app shop, and files of its own."""
 
 from __future__ import annotations
 
@@ -66,7 +68,7 @@ class Secrets(Protocol):
     def keep_only(self, app: AppName, ids: Collection[str]) -> None:
         """Remove the values that are neither current, nor among these, nor laid for an instance."""
     def forget(self, app: AppName) -> None:
-        """Remove everything of the app, at rest and in memory."""
+        """Remove everything of the app, at rest and in memory; of a backing component what was laid for it."""
 
     # -- for containers -----------------------------------------------------------------------------------------------
     def require_deliverable(self, engine: EngineInfo) -> None:

@@ -8,7 +8,7 @@ from deployctl.dataclass import dataclass, field
 from deployctl.digest import sha256
 from deployctl.domain.images.component import InstanceId
 from deployctl.domain.images.secret import SecretFile, SecretRef, parts_to_hide
-from deployctl.domain.inputs.names import AppName
+from deployctl.domain.inputs.names import AppName, backing_of, owner_of
 from deployctl.errors import AttentionNeeded, DeployctlError, NotFound, Refused
 from deployctl.ports import EngineInfo
 from deployctl.ports.secrets import HeldValue, LaidAgain, SecretHealth
@@ -37,22 +37,22 @@ class FakeSecrets:
         return id_, True
 
     def current(self, app: AppName) -> Mapping[str, str]:
-        return {name: id_ for (of, name), id_ in self._current.items() if of == app}
+        return {name: id_ for (of, name), id_ in self._current.items() if of == owner_of(app)}
 
     def held(self, app: AppName) -> Sequence[HeldValue]:
         found = [HeldValue(name, id_, "2026-01-01T00:00:00.000Z", current=self._current.get((of, name)) == id_)
-                 for (of, name), values in self._values.items() if of == app for id_ in values]
+                 for (of, name), values in self._values.items() if of == owner_of(app) for id_ in values]
         return sorted(found, key=lambda one: (one.name, not one.current))
 
     def apps(self) -> Sequence[AppName]:
-        return sorted({of for of, _ in self._values} | {of for of, _ in self._lists})
+        return sorted({owner_of(of) for of, _ in (*self._values, *self._lists)})
 
     def remove(self, app: AppName, name: str) -> None:
         self._values.pop((app, name), None)
         self._current.pop((app, name), None)
 
     def keep_only(self, app: AppName, ids: Collection[str]) -> None:
-        laid = {file.value for (of, _), files in self._lists.items() if of == app for file in files}
+        laid = {file.value for (of, _), files in self._lists.items() if owner_of(of) == app for file in files}
         kept = {*ids, *self.current(app).values(), *laid}
         for (of, _), values in self._values.items():
             for id_ in [*values] if of == app else ():
@@ -61,7 +61,7 @@ class FakeSecrets:
 
     def forget(self, app: AppName) -> None:
         for table in (self._values, self._current, self._lists, self.laid):
-            for key in [one for one in table if one[0] == app]:
+            for key in [one for one in table if one[0] == app or (backing_of(app) is None and owner_of(one[0]) == app)]:
                 del table[key]  # type: ignore[arg-type]  # a key of that table
 
     # -- for containers -----------------------------------------------------------------------------------------------
@@ -85,7 +85,7 @@ class FakeSecrets:
         self.laid[app, one] = found
 
     def _value(self, app: AppName, file: SecretFile) -> bytes:
-        value = self._values.get((app, file.name), {}).get(file.value)
+        value = self._values.get((owner_of(app), file.name), {}).get(file.value)
         if value is None:
             raise NotFound(f"the value of {file.name} is no longer held", code="secret_gone")
         if file.env and b"\0" in value:

@@ -24,7 +24,7 @@ from deployctl.paths import Path as OwnPath
 from deployctl.ports import EngineInfo, Secrets
 from deployctl.testing.fake_secrets import FakeSecrets
 
-SHOP, DOCS = AppName("shop"), AppName("docs")
+SHOP, DOCS, DB = AppName("shop"), AppName("docs"), AppName("shop/db")
 WEB, WORKER = InstanceId(7), InstanceId(7, ComponentName("worker"))
 CANARY = b"canary-3e1f0c77"
 ENGINE = EngineInfo("20.10.24", "1.41", "amd64", rootless=False, local=True)
@@ -65,7 +65,7 @@ class RealHeld:
             SecretMemory(OwnPath(self.place)), FileLists(at))
 
     def laid(self, app: AppName, one: InstanceId) -> dict[str, bytes]:
-        folder = self.place / app / f"{one.release}.{one.component}"
+        folder = Path(str(SecretMemory(OwnPath(self.place)).folder(app, one)))
         return {path.name: path.read_bytes() for path in folder.iterdir()} if folder.is_dir() else {}
 
     def lose_memory(self) -> None:
@@ -207,6 +207,35 @@ def test_of_a_forgotten_app_nothing_is_left(held: Held) -> None:
     assert (held.secrets.held(SHOP), held.laid(SHOP, WEB)) == ([], {})
     assert held.secrets.apps() == [DOCS]
     assert held.laid(DOCS, WEB) == {"TOKEN": CANARY}
+
+
+def test_a_backing_component_has_the_values_of_its_app_and_files_of_its_own(held: Held) -> None:
+    held.secrets.set(SHOP, "TOKEN", CANARY)
+    assert held.secrets.current(DB) == held.secrets.current(SHOP)
+    assert held.secrets.held(DB) == held.secrets.held(SHOP)
+    same = InstanceId(7, ComponentName("db"))  # the app may have had a component of that name
+    held.secrets.deliver(DB, same, [file(held)])
+    assert (held.laid(DB, same), held.laid(SHOP, same)) == ({"TOKEN": CANARY}, {})
+    assert held.secrets.is_delivered(DB, same, [ref(held)])
+    assert not held.secrets.is_delivered(SHOP, same, [ref(held)])
+    assert held.secrets.apps() == [SHOP]
+    first = held.secrets.current(SHOP)["TOKEN"]
+    held.secrets.set(SHOP, "TOKEN", b"another one")
+    held.secrets.keep_only(SHOP, ())
+    assert first in {one.id for one in held.secrets.held(SHOP)}, "it is laid"
+    held.lose_memory()
+    assert [(one.app, one.instance, one.why) for one in held.secrets.lay_again()] == [(DB, same, None)]
+    held.secrets.forget(DB)
+    assert held.laid(DB, same) == {}
+    assert held.secrets.current(SHOP), "the values are the app's"
+
+
+def test_of_a_forgotten_app_its_backing_components_have_nothing_left(held: Held) -> None:
+    held.secrets.set(SHOP, "TOKEN", CANARY)
+    held.secrets.deliver(DB, WEB, [file(held)])
+    held.secrets.forget(SHOP)
+    assert held.laid(DB, WEB) == {}
+    assert held.secrets.lay_again() == []
 
 
 def test_what_programs_print_of_a_value_is_hidden(held: Held) -> None:

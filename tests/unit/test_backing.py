@@ -24,6 +24,9 @@ from deployctl.usecases.change.scale import scale
 from deployctl.usecases.change.start import preview_start, start
 from deployctl.usecases.change.stop import stop
 from deployctl.usecases.change.upgrade import upgrade
+from deployctl.usecases.secrets.list_secrets import list_secrets
+from deployctl.usecases.secrets.remove_secret import remove_secret
+from deployctl.usecases.secrets.set_secret import set_secret
 from deployctl.usecases.steps.lease import lease
 from deployctl.usecases.steps.options import ChangeOptions
 from deployctl.usecases.steps.recover import recover
@@ -258,3 +261,55 @@ def test_it_is_restarted_and_entered_by_its_name(w: World) -> None:
         restart(DB, w.s, component=ComponentName("worker"), options=YES)
     with pytest.raises(Refused, match="exactly one of it runs"):
         scale(SHOP, 2, w.s, component=ComponentName("db"))
+
+
+# -- secrets --------------------------------------------------------------------------------------------------------------
+def with_secret(w: World, value: str) -> None:
+    set_secret(SHOP, "PASSWORD", value.encode(), w.s)
+    database = {**KEYS["components"]["db"], "secrets": ["PASSWORD"]}
+    w.edit(**{**KEYS, "components": {"db": database}})
+
+
+def password(w: World) -> set[str]:
+    """Return what lies in memory for it."""
+    return {value.decode() for (app, _), files in w.secrets.laid.items() if app == DB for value, _ in files.values()}
+
+
+def test_its_secrets_are_those_of_its_app(w: World) -> None:
+    with_secret(w, "canary-first")
+    w.upgraded("v1")
+    assert at_work(w) == {"16"}
+    assert password(w) == {"canary-first"}
+    [line] = list_secrets(SHOP, w.s)
+    assert (line.name, line.used_by) == ("PASSWORD", ("shop/db 16",))
+    with pytest.raises(Refused, match="needed by shop/db 16") as needed:
+        remove_secret(SHOP, "PASSWORD", w.s, confirmed=True)
+    assert needed.value.code == "secret_needed"
+
+
+def test_its_upgrade_takes_the_value_of_now_and_its_rollback_the_former_one(w: World) -> None:
+    with_secret(w, "canary-first")
+    w.upgraded("v1")
+    with_secret(w, "canary-second")
+    assert password(w) == {"canary-first"}, "what runs keeps what it has"
+    upgrade(DB, V17, w.s)
+    assert "canary-second" in password(w)
+    rollback(DB, w.s, options=YES)
+    assert at_work(w) == {"16"}
+    assert "canary-first" in password(w)
+
+
+def test_a_secret_that_is_not_set_is_named_with_what_to_type(w: World) -> None:
+    w.edit(**{**KEYS, "components": {"db": {**KEYS["components"]["db"], "secrets": ["PASSWORD"]}}})
+    with pytest.raises(Invalid) as missing:
+        w.upgrade("v1")
+    assert missing.value.code == "secret_not_set"
+    assert missing.value.remedy == ["deployctl secret set shop PASSWORD"]
+
+
+def test_of_a_removed_app_neither_secrets_nor_locks_are_left(w: World) -> None:
+    with_secret(w, "canary-first")
+    w.upgraded("v1")
+    assert w.exclusion.locks
+    remove_app(SHOP, w.s, options=YES)
+    assert (w.exclusion.locks, w.secrets.laid, w.secrets.held(SHOP)) == (set(), {}, [])

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from deployctl.dataclass import dataclass
 from deployctl.domain.images.component import InstanceId
-from deployctl.domain.inputs.names import TEXT_LIMIT, AppName
+from deployctl.domain.inputs.names import TEXT_LIMIT, AppName, backing_of, owner_of
 from deployctl.effects.linux.mounts import is_swapping
 from deployctl.effects.secrets.lists import FileLists
 from deployctl.effects.secrets.memory import ROOT, SecretMemory
@@ -60,6 +60,11 @@ class SecretFiles:
     def forget(self, app: AppName) -> None:
         from shutil import rmtree  # expensive to import, and only for removed apps
 
+        if backing_of(app) is not None:  # the values are its app's
+            for of, one in [*self.lists.instances(owner_of(app))]:
+                if of == app:
+                    self.withdraw(app, one)
+            return
         self.memory.remove(app)
         rmtree(self.values.of(app), ignore_errors=True)
 
@@ -80,7 +85,7 @@ class SecretFiles:
         for file, value in read:
             if file.env and (b"\0" in value or len(value) > TEXT_LIMIT):
                 raise Refused(f"the secret {file.name} of {app} does not fit into a variable: it has a zero byte, or more than "
-                              f"{TEXT_LIMIT:,} bytes", remedy=[f"remove its env from config/{app}.toml: the file "
+                              f"{TEXT_LIMIT:,} bytes", remedy=[f"remove its env from config/{owner_of(app)}.toml: the file "
                                                                "stays in /run/secrets"], code="secret_no_variable")
         self.lists.write(app, one, files)  # first: what is laid is known from then on
         self.memory.lay(app, one, read)
@@ -96,7 +101,7 @@ class SecretFiles:
     def lay_again(self) -> Sequence[LaidAgain]:
         if self.values.apps():
             self.memory.ensure()  # before Docker starts: a service in a sandbox cannot mount what Docker sees
-        return [self._laid_again(app, one) for app in self.values.apps() for one in self.lists.instances(app)]
+        return [self._laid_again(of, one) for app in self.values.apps() for of, one in self.lists.instances(app)]
 
     def _laid_again(self, app: AppName, one: InstanceId) -> LaidAgain:
         files = self.lists.read(app, one)
@@ -114,7 +119,7 @@ class SecretFiles:
             self.values.key()
         except DeployctlError as e:
             fault = e
-        files = [(app, one, self.lists.read(app, one)) for app in self.values.apps() for one in self.lists.instances(app)]
+        files = [(of, one, self.lists.read(of, one)) for app in self.values.apps() for of, one in self.lists.instances(app)]
         return SecretHealth(
             values=sum(len(self.values.held(app)) for app in self.values.apps()), key_file=str(self.values.key_file),
             place=str(self.memory.place), key_fault=fault, may_swap=self.memory.may_swap and is_swapping(),

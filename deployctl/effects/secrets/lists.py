@@ -10,9 +10,9 @@ from contextlib import suppress
 from deployctl.dataclass import asdict, dataclass
 from deployctl.domain.images.component import InstanceId
 from deployctl.domain.images.secret import SecretFile
-from deployctl.domain.inputs.names import AppName, ComponentName
+from deployctl.domain.inputs.names import AppName, ComponentName, backing_name, owner_of
 from deployctl.effects.linux.whole_file import write_whole
-from deployctl.effects.secrets.memory import which_instance
+from deployctl.effects.secrets.memory import APART, which_instance
 from deployctl.paths import Path
 
 _SUFFIX = ".json"
@@ -41,23 +41,26 @@ class FileLists:
     def remove(self, app: AppName, one: InstanceId) -> None:
         self._file(app, one).unlink(missing_ok=True)
 
-    def instances(self, app: AppName) -> Iterator[InstanceId]:
+    def instances(self, app: AppName) -> Iterator[tuple[AppName, InstanceId]]:
+        """Yield those of the app and of its backing components."""
         with suppress(OSError):
             for path in sorted((self.folder / app).iterdir()):
-                if path.name.endswith(_SUFFIX) and (found := _instance(path.name.removesuffix(_SUFFIX))):
+                if path.name.endswith(_SUFFIX) and (found := _instance(app, path.name.removesuffix(_SUFFIX))):
                     yield found
 
     def needed(self, app: AppName) -> Collection[tuple[str, str]]:
         """Return name and id of every value that an instance has."""
-        return {(file.name, file.value) for one in self.instances(app) for file in self.read(app, one)}
+        return {(file.name, file.value) for of, one in self.instances(owner_of(app)) for file in self.read(of, one)}
 
     def _file(self, app: AppName, one: InstanceId) -> Path:
-        return self.folder / app / f"{which_instance(one)}{_SUFFIX}"
+        return self.folder / owner_of(app) / f"{which_instance(app, one)}{_SUFFIX}"
 
 
-def _instance(name: str) -> InstanceId | None:
-    number, _, rest = name.partition(".")
+def _instance(app: AppName, name: str) -> tuple[AppName, InstanceId] | None:
+    backing, apart, own = name.rpartition(APART)
+    number, _, rest = own.partition(".")
     component, _, replica = rest.partition(".")
     if not (number.isdecimal() and component and (replica or "1").isdecimal()):
         return None
-    return InstanceId(int(number), ComponentName(component), int(replica or "1"))
+    of = backing_name(app, ComponentName(backing)) if apart else app
+    return of, InstanceId(int(number), ComponentName(component), int(replica or "1"))

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 
 from deployctl.dataclass import dataclass
 from deployctl.domain.images.component import InstanceId
-from deployctl.domain.inputs.names import AppName
+from deployctl.domain.inputs.names import AppName, backing_of, owner_of
 from deployctl.effects.linux.mounts import find_mount, is_memory, mount_tmpfs
 from deployctl.errors import NotPermitted, Refused
 from deployctl.paths import Path
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from deployctl.domain.images.secret import SecretFile
 
 ROOT = Path("/run/deployctl")
+APART = "~"
 _SIZE = "mode=0700,size=64m"
 _FRESH = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -72,7 +73,7 @@ class SecretMemory:
     # -- the folder of one instance -----------------------------------------------------------------------------------
     def folder(self, app: AppName, one: InstanceId) -> Path:
         """Return its path, whether it exists or not."""
-        return self.place / app / which_instance(one)
+        return self.place / owner_of(app) / which_instance(app, one)
 
     def ensure_folder(self, app: AppName, one: InstanceId) -> Path:
         self.ensure()
@@ -101,12 +102,12 @@ class SecretMemory:
         return all((folder / name).is_file() for name in names)
 
     def remove(self, app: AppName, one: InstanceId | None = None) -> None:
-        """Remove the folder of an instance, or all of the app. Absent is fine."""
+        """Remove the folder of an instance, or all of the app with its backing components. Absent is fine."""
         from shutil import rmtree  # expensive to import
 
         rmtree(self.place / app if one is None else self.folder(app, one), ignore_errors=True)
         with suppress(OSError):  # others have folders there
-            (self.place / app).rmdir()
+            (self.place / owner_of(app)).rmdir()
 
     def contents(self) -> Iterator[bytes]:
         """Yield every value that lies there."""
@@ -115,9 +116,11 @@ class SecretMemory:
                 yield path.read_bytes()
 
 
-def which_instance(one: InstanceId) -> str:
-    """Return what a folder or a list of an instance is called: 7.web."""
-    return f"{one.release}.{one.component}" + (f".{one.replica}" if one.replica > 1 else "")
+def which_instance(app: AppName, one: InstanceId) -> str:
+    """Return what a folder or a list of an instance is called, in the folder of its app: 7.web; db~3.db of shop/db, whose
+    releases are numbered apart from those of shop."""
+    own = f"{one.release}.{one.component}" + (f".{one.replica}" if one.replica > 1 else "")
+    return own if (backing := backing_of(app)) is None else f"{backing}{APART}{own}"
 
 
 @contextmanager

@@ -1,5 +1,5 @@
 """Values at rest, `state/secrets/APP/NAME@ID.age`: one file for each value, which `age` opens with the key file. A link
-`NAME.age` names the current one."""
+`NAME.age` names the current one. A backing component has the values of its app."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from deployctl.dataclass import dataclass
-from deployctl.domain.inputs.names import AppName
+from deployctl.domain.inputs.names import AppName, owner_of
 from deployctl.effects.linux.whole_file import write_whole
 from deployctl.effects.secrets.key import SecretKey, make_key, read_key
 from deployctl.errors import DeployctlError, NotFound
@@ -61,9 +61,9 @@ class ValueFiles:
         try:
             text = self._file(app, name, id_).read_bytes()
         except OSError:
+            again = f"deployctl secret set {owner_of(app)} {name}, then deployctl upgrade {app} VERSION"
             raise NotFound(f"the value of {name} that this release of {app} was deployed with is no longer held",
-                           code="secret_gone",
-                           remedy=[f"deployctl secret set {app} {name}, then deployctl upgrade {app} VERSION"]) from None
+                           code="secret_gone", remedy=[again]) from None
         return key.decrypt(text, what=f"the secret {name} of {app}")
 
     def every(self) -> Iterator[bytes]:
@@ -116,7 +116,7 @@ class ValueFiles:
         return []
 
     def of(self, app: AppName) -> Path:
-        return self.folder / app
+        return self.folder / owner_of(app)
 
     def _file(self, app: AppName, name: str, id_: str) -> Path:
         return self.of(app) / f"{name}@{id_}{SUFFIX}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from deployctl.dataclass import dataclass
-from deployctl.domain.change.serving import release_name
+from deployctl.usecases.secrets.needed import spoken, with_container, within_reach
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,11 +32,10 @@ def list_secrets(app: AppName | None, s: Services) -> tuple[SecretLine, ...]:
 
 
 def _lines(app: AppName, s: Services) -> Iterator[SecretLine]:
-    known = s.ledger.releases_within_reach(app) if s.ledger.find_app(app) else []
-    kept = {instance.release for instance in s.ledger.instances(app)}
+    known = within_reach(app, s)
+    kept = with_container(known, s)
     for held in s.secrets().held(app):
-        using = [release for release in known if release.number in kept and _has(release, held.id)]
-        names = tuple(release_name(release, known) for release in using)
+        names = tuple(spoken(release, known) for release in kept if _has(release, held.id))
         yield SecretLine(app, held.name, held.id, held.current, held.set_at, names)
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from deployctl.domain.change.serving import release_name
 from deployctl.errors import ConfirmationNeeded, NotFound, Refused
 from deployctl.usecases.results import Done
-from deployctl.usecases.secrets.needed import kept_with
+from deployctl.usecases.secrets.needed import kept_with, spoken
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ def remove_secret(app: AppName, name: str, s: Services, *, confirmed: bool) -> D
     if not held:
         raise NotFound(f"{app} has no secret {name}.", remedy=[f"deployctl secret list {app}"])
     if using := kept_with(app, name, s):
-        names = ", ".join(release_name(release, using) for release in using)
+        names = ", ".join(spoken(release, using) for release in using)
         raise Refused(f"{name} of {app} is needed by {names}. Nothing was removed.", code="secret_needed",
                       remedy=[f"remove it from config/{app}.toml, upgrade {app}, then: deployctl prune {app}"])
     if not confirmed:

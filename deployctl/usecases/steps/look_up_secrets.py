@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from deployctl.dataclass import replace
+from deployctl.domain.inputs.names import owner_of
 from deployctl.errors import Invalid
 
 TYPE_CHECKING = False
@@ -17,13 +18,13 @@ if TYPE_CHECKING:
 
 def look_up_secrets(components: tuple[Component, ...], app: AppName, engine: EngineInfo,
                     s: Services) -> tuple[Component, ...]:
-    """Return the components with the current value of each secret that they name.
+    """Return the components with the current value of each secret that they name; those of a backing component are its app's.
 
     Raises Invalid (not set, or a variable that [env] sets, too), LauncherRefused, or why containers cannot have any.
     """
     secrets = s.secrets()
     current = secrets.current(app)
-    found = tuple(replace(one, bundle=_with_values(one.bundle, current, app)) for one in components)
+    found = tuple(replace(one, bundle=_with_values(one.bundle, current, owner_of(app))) for one in components)
     secrets.require_deliverable(engine)
     if any(ref.env for one in found for ref in one.bundle.secrets):
         s.exclusion().lay_launcher(engine.architecture, engine)

@@ -53,5 +53,7 @@ def tear_down(row: App, opened: Deployment, s: Services) -> None:
     s.kept_logs.forget(app)
     tidy_files(app, s)
     s.secrets().forget(app)
+    if not row.is_backing:  # the locks of backing components are among those of their app
+        s.exclusion().forget_locks(app)
     if closed := s.traffic.sync():
         s.report.warn(closed_text(closed))
