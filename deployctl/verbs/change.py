@@ -5,6 +5,7 @@ from __future__ import annotations
 from deployctl.verbs.params import (
     ANY_RELEASE,
     COMPONENT,
+    COMPONENTS,
     ENV,
     IMAGE,
     NOTED,
@@ -13,6 +14,7 @@ from deployctl.verbs.params import (
     REASON,
     RELEASE,
     SURE,
+    SURE_TO_RESTART,
     UNSAID_NOTE,
     VERSION,
 )
@@ -77,8 +79,13 @@ CHANGES = (
                      more="The live version is stopped only with `yes`: visitors then get 503.",
                      example={"version": "v1"})),
     Verb("restart", "Change", "Restart containers of the live version, one after the other.",
-         does="deployctl.usecases.change.restart:restart", app="[APP[/COMPONENT]]", params=(COMPONENT, *_LATER),
-         examples=("restart shop", "restart shop/worker --yes"), see=("status", "logs")),
+         does="deployctl.usecases.change.restart:restart", app="[APP[/COMPONENT]]",
+         params=(COMPONENTS, *_LATER, SURE_TO_RESTART),
+         examples=("restart shop", "restart shop/worker --yes"), see=("status", "logs"),
+         route=Route("Restart containers of the live version", "RestartBody", question="restart",
+                     more="One after the other, each healthy before the next one ends. Of several replicas no request is lost; "
+                          "what clients reach and has only one container is restarted only with `yes`: new requests wait.",
+                     describes="The component to restart.", example={"component": "worker", "yes": True})),
     Verb("scale", "Change", "Change how many replicas of a component run.",
          does="deployctl.usecases.change.scale:scale", plans="deployctl.usecases.change.scale:preview_scale",
          app="[APP[/COMPONENT]]",

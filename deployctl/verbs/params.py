@@ -29,6 +29,7 @@ ANY_RELEASE = Param("version", ParamKind.VERSION, word="VERSION[@RELEASE]", body
 RELEASE = Param("release", ParamKind.RELEASE)  # on the command line only
 
 COMPONENT = Param("component", ParamKind.COMPONENT, body="component", api_about="Default: the one that clients reach.")
+COMPONENTS = Param("component", ParamKind.COMPONENT, body="component", api_about="Default: all of them.")
 
 # -- what to run -----------------------------------------------------------------------------------------------------
 IMAGE = Param("image", ParamKind.IMAGE, "--image", metavar="REF", body="image",
@@ -57,6 +58,7 @@ IF_REVISION = Param("if_revision", ParamKind.COUNT, "--if-revision", metavar="N"
 LOCK_WAIT = Param("lock_wait", ParamKind.SPAN, "--lock-wait", metavar="SPAN",
                   about="How long to wait while another process changes the app.")
 SURE = Param("confirmed", ParamKind.FLAG, body="yes", api_about=SURE_TEXT)  # on the command line it is --yes, of every verb
+SURE_TO_RESTART = Param("confirmed", ParamKind.FLAG, body="yes", api_about="Skips the confirmation: new requests would wait.")
 
 NOTED = (NOTE, IF_REVISION, LOCK_WAIT)
 PLANNED = (DRY_RUN, EXIT_CODE, *NOTED)

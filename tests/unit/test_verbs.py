@@ -27,6 +27,7 @@ SAID: dict[str, tuple[dict[str, Any], list[str]]] = {
     "undo": ({}, []),
     "start": ({"version": "v3"}, ["v3"]),
     "stop": ({"version": "v1"}, ["v1"]),
+    "restart": ({"yes": True}, ["--yes"]),
     "scale": ({"replicas": 1}, ["1"]),
     "hold": ({"version": "v1", "note": "loses orders"}, ["v1", "-m", "loses orders"]),
     "unhold": ({"version": "v1"}, ["v1"]),

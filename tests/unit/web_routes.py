@@ -24,7 +24,8 @@ CHANGING = ("POST", "PUT", "PATCH", "DELETE")
 METHODS = ("GET", "HEAD", "OPTIONS", *CHANGING)
 # What stands for each part of a path. Where the thing itself is needed, a test puts it in the place of this.
 SAMPLES = {"app": "shop", "version": "v1", "filename": "deployctl.css", "secret": "x" * 43, "name": "mara", "user": "mara",
-           "token": "look", "verb": "rollback", **dict.fromkeys(("id", "id_", "session", "number", "release"), "1"),
+           "secret_name": "DATABASE_URL", "token": "look", "verb": "rollback",
+           **dict.fromkeys(("id", "id_", "session", "number", "release"), "1"),
            **dict.fromkeys(("deployment", "operation", "job", "key"), "1")}
 QUERY = "a=v1&b=v2&to=v1&verb=rollback&span=15m&limit=5"  # what pages may be asked along with their path
 

@@ -3,18 +3,15 @@ an argument, which other users could read, and never printed."""
 
 from __future__ import annotations
 
-from deployctl.cli.arguments import known_apps
 from deployctl.cli.prompts import ask_unseen
 from deployctl.cli.rendering.tables import NONE, Column, TextTable, lay_out
 from deployctl.cli.rendering.times import when
 from deployctl.cli.run_change import answer, confirmed
 from deployctl.cli.session import CommandCall
-from deployctl.dataclass import asdict
 from deployctl.domain.images.secret import SHOWN_ID_CHARACTERS, parse_secret
 from deployctl.domain.inputs.names import parse_app
 from deployctl.errors import Invalid
 from deployctl.paths import Path
-from deployctl.usecases.results import Done
 from deployctl.usecases.views import as_json
 
 TYPE_CHECKING = False
@@ -22,29 +19,18 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from deployctl.cli.terminal import TerminalStyle
-    from deployctl.domain.inputs.names import AppName
-    from deployctl.ports import Services
     from deployctl.usecases.secrets.list_secrets import SecretLine
 
 
 def secret_set_command(session: CommandCall, app: str, name: str, file: str | None) -> int:
-    from deployctl.usecases.secrets.set_secret import MAX_VALUE_BYTES, set_secret
+    from deployctl.usecases.secrets.set_secret import MAX_VALUE_BYTES, require_known_app, set_secret
 
     wanted, named = parse_app(app), parse_secret(name)
     with session.services(make=session.settings.config_dir.is_dir()) as s:
-        _require_known(wanted, s)
+        require_known_app(wanted, s)  # before anything is typed
         done = set_secret(wanted, named, _value(session, named, file, MAX_VALUE_BYTES + 1), s)
     answer(session, done)
     return 0
-
-
-def _require_known(app: AppName, s: Services) -> None:
-    from deployctl.usecases.read_facts import not_known
-
-    known = known_apps(s)
-    if app not in known:
-        remedy = [f"deployctl init {app} --image IMAGE:TAG", "deployctl app list"]
-        raise not_known(f'no app "{app}".', app, known, remedy=remedy)
 
 
 def _value(session: CommandCall, name: str, file: str | None, most: int) -> bytes:
@@ -63,13 +49,12 @@ def _value(session: CommandCall, name: str, file: str | None, most: int) -> byte
 
 
 def secret_list_command(session: CommandCall, app: str | None) -> int:
-    from deployctl.usecases.secrets.list_secrets import list_secrets
+    from deployctl.usecases.secrets.list_secrets import list_secrets, listed
 
     with session.services() as s:
         lines = list_secrets(None if app is None else parse_app(app), s)
-    listed = Done("Secrets", app or "", f"{len(lines)} values", changed=False,
-                  extra={"secrets": [asdict(one) for one in lines]})
-    session.answer(lambda: as_json(listed), lambda look: _text(lines, look), table=lambda look: _table(lines, look),
+    answered = listed(None if app is None else parse_app(app), lines)
+    session.answer(lambda: as_json(answered), lambda look: _text(lines, look), table=lambda look: _table(lines, look),
                    many="secrets")
     return 0
 

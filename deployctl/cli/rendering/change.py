@@ -27,7 +27,8 @@ def moved_text(moved: Moved, look: TerminalStyle) -> list[str]:
     if not moved.changed:
         return [f"{look.good} {moved.app} {moved.target} is already live. Nothing to do.", *_image(moved.image, look),
                 *(f"  {line}" for line in moved.hints if not look.quiet)]
-    lines = [f"{look.good if moved.confirmed else look.warn} {_headline(moved)}"]
+    sure = moved.confirmed or "/" in moved.app  # HAProxy has nothing to confirm of a backing component
+    lines = [f"{look.good if sure else look.warn} {_headline(moved)}"]
     if not look.quiet:
         lines += [f"  {line}" for line in (*_holds(moved), _next(moved)) if line]
     lines += _image(moved.image, look)

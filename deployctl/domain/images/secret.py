@@ -16,7 +16,7 @@ READ_BY_OWNER = 0o400
 SHOWN_ID_CHARACTERS = 8  # of the id of a value: enough to tell two of them apart
 SHORTEST_HIDDEN = 6  # characters: hiding shorter ones would make a log unreadable
 
-_SECRET = Grammar(
+SECRET = Grammar(
     "a secret's name",
     r"[A-Za-z_][A-Za-z0-9_.-]{0,63}",
     "A secret's name has letters, digits, _, . and -, and starts with a letter or _: DATABASE_URL.",
@@ -75,7 +75,7 @@ class SecretFile:
 def parse_secret(text: object, *, field: str = "secret") -> str:
     """Return the name of a secret. Of NAME=VALUE the message shows no value."""
     typed = text.partition("=")[0] + "=" if isinstance(text, str) and "=" in text else text
-    return match(typed, _SECRET, field)[0]
+    return match(typed, SECRET, field)[0]
 
 
 class UnknownUser(ValueError):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from deployctl.dataclass import dataclass
+from deployctl.dataclass import asdict, dataclass
+from deployctl.usecases.results import Done
 from deployctl.usecases.secrets.needed import spoken, with_container, within_reach
 
 TYPE_CHECKING = False
@@ -29,6 +30,11 @@ class SecretLine:
 def list_secrets(app: AppName | None, s: Services) -> tuple[SecretLine, ...]:
     apps = s.secrets().apps() if app is None else [app]
     return tuple(line for one in apps for line in _lines(one, s))
+
+
+def listed(app: AppName | None, lines: Sequence[SecretLine]) -> Done:
+    """Return them as a result, with `secrets` among its fields."""
+    return Done("Secrets", app or "", f"{len(lines)} values", changed=False, extra={"secrets": [asdict(one) for one in lines]})
 
 
 def _lines(app: AppName, s: Services) -> Iterator[SecretLine]:

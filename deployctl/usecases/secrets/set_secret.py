@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from deployctl.errors import Invalid
+from deployctl.usecases.read_facts import not_known
 from deployctl.usecases.results import Done
 from deployctl.usecases.secrets.needed import values_needed
 
@@ -16,11 +17,12 @@ SECRET_SET = "secret_set"  # noqa: S105  a kind of event
 
 
 def set_secret(app: AppName, name: str, value: bytes, s: Services) -> Done:
-    """Encrypt and keep it. Values of releases that are kept stay for a rollback, all others go. Raises Invalid, or what
-    Secrets raises."""
+    """Encrypt and keep it. Values of releases that are kept stay for a rollback, all others go. Raises Invalid, NotFound
+    for an unknown app, or what Secrets raises."""
     if not value or len(value) > MAX_VALUE_BYTES:
         raise Invalid(f"the value of {name} is {'empty' if not value else f'longer than {MAX_VALUE_BYTES:,} bytes'}. "
                       "Nothing was changed.")
+    require_known_app(app, s)
     former = s.secrets().current(app).get(name, "")  # an upgrade in progress may have begun with it
     id_, changed = s.secrets().set(app, name, value)
     if not changed:
@@ -29,6 +31,14 @@ def set_secret(app: AppName, name: str, value: bytes, s: Services) -> Done:
                    data={"secret": name, "value": id_})
     s.secrets().keep_only(app, {former, *values_needed(app, s)})
     return Done("SetSecret", app, f"{name} of {app} was set", (_next(app, name, s),))
+
+
+def require_known_app(app: AppName, s: Services) -> None:
+    """Raise NotFound for an app that is neither deployed nor has a file."""
+    known = {one.name for one in s.ledger.apps()} | {*s.app_files()}
+    if app not in known:
+        remedy = [f"deployctl init {app} --image IMAGE:TAG", "deployctl app list"]
+        raise not_known(f'no app "{app}".', app, sorted(known), remedy=remedy)
 
 
 def _next(app: AppName, name: str, s: Services) -> str:

@@ -13,6 +13,7 @@ from flask import Flask, Response, request
 
 from deployctl.dataclass import dataclass, field
 from deployctl.domain.host.access import parse_person, parse_token_name
+from deployctl.domain.images.secret import parse_secret
 from deployctl.domain.inputs.names import parse_version
 from deployctl.errors import Invalid, NotFound
 from deployctl.usecases.views import as_json
@@ -142,7 +143,7 @@ def _number(text: str) -> int:
 
 _IN_PATH: Mapping[str, Callable[[str], Any]] = {
     "version": parse_version, "deployment": _number, "session": _number, "user": parse_person, "token": parse_token_name,
-    "operation": str,
+    "operation": str, "secret_name": parse_secret,
 }  # fmt: skip
 
 

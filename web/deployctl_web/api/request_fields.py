@@ -39,6 +39,8 @@ WHO = Grammar("a name", r"[!-~]{1,64}", "A name of a user or token has 1 to 64 v
 TEXT = Grammar("a text to look for", r"[^\x00-\x1f\x7f]{1,200}",
                "A text to look for has 1 to 200 characters, and no control characters.")
 PASSWORD = Grammar("a password", rf"[^\x00]{{{SHORTEST},{LONGEST}}}", f"A password has {SHORTEST} to {LONGEST} characters.")
+SECRET_VALUE = Grammar("the value of a secret", r"[\s\S]{1,40000}",
+                       "A secret's value has 1 to 40,000 characters; a longer one, or bytes: deployctl secret set APP NAME.")
 SPAN_GRAMMAR = Grammar("a span of time", r"[1-9][0-9]{0,4}(?:s|m)|[1-9][0-9]{0,2}h",
                'A span is a whole number and s, m or h: "90s", "10m", "24h".')
 LONGEST_SPAN = 1e5 * 60  # seconds; the grammar's maximum
@@ -87,6 +89,13 @@ def parse_password(value: object, *, field: str) -> str:
     """Return a password; the message never shows it."""
     if not isinstance(value, str) or not re.fullmatch(PASSWORD.pattern, value):
         raise refused(field, "***", "is not a valid password", PASSWORD.sentence)
+    return value
+
+
+def parse_secret_value(value: object, *, field: str) -> str:
+    """Return the value of a secret; the message never shows it."""
+    if not isinstance(value, str) or not re.fullmatch(SECRET_VALUE.pattern, value):
+        raise refused(field, "***", "is not the value of a secret", SECRET_VALUE.sentence)
     return value
 
 
@@ -174,4 +183,6 @@ Lines = Annotated[int, *in_query(0, 10_000)]
 RowId = Annotated[int, *in_query(1, 10**15)]
 LinkMinutes = Annotated[float, *amount(1, 1440)]
 TokenDays = Annotated[float, *amount(1, 3650)]
+SecretValue = Annotated[str, by(parse_secret_value), WithJsonSchema({
+    "type": "string", "minLength": 1, "maxLength": 40_000, "format": "password", "description": SECRET_VALUE.sentence})]
 PasswordText = Annotated[str, by(parse_password), WithJsonSchema(text_like(PASSWORD) | {"format": "password"})]

@@ -35,6 +35,7 @@ from deployctl_web.api.request_fields import (
     Rows,
     ScopeApp,
     ScopeWord,
+    SecretValue,
     SpanField,
     TokenDays,
     TokenText,
@@ -88,6 +89,18 @@ class TokenBody(ConfigTable):
     scope: ScopeWord
     apps: list[AppText] = Field([], max_length=100, description="Limits the role to these apps. Default: all apps.")
     days: TokenDays | None = Field(DEFAULT_TOKEN_DAYS, description="null: until it is revoked.")
+
+
+class SecretBody(ConfigTable):
+    """The value of a secret. It is encrypted at rest, and no answer ever has it."""
+
+    model_config = _example(value="postgres://shop:…@db/shop")
+    value: SecretValue
+
+
+class SecretRemoveBody(ConfigTable):
+    model_config = _example(yes=True)
+    yes: Flag = Field(False, description="Must be true: without it nothing is removed.")
 
 
 # -- queries --------------------------------------------------------------------------------------------------------

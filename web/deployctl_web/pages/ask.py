@@ -18,7 +18,14 @@ from deployctl.usecases.view.versions import VersionLine
 from deployctl.verbs.table import routes
 from deployctl_web.pages.app import the_app
 from deployctl_web.pages.parts.bounded_call import call_within
-from deployctl_web.pages.parts.confirmations import KnownFacts, Question, ask_to_move, ask_to_prune, ask_to_stop
+from deployctl_web.pages.parts.confirmations import (
+    KnownFacts,
+    Question,
+    ask_to_move,
+    ask_to_prune,
+    ask_to_restart,
+    ask_to_stop,
+)
 from deployctl_web.pages.parts.page_model import AppPage, look_at
 from deployctl_web.security.authorization import needs
 from deployctl_web.state import web_state
@@ -100,6 +107,8 @@ def _question(verb: str, look: AppPage) -> Question:
         steps = call_within(lambda s: [step.sentence for step in preview_prune(name, s).plan.steps], g.who.actor,
                             what="what would go")
         return ask_to_prune(name, steps)
+    if question == "restart":
+        return ask_to_restart(look.view)
     if question == "stop":
         return ask_to_stop(_line(look, request.args.get("to", "")), look.view)
     if question != "move":

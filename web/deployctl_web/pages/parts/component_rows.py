@@ -41,6 +41,10 @@ class ComponentRow:
         return kind_word(self.spec, reached=self.reached)
 
     @property
+    def scalable(self) -> bool:
+        return self.spec.may_scale
+
+    @property
     def health(self) -> str:
         return worst_of(self.instances).health if self.instances else "stopped"
 

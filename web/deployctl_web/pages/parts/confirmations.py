@@ -42,6 +42,7 @@ class Question:
     better: VersionLine | None = None  # warm, and not what was requested
     abort: bool = False
     why_not: str = ""  # it cannot be done: there is nothing to confirm
+    noted: bool = True  # a reason is kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +157,22 @@ def ask_to_stop(line: VersionLine, view: AppView) -> Question:
                           f"A rollback to {version} must start it first."))
     facts.append(Fact("go", "Its container is kept:", "it can be started again at any time. Open requests may finish."))
     return Question("stop", f"Stop {version}?", tuple(facts), f"Stop {version}", version)
+
+
+def ask_to_restart(view: AppView) -> Question:
+    """Return the question before the live version's containers are restarted in place."""
+    live, app = view.active, AppName(view.app)
+    if live is None:
+        return Question("restart", f"Restart {app}?", (), "", why_not=f"{app} has no live version.")
+    facts = [Fact("go", "One container after the other:", "each is healthy before the next one ends.")]
+    if view.is_backing:
+        facts.append(Fact("warn", f"{owner_of(app)} cannot reach it meanwhile.", "Its data stays as it is.", warns=True))
+    elif live.replicas == 1:
+        facts.append(Fact("warn", "New requests wait meanwhile.", "What it does not finish within its stop_grace is lost.",
+                          warns=True))
+    else:
+        facts.append(Fact("check", "No request is lost:", "the other replicas get them meanwhile."))
+    return Question("restart", f"Restart {live.version}?", tuple(facts), f"Restart {live.version}", noted=False)
 
 
 def ask_to_prune(app: str, steps: Sequence[str]) -> Question:

@@ -183,7 +183,7 @@ function askOld(wish, form) {
       el('button', {class: 'btn pri', type: 'button', click: () => { close(); send(wish, form); }}, named(wish)))));
 }
 
-const VERBS = {rollback: 'Roll back', upgrade: 'Deploy', undo: 'Undo', start: 'Start', stop: 'Stop', hold: 'Hold', unhold: 'Release the hold', abort: 'Abort this deployment', prune: 'Prune containers'};
+const VERBS = {rollback: 'Roll back', upgrade: 'Deploy', undo: 'Undo', start: 'Start', stop: 'Stop', hold: 'Hold', unhold: 'Release the hold', abort: 'Abort this deployment', prune: 'Prune containers', scale: 'Scale', restart: 'Restart'};
 const named = wish => `${VERBS[wish.verb] ?? wish.verb}${wish.body.to_version || wish.body.version ? ` ${wish.verb === 'rollback' ? 'to ' : ''}${wish.body.to_version ?? wish.body.version}` : ''}`;
 const sentence = text => /^\p{L}+[ ,:;]/u.test(text) ? text.charAt(0).toUpperCase() + text.slice(1) : text;  // names stay as they are
 
