@@ -149,6 +149,12 @@ def target_contradictions(raw: Mapping[str, Any]) -> Iterator[tuple[str, str, st
             yield f"{key}files", f"has {shown(target)}, where mounts has something else.", "Remove one of them."
 
 
+def _written(mounts: object) -> list[str]:
+    """Return the volumes that those mounts write to."""
+    parts = [str(mount).partition(":") for mount in _listed(mounts)]
+    return [volume for volume, _, rest in parts if volume[:1] != "/" and "ro" not in rest.partition(":")[2].split(",")]
+
+
 def _listed(value: object) -> Sequence[object]:
     return value if isinstance(value, list | tuple) else ()
 
@@ -169,17 +175,23 @@ def volume_contradictions(raw: Mapping[str, Any]) -> Iterator[tuple[str, str, st
 
 
 def sharing_contradictions(raw: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Yield each volume that two versions of a component would write to at once without the file's saying so."""
+    """Yield each volume that two versions of a component, or two components, would write to at once without the file's
+    saying so."""
     components = raw.get("components", {})
     tables = raw.get("volumes", {})
     shared = {name for name, one in tables.items() if isinstance(one, Mapping) and one.get("shared") is True} if isinstance(
         tables, Mapping) else set()
     main = raw.get("name", WEB)
     yield from _unshared("mounts", "above the first table", str(main), {"port": None, **raw}, raw.get("mounts"), shared)
+    writers = dict.fromkeys(_written(raw.get("mounts")), str(main))
     for name, one in components.items() if isinstance(components, Mapping) else ():
         if isinstance(one, Mapping):
             mounts = one.get("mounts", None if "image" in one else raw.get("mounts"))
             yield from _unshared(f"components.{name}.mounts", f"in [components.{name}]", str(name), one, mounts, shared)
+            for volume in _written(mounts) if one.get("kind") != ComponentKind.JOB else ():
+                if (other := writers.setdefault(volume, str(name))) != name and volume not in shared:
+                    yield (f"components.{name}.mounts", f"has the volume {shown(volume)}, which {other} writes to, too.",
+                           f'Write shared = true in [volumes.{volume}] if they can do that, or mount it with "ro".')
 
 
 def _unshared(key: str, where: str, name: str, table: Mapping[str, Any], mounts: object,
@@ -190,9 +202,8 @@ def _unshared(key: str, where: str, name: str, table: Mapping[str, Any], mounts:
         return
     who = f"the replicas of {name} would write to at once." if several else (
         f"two versions of {name} would write to at once: both run during an upgrade.")
-    for mount in _listed(mounts):
-        volume, _, rest = str(mount).partition(":")
-        if volume[:1] != "/" and volume not in shared and "ro" not in rest.partition(":")[2].split(","):
+    for volume in _written(mounts):
+        if volume not in shared:
             yield (key, f"has the volume {shown(volume)}, which {who}",
                    f"Write shared = true in [volumes.{volume}] if the app can do that, or "
                    f'kind = "exclusive" {where}, and only one version runs at a time.')

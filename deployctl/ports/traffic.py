@@ -54,8 +54,9 @@ class Traffic(Protocol):
         now: what waits then gets 503 with Retry-After, and what comes later is served as if there were no queue. Again:
         the time begins again. The app has to be in the table's `queues`. Raises SwitchRefused if HAProxy does not
         confirm."""
-    def release_queue(self, app: AppName) -> None:
-        """Let what waits be served by the live release, in all workers. None waiting is fine."""
+    def release_queue(self, app: AppName, *, unless: Callable[[], bool] = bool) -> None:
+        """Let what waits be served by the live release, in all workers. None waiting is fine. `unless` is asked once the
+        proxy lock is held: if it says so, they wait on."""
     def queues(self) -> dict[AppName, float]:
         """Return the apps whose requests wait now, with the seconds that are left."""
     def refusals(self) -> list[Rejection]:

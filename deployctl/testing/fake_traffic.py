@@ -127,8 +127,9 @@ class FakeTraffic(Traffic):
         self._require_agreement()
         self._queued[app] = seconds
 
-    def release_queue(self, app: AppName) -> None:
-        self._queued.pop(app, None)
+    def release_queue(self, app: AppName, *, unless: Callable[[], bool] = bool) -> None:
+        if not unless():
+            self._queued.pop(app, None)
 
     def queues(self) -> dict[AppName, float]:
         return dict(self._queued)

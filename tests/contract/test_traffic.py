@@ -360,6 +360,8 @@ def test_an_app_is_queued_until_it_is_released(world: World) -> None:
     for seconds in (20, 30):
         world.traffic.queue(SHOP, seconds=seconds)
         assert world.traffic.queues()[SHOP] == pytest.approx(seconds, abs=10)
+    world.traffic.release_queue(SHOP, unless=lambda: True)
+    assert set(world.traffic.queues()) == {SHOP}
     for _ in range(2):
         world.traffic.release_queue(SHOP)
         assert world.traffic.queues() == {}

@@ -63,7 +63,7 @@ WEIGHTS = {Fault.KILL: 3, Fault.SIGNAL: 2, Fault.REFUSED: 3, Fault.LOST: 4, Faul
            Fault.HALF: 6, Fault.DEAF: 4}
 
 DECISIVE = {"switch": 8.0, "promote": 4.0, "ensure_created": 3.0, "open_deployment": 3.0, "remove_instance": 3.0,
-            "release_image": 3.0}
+            "release_image": 3.0, "forget": 8.0}
 
 
 @dataclass(frozen=True)

@@ -30,11 +30,16 @@ FILES: dict[str, dict[str, Any]] = {
         "worker": {"command": ["work"], "health": {"uptime": "300ms"}},
         "clock": {"kind": "exclusive", "command": ["tick"], "health": {"uptime": "300ms"}, **DATA, **PASSWORD}}},
     "database": {"needs": {"db": "healthy"}, **PASSWORD, "components": {
-        "db": {"kind": "backing", "image": "acme/db:v1", "port": 5432, "health": SOON, **DATA}}},
+        "db": {"kind": "backing", "image": "acme/db:v1", "port": 5432, "health": SOON, **DATA, **PASSWORD}}},
 }
+FILES["both"] = {**FILES["exclusive"], **FILES["database"], "mounts": ["uploads:/uploads"]}
 JOB_FAILS = {"migrate": {"kind": "job", "command": ["explode"]}}
 PASTS = ("nothing yet", "one", "two", "rolled back", "another database", "another password")
 POLICIES = ("as usual", "as usual", "watched", "nothing warm", "a job that fails")
+
+
+def has_database(kind: str) -> bool:
+    return "db" in FILES[kind].get("needs", {})
 
 
 def file_keys(kind: str, policy: str) -> dict[str, Any]:
@@ -62,7 +67,7 @@ def make(kind: str, past: str, s: Services) -> None:
     if past == "another password":
         set_password("second", s)
         scenes.PASTS["two"](s)
-    elif kind == "database":
+    elif has_database(kind):
         upgrade(DB, Version("v2"), s, options=scenes.YES)
 
 
@@ -75,7 +80,7 @@ def make_all_pasts() -> None:
 # -- what people type -----------------------------------------------------------------------------------------------------
 def drawn(random: Random, number: int, kind: str) -> Operator:
     """Return one operator with one wish for an app of that kind."""
-    app = DOCS if random.random() < 0.06 else DB if kind == "database" and random.random() < 0.5 else SHOP
+    app = DOCS if random.random() < 0.06 else DB if has_database(kind) and random.random() < 0.5 else SHOP
     choice = _OF_DATABASES if app == DB else _OF_APPS if app == SHOP else operators.CHOICE
     words = random.choices(*choice)[0]
     if words in operators.TAKE_A_VERSION or (words == "rollback" and random.random() < 0.4):

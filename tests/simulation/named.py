@@ -112,4 +112,9 @@ NAMED: dict[str, Named] = {
     "two versions of a database in turn, both with visitors waiting": Named(
         Recipe("another database", "as usual", ("upgrade v3 of the database", "upgrade v2", "rollback"), 1.0,
                (F.KILL, F.REFUSED), rate=0.01, kind="database"), count=60),
+    "an app and its database are handed over at the same time, and have one queue": Named(
+        Recipe("another database", "as usual", ("upgrade v3 of the database", "upgrade v2"), 1.0, (F.SLOW,), rate=0.01,
+               kind="both"), count=60),
+    "a removal dies before its secrets are gone": Named(
+        Recipe("one", "as usual", ("remove",), None, (F.KILL,), rate=0.02, kind="several"), count=60),
 }

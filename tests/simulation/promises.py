@@ -28,11 +28,11 @@ def at_work(w: World) -> list[FakeContainer]:
 
 # -- at every change ------------------------------------------------------------------------------------------------------
 class AroundKinds:
-    """Looks after each change of a process; `let_go` are the deployments that let requests go on to nobody."""
+    """Looks after each change of a process; `let_go` are the deployments of which one let requests go on to nobody."""
 
     def __init__(self, w: World, found: Callable[[str], None]) -> None:
         self._w, self._found = w, found
-        self.let_go: list[int] = []
+        self.let_go: list[tuple[int, ...]] = []
         self._served: set[AppName] = set()  # when its requests began to wait
         self._jobs: set[str] = set()
 
@@ -58,10 +58,12 @@ class AroundKinds:
 
     def _went_on(self, app: AppName) -> None:
         """What went on to nobody is judged at the end, unless HAProxy died meanwhile, and with it all that waited."""
+        if app in self._w.traffic.queued:  # it waits for another change, too
+            return
         w, served = self._w, app in self._served and self._w.traffic.worker is not None
         self._served.discard(app)
         if served and not w.is_served(app) and not w.befallen:
-            self.let_go += [one.id for one in w.reader.open_deployments() if owner_of(one.app) == app]
+            self.let_go.append(tuple(one.id for one in w.reader.open_deployments() if owner_of(one.app) == app))
 
     def _started(self, process: Process, one: FakeContainer) -> None:
         facts, w = one.facts, self._w
@@ -156,9 +158,10 @@ def _volumes(one: FakeContainer) -> set[str]:
     return {mount.source for mount in one.spec.mounts} if one.spec else set()
 
 
-def lost(w: World, let_go: list[int]) -> Iterator[str]:
+def lost(w: World, let_go: list[tuple[int, ...]]) -> Iterator[str]:
     """Requests went on to nobody although something could serve: unless a person has to look."""
-    for number in let_go:
-        (row,) = w.db.execute("select app, kind, outcome from deployments where id = ?", [number])
-        if row["outcome"] != "stuck":
-            yield f"I12: {row['kind']} {number} of {row['app']} ({row['outcome']}) let requests go on while nothing served"
+    for numbers in let_go:
+        rows = [w.db.execute("select app, kind, outcome from deployments where id = ?", [number])[0] for number in numbers]
+        if rows and all(row["outcome"] != "stuck" for row in rows):
+            told = ", ".join(f"{row['kind']} of {row['app']} ({row['outcome']})" for row in rows)
+            yield f"I12: {told} let requests go on while nothing served"

@@ -87,7 +87,7 @@ class Schedule:
         self.world.files[SHOP] = app_file(SHOP, **(kinds.file_keys(kind, policy) if kind else named[policy]))
         self.operators, self.weather = recipe.operators(self.random, kind), recipe.weather(self.random)
         self.half_removed: list[AppName] = []
-        self.let_go: list[int] = []
+        self.let_go: list[tuple[int, ...]] = []
         self.scheduler.tell(None, f"begins with: {kind or 'one container'}, {past}, {policy}; {pace}; {self.weather}")
 
     def run(self) -> Told:
@@ -180,7 +180,7 @@ class Schedule:
         self.scheduler.between = lambda: None
         self.world.engine.away = None
         for container in sorted(self.world.engine.restarting):
-            self.world.engine.restart(container)
+            self.world.restart(container)
 
     # -- recovery -----------------------------------------------------------------------------------------------------
     def _recover(self) -> None:

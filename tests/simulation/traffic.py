@@ -116,8 +116,9 @@ class SimulatedTraffic(Traffic):
         self.ensure_up()
         self.queued[app] = self.now() + seconds
 
-    def release_queue(self, app: AppName) -> None:
-        self.queued.pop(app, None)
+    def release_queue(self, app: AppName, *, unless: Callable[[], bool] = bool) -> None:
+        if not unless():
+            self.queued.pop(app, None)
 
     def queues(self) -> dict[AppName, float]:
         left = {app: until - self.now() for app, until in self.queued.items()}

@@ -237,10 +237,11 @@ class World:
         facts = running[int(random.random() * len(running))].facts
         self.befallen.add(facts.id)
         if self.engine.crash(facts.id):
-            self.scheduler.after(random.choice((0.05, 1.0)), lambda: self._restart(facts.id))
+            self.scheduler.after(random.choice((0.05, 1.0)), lambda: self.restart(facts.id))
         return facts.name
 
-    def _restart(self, container: str) -> None:
+    def restart(self, container: str) -> None:
+        """Let Docker restart it, if it can."""
         try:
             self.engine.restart(container)
         except EngineRefused as e:

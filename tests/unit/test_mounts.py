@@ -105,6 +105,16 @@ def test_what_two_versions_would_write_to_has_to_be_shared() -> None:
     assert spec(**SHARED).template.mounts
 
 
+def test_what_two_components_write_to_has_to_be_shared_whatever_their_kind() -> None:
+    clock = {"kind": "exclusive", "command": ["tick"]}
+    alone: dict[str, Any] = {"kind": "exclusive", "mounts": ["data:/data"]}
+    with pytest.raises(Invalid, match=r'components\.clock\.mounts has the volume "data", which web writes to, too'):
+        spec(**alone, components={"clock": clock})
+    assert spec(**alone, components={"clock": clock}, volumes={"data": {"shared": True}}).template.mounts
+    assert spec(**alone, components={"clock": {**clock, "mounts": ["data:/data:ro"]}}).template.mounts
+    assert spec(**alone, components={"fill": {"kind": "job", "command": ["fill"]}}).template.mounts  # runs while web does not
+
+
 @pytest.mark.parametrize(("kind", "worker", "overlap", "meets"), [
     ("side-by-side", False, True, True), ("side-by-side", True, True, True), ("side-by-side", True, False, False),
     ("exclusive", False, True, False), ("backing", False, True, False), ("job", True, True, False)])

@@ -187,9 +187,10 @@ class HaproxyTraffic:
             self._upkeep.ensure_up()
             self._queue.hold(app, seconds)
 
-    def release_queue(self, app: AppName) -> None:
+    def release_queue(self, app: AppName, *, unless: Callable[[], bool] = bool) -> None:
         with self._locked():
-            self._queue.release(app)
+            if not unless():
+                self._queue.release(app)
 
     def queues(self) -> dict[AppName, float]:
         with self._locked():

@@ -7,7 +7,7 @@ that the former one's held, even if this process is dead by then.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 
 from deployctl.domain.change.plan import StepKind
 from deployctl.domain.host.networks import mac_of
@@ -25,7 +25,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.change.plan import Step
     from deployctl.domain.images.release import Instance, Release
+    from deployctl.domain.inputs.names import AppName
     from deployctl.execution.runner import StepAct, Walk
+    from deployctl.ports import Services
 
 LOOK = 0.02  # seconds between two looks at the lock, and at open requests
 LOCKED_WITHIN = 2.0  # seconds after the former one has ended; it took 0 to 10 ms when measured
@@ -45,7 +47,7 @@ def queue_requests(walk: Walk, step: Step) -> str:
 
 
 def resume_requests(walk: Walk, step: Step) -> str:
-    walk.services.traffic.release_queue(owner_of(walk.plan.app))
+    let_go(walk, step)
     if walk.gap_began is None:
         return ""
     walk.gap_ms = (walk.services.clock.now() - walk.gap_began) * 1000
@@ -58,7 +60,23 @@ def queue_again(walk: Walk, step: Step) -> None:
 
 
 def let_go(walk: Walk, step: Step) -> None:
-    walk.services.traffic.release_queue(owner_of(walk.plan.app))
+    s, app = walk.services, walk.plan.app
+    s.traffic.release_queue(owner_of(app), unless=lambda: others_wait(app, s))
+
+
+def let_rest_go(app: AppName, s: Services) -> None:
+    """Let requests go on that wait for nothing any more: HAProxy was away when they were to be let go, or they waited for
+    two changes. What cannot be let go goes on by itself when its time is over."""
+    with suppress(DeployctlError):
+        if owner_of(app) in s.traffic.queues():
+            s.traffic.release_queue(owner_of(app), unless=lambda: others_wait(app, s))
+
+
+def others_wait(app: AppName, s: Services) -> bool:
+    """Return whether requests wait for another change, too: an app and its backing components have one queue."""
+    others = (one for one in s.ledger.open_deployments() if one.app != app and owner_of(one.app) == owner_of(app))
+    rows = [{(row["kind"], bool(row["ok"])) for row in s.ledger.steps(one.id)} for one in others]
+    return any({StepKind.QUEUE} <= {kind for kind, _ in seen} and (StepKind.RESUME, True) not in seen for seen in rows)
 
 
 def _most(walk: Walk, step: Step) -> float:

@@ -13,7 +13,6 @@ from deployctl.domain.change.deployment import Phase
 from deployctl.domain.change.plan import TRAFFIC_MOVES, StepKind
 from deployctl.domain.host.actor import Actor, Via
 from deployctl.domain.images.release import Change
-from deployctl.domain.inputs.names import owner_of
 from deployctl.errors import DeployctlError
 from deployctl.usecases.read_facts import look_at_containers, routes
 from deployctl.usecases.steps.lease import fenced_by, lease
@@ -43,7 +42,9 @@ def adopt_drift(app: AppName, s: Services, token: int) -> str | None:
     if ended is Phase.STUCK:  # incomplete, and not reverted: HAProxy would start from the wrong files
         agree_files(s)
     if ended in {Phase.REVERTED, Phase.STUCK}:
-        _let_go(app, fenced_by(app, token, s))
+        from deployctl.execution.kinds.hand_over import let_rest_go
+
+        let_rest_go(app, fenced_by(app, token, s))
     # Notes before routes: a switch between the two readings is then recorded without its author for now, and its note is kept
     # for the next time. The other way round the note would be deleted before its switch was seen.
     notes = [note for note in s.traffic.notes() if note.app == app]
@@ -66,16 +67,6 @@ def take_over_flips(s: Services) -> None:
     for app in dict.fromkeys(note.app for note in s.traffic.notes()):
         with suppress(DeployctlError), lease(app, "status", s, ChangeOptions()) as token:
             adopt_drift(app, s, token)
-
-
-def _let_go(app: AppName, s: Services) -> None:
-    """Let requests go on that still wait for what has failed: HAProxy was away when they were to be let go."""
-    owner = owner_of(app)
-    if any(owner_of(other.app) == owner for other in s.ledger.open_deployments()):  # they wait for that one
-        return
-    with suppress(DeployctlError):  # they go on by themselves when their time is over
-        if owner in s.traffic.queues():
-            s.traffic.release_queue(owner)
 
 
 def _give_back(app: AppName, active: int, s: Services) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from deployctl.dataclass import dataclass
-from deployctl.domain.change.plan import PlanKind
+from deployctl.domain.change.plan import PlanKind, StepKind
 from deployctl.domain.proxy.request_counts import counted_between, together
 from deployctl.domain.proxy.traffic import Counters
 from deployctl.errors import DeployctlError
@@ -57,7 +57,13 @@ def walk_plan(plan: Plan, facts: AppFacts, s: Services, *, token: int, options: 
         deployment = s.ledger.open_deployment(plan, actor=s.actor, note=options.note, at=s.clock.utc(), token=token)
     holds = holds_of(plan, facts)
     walk = Walk(plan, facts, deployment, s, token, wishes=wishes, held=holds.held, lifted=holds.lifted)
-    return run(walk, STEP_ACTIONS, UNDOS)
+    try:
+        return run(walk, STEP_ACTIONS, UNDOS)
+    finally:
+        if any(step.kind is StepKind.QUEUE for step in walk.begun):
+            from deployctl.execution.kinds.hand_over import let_rest_go
+
+            let_rest_go(plan.app, walk.services)
 
 
 def move(plan: Plan, facts: AppFacts, s: Services, *, token: int, options: ChangeOptions, started: float,

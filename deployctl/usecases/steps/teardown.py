@@ -38,6 +38,10 @@ def tear_down(row: App, opened: Deployment, s: Services) -> None:
     for tag in s.engine.kept_tags():
         if kept_number(s.ledger.identity, app, tag) is not None:
             s.engine.release_image(tag)
+    s.secrets().forget(app)  # while the app is known: nobody would come back for these
+    s.kept_logs.forget(app)
+    if not row.is_backing:  # the locks of backing components are among those of their app
+        s.exclusion().forget_locks(app)
     networks = s.ledger.networks(app)
     for network in networks:
         s.engine.ensure_network_gone(network.name)
@@ -50,10 +54,6 @@ def tear_down(row: App, opened: Deployment, s: Services) -> None:
         s.ledger.event(PlanKind.REMOVE, f"{app} was removed", at=s.clock.utc(), actor=opened.actor, app=app,
                        data={"note": opened.note})
     s.meter.forget_app(app)
-    s.kept_logs.forget(app)
     tidy_files(app, s)
-    s.secrets().forget(app)
-    if not row.is_backing:  # the locks of backing components are among those of their app
-        s.exclusion().forget_locks(app)
     if closed := s.traffic.sync():
         s.report.warn(closed_text(closed))
