@@ -18,6 +18,7 @@ from deployctl.config.app_rules import (
     joined_networks,
     one_or_list,
     parse_aliases,
+    with_reached,
 )
 from deployctl.config.fields import ConfigTable, Wrong, by, one_of
 from deployctl.config.key_rules import (
@@ -312,4 +313,6 @@ def parse_app_spec(raw: Mapping[str, Any], *, where: str) -> AppSpec:
     """Return the spec, or raise Invalid with every mistake of the table at once."""
     from deployctl.config.error_texts import parse_table
 
-    return parse_table(AppSpec, raw, where=where, rules=contradictions)
+    of_the_app = {field.alias or name for name, field in AppSpec.model_fields.items()
+                  if name not in {*ComponentSpec.model_fields}}
+    return parse_table(AppSpec, with_reached(raw, of_the_app), where=where, rules=contradictions)

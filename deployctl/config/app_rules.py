@@ -122,6 +122,7 @@ def contradictions(raw: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
                'Write trusted_proxies = ["10.0.0.0/8"], with the networks of the upstream proxies.')
     yield from _health_contradictions(raw, "health")
     yield from secret_contradictions(raw)
+    yield from _undecided(raw)
     yield from _component_contradictions(raw)
     yield from volume_contradictions(raw)
     yield from sharing_contradictions(raw)
@@ -147,6 +148,41 @@ def _health_contradictions(raw: Mapping[str, Any], table: str, usual: str = "htt
 
 
 # -- components ---------------------------------------------------------------------------------------------------
+def with_reached(raw: Mapping[str, Any], of_the_app: Collection[str]) -> Mapping[str, Any]:
+    """Return a file's table with the component that clients reach as its own keys, where it has only [components.*]: that is
+    the one of `name`, else the only one with a port that is neither a job nor a backing one.
+
+    As it is where that cannot be decided, where something above the first table would belong to no component (everything
+    but `of_the_app`), or where a component has no image, and so there has to be one that it inherits.
+    """
+    tables, named = raw.get("components"), raw.get("name")
+    if not isinstance(tables, Mapping) or not raw.keys() <= {*of_the_app, "name", "components"}:
+        return raw
+    reached = _reached(tables)
+    if named is None and len(reached) == 1:
+        named = reached[0]
+    if named not in reached or any("image" not in table for table in tables.values()):
+        return raw
+    others = {name: table for name, table in tables.items() if name != named}
+    return {**raw, **tables[named], "name": named, "components": others}
+
+
+def _reached(tables: Mapping[str, Any]) -> list[str]:
+    """Return the components that clients may reach; none where a table is none."""
+    if not all(isinstance(table, Mapping) for table in tables.values()):
+        return []
+    return [name for name, table in tables.items()
+            if "port" in table and table.get("kind") not in {ComponentKind.JOB, ComponentKind.BACKING}]
+
+
+def _undecided(raw: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    tables = raw.get("components")
+    several = _reached(tables) if isinstance(tables, Mapping) else []
+    if several[1:] and not raw.keys() & {"image", "port", "name"}:
+        yield "name", f"is missing: {', '.join(several)} take requests on a port, and clients reach one of them.", (
+            f"Write name = \"{several[0]}\" above the first table.")
+
+
 def _component_contradictions(raw: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     tables = raw.get("components", {})
     if not isinstance(tables, Mapping):

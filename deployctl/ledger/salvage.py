@@ -9,6 +9,7 @@ from deployctl.dataclass import asdict, replace
 from deployctl.domain.images.component import components_text, release_hash
 from deployctl.domain.images.image_source import is_doubtful
 from deployctl.domain.images.release import Change
+from deployctl.domain.inputs.names import backing_of
 from deployctl.stdlib import sqlite3
 
 TYPE_CHECKING = False
@@ -34,7 +35,8 @@ class Salvage:
             elif rebuilt.listen or rebuilt.hosts:
                 self.ledger.set_wishes(replace(found, listen=rebuilt.listen, hosts=rebuilt.hosts, trust=rebuilt.trust,
                                                 ports=rebuilt.ports))
-            self._put_networks(ground)
+            if ground.address is None:
+                self._put_networks(ground)
         except sqlite3.IntegrityError as e:
             self.lost.append(f"{ground.app}: its network {rebuilt.network} or its address belongs to another app ({e})")
 
@@ -98,7 +100,8 @@ class Salvage:
                                 "routed": self._is_front(relic) and self._is_routed(relic)})
         if relic.port is not None:
             db.insert("port_leases", {"port": relic.port, **which})
-        db.insert("address_leases", {"address": relic.address, **which})
+        if backing_of(relic.app) is None or self.ledger.find_address(relic.app) is None:  # its versions share one
+            db.insert("address_leases", {"address": relic.address, **which})
 
     def tell_serving(self, app: AppName, serving: int | None, *, operation: int) -> Change:
         """Record the live release, at a revision above every known one; `operation` is the app's last deployment that
@@ -113,7 +116,7 @@ class Salvage:
 
     def _is_front(self, relic: Relic) -> bool:
         """Return whether clients reach it, by the app's address or by a further port."""
-        return relic.place == 0 or bool(relic.components[relic.place].ports)
+        return backing_of(relic.app) is None and (relic.place == 0 or bool(relic.components[relic.place].ports))
 
     def _is_routed(self, relic: Relic) -> bool:
         key = (relic.app, relic.number)

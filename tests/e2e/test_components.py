@@ -1,8 +1,13 @@
-"""Several components a release, for real: they find each other, switch together, and workers follow the traffic."""
+"""Several components a release, for real: they find each other, switch together, and workers follow the traffic.
+
+DEPLOYCTL_LONG=1 sends the full number of requests through each of two versions.
+"""
 
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,10 +15,11 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.cli import Cli, wait_until
+from tests import support
+from tests.e2e.cli import PROGRAM, Cli, toml, wait_until
 from tests.images import ensure_image
 
-ASKED = 2_000  # requests through each version
+ASKED = 10_000 if os.environ.get("DEPLOYCTL_LONG") == "1" else 2_000  # requests through each version
 
 COMPONENTS: dict[str, Any] = {
     "needs": {"api": "healthy"},
@@ -101,3 +107,24 @@ def test_a_removed_worker_is_created_again_and_a_removed_app_leaves_nothing(shop
     assert shop.cli.containers(shop.app) == []
     tags = [tag for one in shop.cli.api.images() for tag in one["RepoTags"] or ()]
     assert [tag for tag in tags if tag.startswith(f"deployctl/{shop.app}:")] == []
+
+
+def test_an_app_of_tables_only_is_upgraded_rolled_back_compared_and_run_in(cli: Cli) -> None:
+    port, ready = cli.ports.setdefault("tables", support.free_port()), {"path": "/healthz", "rise": 1}
+    tables: dict[str, Any] = {
+        "web": {"image": "dctl-test/web", "port": 8080, "health": ready, "needs": {"db": "healthy"}, "env": {"MODE": "one"}},
+        "worker": {"image": "dctl-test/web", "command": ["/app/image_app.py", "web"], "health": {"uptime": "500ms"}},
+        "db": {"image": "dctl-test/web:v1", "kind": "backing", "port": 8080}}
+    file = cli.home / "config/tables.toml"
+    file.write_text(toml({"listen": port, "components": tables}))
+    cli.do("upgrade", "tables", "v1")
+    file.write_text(toml({"listen": port, "components": {**tables, "web": {**tables["web"], "env": {"MODE": "two"}}}}))
+    cli.do("upgrade", "tables", "v2")
+    assert cli.get("tables").version == "v2"
+    assert {one["name"]: one["version"] for one in cli.app("tables")["components"]} == {"web": "v2", "worker": "v2", "db": "v1"}
+    assert "MODE" in cli.text("diff", "tables", "v1", "v2").out
+    cli.do("rollback", "tables")
+    assert cli.get("tables").version == "v1"
+    done = subprocess.run([PROGRAM, "--home", str(cli.home), "run", "tables/worker", "--", "-c", "print(6 * 7)"],
+                          stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=90)
+    assert (done.returncode, done.stdout) == (0, b"42\n"), done.stderr

@@ -17,7 +17,7 @@ from deployctl.config.loader import app_names
 from deployctl.config.settings import Settings
 from deployctl.domain.host.actor import Actor, Via
 from deployctl.domain.host.server import ServerSpec
-from deployctl.domain.inputs.names import AppName
+from deployctl.domain.inputs.names import AppName, owner_of
 from deployctl.effects.host_files import KeptFiles
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.ports import Reporter, Services
@@ -112,7 +112,8 @@ class World:
             home=settings.home, spec=spec, engine=self.engine, traffic=self.traffic, prober=self.prober,
             guard=self.guard, exclusion=lambda: self.exclusion,
             ledger=ledger, clock=self.clock, report=reporter, actor=Actor("mara", Via.CLI), bridged=True,
-            app_file=lambda app: load_judged_app(settings, app, spec, now=lambda: ledger.find_app(app)),
+            app_file=lambda app: load_judged_app(
+                settings, owner_of(app), spec, now=lambda: ledger.find_app(owner_of(app))).of(app),
             app_files=lambda: app_names(settings),
             judge_files=lambda: load_judged_apps(settings, spec, now=ledger.find_app),
             meter=self.meter, kept_logs=self.kept_logs,

@@ -40,8 +40,9 @@ from deployctl.ledger.file.copies import keep_copy_of
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.watch.lock import only_one
 from tests.unit.cli_world import World, shop
+from tests.unit.world import runnable
 
-SHOP, BLOG = AppName("shop"), AppName("blog")
+SHOP, BLOG, DB = AppName("shop"), AppName("blog"), AppName("shop/db")
 AT = "2026-01-01T12:00:00.000Z"
 SECRET = b"s" * 32
 FULL = Bundle(
@@ -285,6 +286,7 @@ def test_a_release_of_several_components_comes_back_whole(tmp_path: Path) -> Non
         said = w.deployctl("ledger", "rebuild", "-o", "json")
         assert said.code == 0, said
         assert rows(w) == before
+        assert not [sentence for sentence in said.json["lost"] if "only its image" in sentence]
         with ledger_of(w) as ledger:
             assert [one.name for one in ledger.releases(SHOP)[0].components] == ["web", "worker", "api"]
             assert {(i.release, i.component) for i in ledger.instances(SHOP) if i.routed} == {(1, "web"), (2, "web")}
@@ -301,6 +303,59 @@ def test_a_release_of_which_a_component_is_gone_is_left_out_and_named(tmp_path: 
         assert any("shop release 1: only web, worker of its 3 components are left" in sentence for sentence in said["lost"])
         with ledger_of(w) as ledger:
             assert [release.number for release in ledger.releases(SHOP)] == [2]
+
+
+@contextmanager
+def with_database(tmp_path: Path) -> Iterator[World]:
+    """shop at v2, v1 stands by; its database at 17, 16 stopped."""
+    with shop(tmp_path) as w:
+        with w.settings.app_file(SHOP).open("a") as file:
+            file.write('needs = { db = "healthy" }\n[components.db]\nkind = "backing"\nimage = "postgres:16"\nport = 5432\n')
+        for name in ("postgres:16", "postgres:17", "acme/shop:v1", "acme/shop:v2"):
+            w.engine.images.add(name, image=runnable(name))
+        for words in (("shop", "v1"), ("shop", "v2"), ("shop/db", "17", "--yes")):
+            assert w.deployctl("upgrade", *words).code == 0
+        yield w
+
+
+def all_rows(w: World) -> object:
+    with ledger_of(w) as ledger:
+        apps = [replace(app, revision=0, file=None) for app in ledger.apps()]
+        releases = [(r.app, r.number, r.components) for app in apps for r in ledger.releases(app.name)]
+        return apps, releases, ledger.instances(), ledger.find_address(DB)
+
+
+@pytest.mark.parametrize("also", [(), ("backups",), ("backups", "ledger.id")], ids=str)
+def test_a_backing_component_comes_back_with_its_versions_and_its_address(tmp_path: Path, also: tuple[str, ...]) -> None:
+    with with_database(tmp_path) as w:
+        with_haproxys_files(w)
+        before, calls = all_rows(w), list(w.engine.calls)
+        lose(w, *also)
+        said = w.deployctl("ledger", "rebuild", "-o", "json")
+        assert said.code == 0, said
+        assert [(a["app"], a["serving"]) for a in said.json["apps"]] == [("shop", "v2"), ("shop/db", "17")]
+        assert not [sentence for sentence in said.json["lost"] if "shop/db" in sentence]
+        assert w.engine.calls == calls, "nothing is touched"
+        assert all_rows(w) == before
+        assert w.deployctl("reconcile").code == 0
+        verb = "upgrade" if also else "rollback"  # no backup, no proof that it was ever healthy
+        back = w.deployctl(verb, "shop/db", "16", "--yes")
+        assert back.code == 0, back
+        assert w.deployctl("upgrade", "shop", "v1").code == 0
+        [app] = w.deployctl("status", "-o", "json").json["apps"]
+        assert {one["name"]: one["version"] for one in app["components"]} == {"web": "v1", "db": "16"}
+
+
+def test_a_database_that_is_stopped_is_live_as_the_backup_says(tmp_path: Path) -> None:
+    with with_database(tmp_path) as w:
+        with_haproxys_files(w)
+        keep_copy_of(w.settings.ledger, at=AT)
+        with ledger_of(w) as ledger:
+            live = next(i for i in ledger.instances(DB) if i.release == 2)
+        w.engine.die(live.container or "")
+        lose(w)
+        said = w.deployctl("ledger", "rebuild", "-o", "json").json
+        assert [(a["app"], a["serving"]) for a in said["apps"]] == [("shop", "v2"), ("shop/db", "17")]
 
 
 def test_an_engine_that_is_away_changes_nothing(w: World) -> None:

@@ -30,10 +30,11 @@ class Remains:
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """An app's networks, the original one first."""
+    """An app's networks, the original one first. A backing component stands in one of its app's."""
 
     app: AppName
     networks: tuple[AppNetwork, ...]
+    address: str | None = None  # of a backing component, for life
 
     def find(self, names: Collection[str]) -> AppNetwork | None:
         """Return the one of those names that is the app's."""

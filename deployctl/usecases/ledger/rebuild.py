@@ -13,7 +13,7 @@ from deployctl.dataclass import asdict, replace
 from deployctl.domain.host.leftovers import AppBack, Ground, Rebuilt, Relic
 from deployctl.domain.host.networks import AppNetwork
 from deployctl.domain.images.image_ref import is_made_of, short_digest
-from deployctl.domain.inputs.names import AppName, Version
+from deployctl.domain.inputs.names import AppName, Version, backing_of
 from deployctl.errors import DeployctlError, Invalid, NotFound, Refused
 from deployctl.execution.bundle_label import is_exact, read_bundle, read_cap_drop, read_component
 from deployctl.execution.labels import instance_id, is_sealed, kept_name
@@ -23,6 +23,7 @@ from deployctl.ledger.salvage import Salvage
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.paths import Path
 from deployctl.ports import Services
+from deployctl.usecases.ledger.backing_remains import grounds_of_backing, live_backing, place_of
 from deployctl.usecases.results import Done
 
 TYPE_CHECKING = False
@@ -101,6 +102,8 @@ def rebuild(candidate: CopyCandidate, remains: Remains, s: Services, *, sealed: 
     ledger = candidate.ledger
     lost: list[str] = []
     grounds, containers, routes = _grounds(s), _containers(s, lost, sealed=sealed), _routes(s, remains, lost)
+    grounds |= grounds_of_backing(grounds, containers)
+    routes |= _live_before(ledger, grounds) | live_backing(grounds, containers)
     relics = _assembled([relic for one in containers if (relic := _relic(one, grounds, s, lost, sealed=sealed))], lost)
     salvage = Salvage(ledger, replace(remains, routes=routes), at=s.clock.utc(), actor=s.actor, lost=lost)
     with ledger.transaction():
@@ -158,31 +161,31 @@ def _containers(s: Services, lost: list[str], *, sealed: bool) -> list[Container
 def _relic(one: ContainerFacts, grounds: dict[AppName, Ground], s: Services, lost: list[str], *, sealed: bool) -> Relic | None:
     """Return what a container reveals of its release, None with the reason in `lost` if that is not enough."""
     labels, ground = one.labels, grounds.get(AppName(one.labels.get("deployctl.app", "")))
-    network = ground.find({*one.asked, *one.addresses}) if ground else None
-    address = network and (one.asked.get(network.name) or one.addresses.get(network.name))
+    place = place_of(one, ground) if ground else None
     which, operation = instance_id(labels), labels.get("deployctl.operation", "")
-    if ground is None or network is None or not address or which is None:
+    if ground is None or place is None or which is None:
         lost.append(f"{one.name}: it has no network of ours, no address or no port; it was skipped")
         return None
     try:
         bundle = read_bundle(labels, one.env)
-        component, place, count = read_component(labels, which.component, bundle)
+        component, order, count = read_component(labels, which.component, bundle)
     except Invalid as e:
         lost.append(f"{one.name}: {e.message}; it was skipped")
         return None
     if sealed and not is_exact(s.ledger.identity.secret, ground.app, labels, bundle):
         lost.append(f"{one.name}: its release spec is not the one it was created from; it was skipped")
         return None
-    if one.published is None and place == 0 and which.replica == 1:
+    if one.published is None and order == 0 and which.replica == 1 and ground.address is None:
         lost.append(f"{one.name}: it has no port; it was skipped")
         return None
     own = is_made_of(one.image, bundle)
     if not own:
         lost.append(f"{one.name}: it was created from a different image ({short_digest(one.image)}) than its release "
                     f"({short_digest(bundle.digest)}) and was skipped; deployctl reconcile {ground.app} creates it again")
+    network, address = place
     return Relic(ground.app, which, Version(labels.get("deployctl.version", "")), (component,), one.name,
                  one.id if own else None, network.name, address,
-                 one.published, int(operation) if operation.isdecimal() else 0, read_cap_drop(labels), place, count)
+                 one.published, int(operation) if operation.isdecimal() else 0, read_cap_drop(labels), order, count)
 
 
 def _assembled(relics: Sequence[Relic], lost: list[str]) -> list[Relic]:
@@ -210,6 +213,11 @@ def _scale(relics: Sequence[Relic]) -> tuple[tuple[ComponentName, int], ...]:
     return tuple((one.name, count) for one, count in highest.items() if one.may_scale and count != one.replicas)
 
 
+def _live_before(ledger: SqliteLedger, grounds: dict[AppName, Ground]) -> dict[AppName, int]:
+    """Return the live releases, according to the backup, of backing components that are still there."""
+    return {row.name: row.active for row in ledger.backing() if row.active is not None and row.name in grounds}
+
+
 def _routes(s: Services, remains: Remains, lost: list[str]) -> dict[AppName, int]:
     """Return the live release of each app as HAProxy reports it, or from its file if it is not responding."""
     try:
@@ -234,7 +242,8 @@ def _take_policy(app: AppName, file: AppFile | DeployctlError | None, s: Service
 def _serve(app: AppName, routes: dict[AppName, int], relics: Sequence[Relic], salvage: Salvage) -> AppBack:
     serving = routes.get(app)
     if serving is not None and salvage.ledger.find_release(app, serving) is None:
-        salvage.lost.append(f"{app}: HAProxy sends it to release {serving}, of which nothing else is known; it keeps serving")
+        told = "the backup has it at" if backing_of(app) is not None else "HAProxy sends it to"
+        salvage.lost.append(f"{app}: {told} release {serving}, of which nothing else is known; it keeps serving")
         serving = None
     operation = max((relic.operation for relic in relics if relic.app == app), default=0)
     change = salvage.tell_serving(app, serving, operation=operation)
@@ -244,11 +253,16 @@ def _serve(app: AppName, routes: dict[AppName, int], relics: Sequence[Relic], sa
 
 
 def _tell_tags(s: Services, ledger: SqliteLedger, lost: list[str]) -> None:
-    known = {f"deployctl/{app.name}:r{release.number}" for app in ledger.apps() for release in ledger.releases(app.name)}
+    known = {f"{app.name} release {release.number}" for app in ledger.apps() for release in ledger.releases(app.name)}
     home = s.ledger.identity
-    mine = {name for tag in s.engine.kept_tags() if (name := kept_name(home, tag))}
-    lost += [f"{tag.removeprefix('deployctl/').replace(':r', ' release ')}: only its image is left, not how it was run"
-             for tag in sorted(mine) if tag not in known]
+    mine = {_release_of(name) for tag in s.engine.kept_tags() if (name := kept_name(home, tag))}
+    lost += [f"{release}: only its image is left, not how it was run" for release in sorted(mine - known)]
+
+
+def _release_of(name: str) -> str:
+    """Return the release that an image is kept for: `deployctl/shop:r7-api` is of shop release 7."""
+    app, _, rest = name.removeprefix("deployctl/").rpartition(":r")
+    return f"{app} release {rest.partition('-')[0]}"
 
 
 # -- the answer ---------------------------------------------------------------------------------------------------
