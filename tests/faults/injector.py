@@ -17,7 +17,7 @@ from deployctl.ports import Services
 from deployctl.testing.fake_clock import FakeClock
 from tests.unit.mortal import ACTS, Died
 
-_WRITTEN = re.compile(r"(count|die|hang|fail|wait)-(before|after):(call|step|begin|lease):([a-z0-9]+)")
+_WRITTEN = re.compile(r"(count|die|hang|fail|wait)-(before|after):(call|step|begin|lease):([a-z0-9_]+)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,12 +16,12 @@ class Town(Cli):
         return {name: text for name, text in self.files().items() if "ledger.db" not in name}
 
     def others(self, app: str) -> dict[str, Any]:
-        """Return all that other apps have and that a change of this one must leave alone."""
+        """Return all that other apps have and that a change of this one, or of a backing component of it, must leave alone."""
         return {
             "routes": {name: to for name, to in self.routes().items() if name != app},
-            "apps": self.rows("select * from apps where name != ? order by name", app),
-            "instances": self.rows("select * from instances where app != ? order by app, release", app),
-            "containers": sorted(c["Id"] for c in self.containers() if c["Labels"]["deployctl.app"] != app),
+            "apps": self.rows("select * from apps where name || '/' not like ? || '/%' order by name", app),
+            "instances": self.rows("select * from instances where app || '/' not like ? || '/%' order by app, release", app),
+            "containers": sorted(c["Id"] for c in self.containers() if c["Labels"]["deployctl.app"].partition("/")[0] != app),
         }
 
     def serving_now(self, app: str = SHOP) -> int | None:
