@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 
 from deployctl.dataclass import asdict, replace
 from deployctl.domain.change.deployment import Deployment, Phase
-from deployctl.domain.change.plan import PlanKind
+from deployctl.domain.change.plan import PlanKind, StepKind
 from deployctl.domain.change.serving import chain_after
 from deployctl.domain.images.release import Change, Colour
-from deployctl.domain.inputs.names import AppName
+from deployctl.domain.inputs.names import AppName, ComponentName
 from deployctl.errors import LeaseHeld
 from deployctl.ledger.apps import app_of
 from deployctl.ledger.chain import ENDED
@@ -102,6 +102,12 @@ class JournalRows(EventRows):
 
     def steps(self, deployment: int) -> list[Mapping[str, Any]]:
         return [dict(r) for r in self.db.execute("select * from steps where deployment = ? order by seq", [deployment])]
+
+    def last_times(self, app: AppName) -> Mapping[tuple[StepKind, ComponentName], float]:
+        rows = self.db.execute(
+            "select kind, component, ms from steps where ok and component is not null and ms is not null and deployment in "
+            "(select id from deployments where app = ? order by id desc limit 20) order by deployment, seq", [app])
+        return {(StepKind(row["kind"]), ComponentName(row["component"])): row["ms"] / 1000 for row in rows}
 
     def close_deployment(self, deployment: int, phase: Phase, *, at: str, error: EndReason | None = None,
                          evidence: Sequence[str] = ()) -> None:

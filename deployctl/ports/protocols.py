@@ -15,7 +15,7 @@ from deployctl.ports.metrics import UsageReader
 
 if TYPE_CHECKING:
     from deployctl.domain.change.deployment import Deployment, EndReason, LeaseFacts, Phase
-    from deployctl.domain.change.plan import Plan, Step
+    from deployctl.domain.change.plan import Plan, Step, StepKind
     from deployctl.domain.host.home import HomeFacts, HomeIdentity
     from deployctl.domain.host.networks import AppNetwork
     from deployctl.domain.images.component import Component, InstanceId
@@ -228,6 +228,9 @@ class Ledger(AccessBook, Protocol):
     def begin_step(self, deployment: int, seq: int, step: Step, *, phase: Phase, at: str, durable: bool) -> None: ...
     def finish_step(self, deployment: int, seq: int, *, ok: bool, ms: float, text: str, at: str) -> None: ...
     def steps(self, deployment: int) -> list[Mapping[str, Any]]: ...
+    def last_times(self, app: AppName) -> Mapping[tuple[StepKind, ComponentName], float]:
+        """Return how many seconds each step about a component took the last time it went well, in one of the app's last 20
+        deployments."""
     def close_deployment(self, deployment: int, phase: Phase, *, at: str, error: EndReason | None = None,
                          evidence: Sequence[str] = ()) -> None: ...
     def ask_abort(self, app: AppName, *, actor: str) -> bool: ...

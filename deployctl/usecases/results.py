@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from deployctl.domain.change.deployment import Deployment
     from deployctl.domain.change.drift import Drift
+    from deployctl.domain.change.expected_gap import ExpectedGap
     from deployctl.domain.change.plan import Plan
     from deployctl.domain.change.probes import HealthReason
     from deployctl.domain.change.readiness import Readiness
@@ -340,3 +341,4 @@ class Preview:
     changes: tuple[DiffLine, ...] = ()  # from the live release, with possible secrets hidden
     warnings: tuple[str, ...] = ()
     image: ImageNews | None = None
+    gap: ExpectedGap | None = None  # in which a component does not run, because only one version of it may

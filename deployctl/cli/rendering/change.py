@@ -104,6 +104,7 @@ def preview_text(preview: Preview, look: TerminalStyle) -> list[str]:
     lines = [f"Plan for {plan.summary}{how}"]
     lines += _by_component(plan)
     lines += [f"  changes {difference(line)}" for line in preview.changes]
+    lines += [preview.gap.sentence] if preview.gap is not None else []
     return [*lines, *_image(preview.image, look), *preview.restores, *_warned(preview.warnings, look), "Nothing was changed."]
 
 

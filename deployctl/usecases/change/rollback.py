@@ -102,7 +102,9 @@ def preview_rollback(app: AppName, s: Services, *, version: Version | None = Non
     restores = [brings_back_text(facts, target), "Not rolled back: databases, files in volumes."]
     if held := facts.releases.get(holds_of(plan, facts).held or 0):
         restores.insert(0, f"Would put {release_name(held, facts.releases.values())} on hold.")
-    return Preview(plan, tuple(restores))
+    from deployctl.usecases.steps.short_gap import gap_of  # only a dry run has to know
+
+    return Preview(plan, tuple(restores), gap=gap_of(facts, target, PlanKind.ROLLBACK, s))
 
 
 def _cold_question(facts: AppFacts, target: Release) -> str:

@@ -22,6 +22,7 @@ from deployctl.usecases.view.diff import compare_releases
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from deployctl.domain.change.expected_gap import ExpectedGap
     from deployctl.domain.change.plan import Plan
     from deployctl.domain.images.image_source import PullPolicy
     from deployctl.domain.images.release import Release
@@ -52,6 +53,7 @@ def upgrade(app: AppName, version: Version, s: Services, *, options: ChangeOptio
         candidate = prepare(app, version, s, image=image, env=env, pull=pull, any_image=any_image)
         require_revision(_facts(app, s, candidate), options)
         _require_not_held(candidate, s)
+        _require_short_gap(candidate, s, options)
         candidate = candidate.written(s)
         if candidate.backing:
             from deployctl.usecases.change.backing import start_missing
@@ -83,8 +85,10 @@ def preview_upgrade(app: AppName, version: Version, s: Services, *, options: Cha
     _require_not_held(candidate, s)
     from deployctl.usecases.redaction import redact_lines  # its patterns are only needed for a dry run
 
-    return Preview(_plan(facts, candidate), warnings=candidate.remarks, image=candidate.news,
-                   changes=tuple(redact_lines(_changes(facts, candidate))))
+    plan = _plan(facts, candidate)
+    return Preview(plan, warnings=candidate.remarks, image=candidate.news,
+                   changes=tuple(redact_lines(_changes(facts, candidate))),
+                   gap=_gap(_with_candidate(facts, candidate), candidate.release, s) if plan.steps else None)
 
 
 def _changes(facts: AppFacts, candidate: PreparedCandidate) -> list[DiffLine]:
@@ -126,6 +130,12 @@ def _facts(app: AppName, s: Services, candidate: PreparedCandidate) -> AppFacts:
     return observe(app, s, release.number, release.version) if s.ledger.find_app(app) else AppFacts(app=candidate.app)
 
 
+def _with_candidate(facts: AppFacts, candidate: PreparedCandidate) -> AppFacts:
+    """Return the facts as they are once the release is recorded."""
+    release = candidate.release
+    return replace(facts, releases={**facts.releases, release.number: release}, app=candidate.wishes(facts.app))
+
+
 def _serves(facts: AppFacts, release: Release) -> bool:
     """Return whether it is live already: exactly that release, with the same release spec."""
     return (release.number == facts.app.active == facts.serving and facts.is_warm(release.number)
@@ -133,11 +143,27 @@ def _serves(facts: AppFacts, release: Release) -> bool:
             and facts.is_working(release.number))
 
 
+def _require_short_gap(candidate: PreparedCandidate, s: Services, options: ChangeOptions) -> None:
+    """Ask before anything begins if clients may have to wait for longer than the file allows."""
+    if any(one.is_exclusive for one in candidate.release.components):
+        from deployctl.usecases.steps.short_gap import require_short_gap
+
+        facts = _with_candidate(_facts(candidate.app.name, s, candidate), candidate)
+        require_short_gap(facts, candidate.release, PlanKind.UPGRADE, s, options)
+
+
+def _gap(facts: AppFacts, target: Release, s: Services) -> ExpectedGap | None:
+    if not any(one.is_exclusive for one in target.components):
+        return None
+    from deployctl.usecases.steps.short_gap import gap_of
+
+    return gap_of(facts, target, PlanKind.UPGRADE, s)
+
+
 def _plan(facts: AppFacts, candidate: PreparedCandidate) -> Plan:
     release = candidate.release
     if not _serves(facts, release):
-        facts = replace(facts, releases={**facts.releases, release.number: release}, app=candidate.wishes(facts.app))
-        return plan_move(facts, PlanKind.UPGRADE, release)
+        return plan_move(_with_candidate(facts, candidate), PlanKind.UPGRADE, release)
     plan = plan_nothing(facts, PlanKind.UPGRADE, release, f"{facts.app.name} {release.version} is already live")
     if not app_differences(facts.app, candidate.wishes(facts.app)):
         return plan

@@ -20,6 +20,7 @@ from deployctl_web.api.request_fields import EitherText, VersionText
 # that use them do not import them.
 _NAMED_IN = (
     "deployctl.domain.change.deployment", "deployctl.domain.change.diagnosis", "deployctl.domain.change.drift",
+    "deployctl.domain.change.expected_gap",
     "deployctl.domain.change.plan", "deployctl.domain.change.probes", "deployctl.domain.change.readiness",
     "deployctl.domain.change.status_note", "deployctl.domain.host.access", "deployctl.domain.host.home",
     "deployctl.domain.images.component", "deployctl.domain.images.engine_keys",
