@@ -34,7 +34,7 @@ def change(session: CommandCall, verb: Verb, values: dict[str, Any]) -> int:
         if dry_run:
             preview: Preview = verb.plan()(**verb.planned(asked), options=_options(values, session.yes, None))
             answer(session, preview)
-            return 10 if exit_code and preview.plan.steps else 0
+            return 10 if exit_code and (preview.plan.steps or preview.first) else 0
         done = confirmed(session, lambda yes, revision: verb.act()(**asked, options=_options(values, yes, revision)))
     answer(session, done)
     return 0

@@ -342,3 +342,4 @@ class Preview:
     warnings: tuple[str, ...] = ()
     image: ImageNews | None = None
     gap: ExpectedGap | None = None  # in which a component does not run, because only one version of it may
+    first: tuple[Preview, ...] = ()  # of backing components that are started before

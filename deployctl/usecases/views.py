@@ -66,7 +66,7 @@ _OBJECTS: Mapping[str, tuple[str, str]] = {
     "Operation": ("Operation", f"{_WHOLE}Operation id app action actor started_at deployment done step detail ended_at result "
                                "error"),
     "Preview": ("Plan", f"{_WHOLE}Plan app=plan.app plan=plan.kind from_release=plan.source to_release=plan.target "
-                        "warm=plan.warm summary=plan.summary steps=plan.steps changes restores warnings image gap"),
+                        "warm=plan.warm summary=plan.summary steps=plan.steps changes restores warnings image gap first"),
     "ExpectedGap": ("ExpectedGap", "seconds most asks parts"),
     "Findings": ("Doctor", f"{_WHOLE}Doctor ok findings"),
     "ServerChecks": ("ServerChecks", "*checks dashboard"),

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from deployctl.cli.rendering.change import preview_text
 from deployctl.cli.rendering.status import status_text
 from deployctl.config.app import parse_app_spec
 from deployctl.domain.inputs.names import AppName, ComponentName, Version
@@ -23,7 +24,7 @@ from deployctl.usecases.change.rollback import rollback
 from deployctl.usecases.change.scale import scale
 from deployctl.usecases.change.start import preview_start, start
 from deployctl.usecases.change.stop import stop
-from deployctl.usecases.change.upgrade import upgrade
+from deployctl.usecases.change.upgrade import preview_upgrade, upgrade
 from deployctl.usecases.secrets.list_secrets import list_secrets
 from deployctl.usecases.secrets.remove_secret import remove_secret
 from deployctl.usecases.secrets.set_secret import set_secret
@@ -313,3 +314,24 @@ def test_of_a_removed_app_neither_secrets_nor_locks_are_left(w: World) -> None:
     assert w.exclusion.locks
     remove_app(SHOP, w.s, options=YES)
     assert (w.exclusion.locks, w.secrets.laid, w.secrets.held(SHOP)) == (set(), {}, [])
+
+
+def test_a_dry_run_has_the_plan_of_each_that_would_be_started_first_and_changes_nothing(w: World) -> None:
+    before = list(w.engine.calls)
+    preview = preview_upgrade(SHOP, Version("v1"), w.s)
+    text = preview_text(preview, PIPE)
+    assert [line.split(":")[0] for line in text if line.startswith("Plan for")] == ["Plan for shop/db", "Plan for shop"]
+    assert sum(line == "Nothing was changed." for line in text) == 1
+    (first,) = preview.first
+    assert [step.kind for step in first.plan.steps][-1] == "promote"
+    assert w.ledger.apps() == []
+    assert not [call for call in w.engine.calls[len(before):] if call.startswith(("create", "start"))]
+    assert [one["app"] for one in as_json(preview)["first"]] == ["shop/db"]
+    w.upgraded("v1")
+    assert preview_upgrade(SHOP, Version("v2"), w.s).first == ()
+    w.edit(components={**KEYS["components"], "cache": {"kind": "backing", "image": "postgres:16", "port": 5432}})
+    again = preview_upgrade(SHOP, Version("v1"), w.s)
+    assert [one.plan.app for one in again.first] == ["shop/cache"]
+    upgrade(DB, V17, w.s, options=YES)
+    assert any("shop/db runs 17, and config/shop.toml asks for 16" in one
+               for one in preview_upgrade(SHOP, Version("v2"), w.s).warnings)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
 
 from playwright.sync_api import (
     Browser,
@@ -51,6 +52,11 @@ def browser(playwright: Playwright, path: str) -> Iterator[Browser]:
         started.close()
 
 
+def watching(page: Page) -> Watched:
+    """Return what watches that page."""
+    return _WATCHING[page.context]
+
+
 @dataclass
 class Watched:
     """What went wrong in the pages of one context. `allowed` are HTTP statuses that the test provokes; with `broken`
@@ -63,6 +69,7 @@ class Watched:
     complaints: list[str] = field(default_factory=list)
 
     def watch(self, context: BrowserContext) -> None:
+        _WATCHING[context] = self
         context.on("console", self._console)
         context.on("weberror", lambda error: self.complaints.append(f"uncaught: {error.error}"))
         context.on("request", self._request)
@@ -100,9 +107,24 @@ class Watched:
             if not self.shaken:
                 return
 
+    def steadily(self, act: Callable[[], object]) -> None:
+        """Do it; again when it failed and Chromium had dropped something because the machine's network changed."""
+        for last in (False, False, True):
+            self.shaken = False
+            try:
+                act()
+            except (AssertionError, PlaywrightError):
+                if last or not self.shaken:
+                    raise
+            else:
+                return
+
     def require_nothing(self) -> None:
         found = [line for line in self.complaints if not (self.broken and re.search("ERR_|ECONN", line))]
         assert found == [], "\n".join(found)
+
+
+_WATCHING: WeakKeyDictionary[BrowserContext, Watched] = WeakKeyDictionary()
 
 
 def new_context(started: Browser, home: str, *, phone: bool = False, dark: bool = False, js: bool = True,

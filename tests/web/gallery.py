@@ -21,7 +21,7 @@ from deployctl.usecases.change.upgrade import upgrade
 from deployctl.usecases.steps.options import ChangeOptions
 from tests.unit.web_wire import served_site
 from tests.unit.web_world import Site
-from tests.unit.world import SHOP, V1, V2, V3, YES
+from tests.unit.world import SHOP, V1, V2, V3, YES, runnable
 
 MB = 1024 * 1024
 STEP = 0.05  # seconds that a second of a home that deploys takes
@@ -74,6 +74,19 @@ def cold(site: Site) -> None:
     stop(SHOP, V1, site.w.s, options=YES)
 
 
+def in_parts(site: Site) -> None:
+    """Let it have replicas, workers, and two databases of which one is ill."""
+    w = site.w
+    for image in ("postgres:16", "redis:7"):
+        w.engine.images.add(image, image=runnable(image))
+    w.edit(replicas=2, components={
+        "worker": {"command": ["work"], "health": {"uptime": "1s"}, "replicas": 3},
+        "db": {"kind": "backing", "image": "postgres:16", "port": 5432, "mounts": ["data:/var/lib/postgresql/data"]},
+        "cache": {"kind": "backing", "image": "redis:7", "port": 6379}})
+    w.upgraded("v3")
+    w.sick["16"] = "connection refused"
+
+
 def docker_away(site: Site) -> None:
     site.w.engine.away = "connection refused"
 
@@ -121,6 +134,7 @@ STATES: dict[str, tuple[tuple[str, ...], Callable[[Site], None]]] = {
     "serves nobody": (("v1", "v2"), stopped),
     "no warm standby": (("v1", "v2"), cold),
     "only one version": (("v1",), lambda _site: None),
+    "in parts": (("v1", "v2"), in_parts),
     "Docker away": (("v1", "v2"), docker_away),
     "drifted": (("v1", "v2"), drifted),
     "many versions": (tuple(f"v{n}" for n in range(1, 9)), lambda _site: None),

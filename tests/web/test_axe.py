@@ -14,9 +14,9 @@ from deployctl.domain.host.access import Role, given
 from deployctl.usecases.access.users import add_user, make_link
 from tests.unit.web_routes import all_routes
 from tests.unit.web_world import Site
-from tests.web.chromium import PHONE, WIDE, Watched, new_context
+from tests.web.chromium import PHONE, WIDE, Watched, new_context, watching
 from tests.web.gallery import STATES, deploying, empty_home, in_state, not_deployed
-from tests.web.pages import button, dialog, expect_live, expect_serves, expect_toast, told
+from tests.web.pages import SOON, button, dialog, expect_live, expect_serves, expect_toast, told
 
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
@@ -54,11 +54,15 @@ def visitor(chromium: Browser, site: Site, name: str = "mara", role: Role | None
         if role is not None:
             if site.w.ledger.find_user(name) is None:
                 add_user(name, given(role, apps), site.w.s)
-            page.goto(f"/start/{make_link(name, site.w.s)}")
+            watched.go(page, f"/start/{make_link(name, site.w.s)}")
             page.get_by_role("button", name="Sign in").click()
             page.wait_for_url(f"{site.web_state.place.base}/")
         yield page
         watched.require_nothing()
+
+
+def go(page: Page, path: str) -> None:
+    watching(page).go(page, path)
 
 
 # -- every page -------------------------------------------------------------------------------------------------------
@@ -79,7 +83,7 @@ def test_every_page_for_people_that_are_signed_in(chromium: Browser, tmp_path: P
                 path = f"{route.path()}?{query}".rstrip("?")
                 if "<main" not in page.request.get(path).text():
                     continue  # a piece of a page, a file, or for programs
-                page.goto(path)
+                go(page, path)
                 seen.add(route.endpoint)
                 found += complaints(page, path)
     assert {"apps.home", "app.one", "version.page", "version.compare", "logs.page", "activity.page", "server.page",
@@ -92,9 +96,9 @@ def test_every_page_for_strangers_and_every_refusal(chromium: Browser, tmp_path:
     with in_state(tmp_path, "healthy") as site:
         with visitor(chromium, site, role=None, allowed=frozenset({401})) as page:
             for path in ("/login", "/start/xxxxxxxxxxxxxxxx", "/apps/shop"):
-                page.goto(path)
+                go(page, path)
                 found += complaints(page, path)
-            page.goto("/login")
+            go(page, "/login")
             page.get_by_label("Name").fill("nobody")
             page.get_by_label("Password").fill("wrong wrong wrong")
             page.keyboard.press("Enter")
@@ -103,7 +107,7 @@ def test_every_page_for_strangers_and_every_refusal(chromium: Browser, tmp_path:
         with visitor(chromium, site, allowed=frozenset({400, 404, 405})) as page:
             for path in ("/no/such/page", "/apps/nothing", "/apps/shop/versions/nothing", "/apps/shop/rollback",
                          "/apps/shop/ask?verb=nothing"):
-                page.goto(path)
+                go(page, path)
                 found += complaints(page, path)
     assert found == [], "\n".join(found)
 
@@ -114,7 +118,7 @@ def test_the_page_of_an_app_in_each_state(chromium: Browser, tmp_path: Path, sta
     found: list[str] = []
     with in_state(tmp_path, state) as site, visitor(chromium, site) as page:
         for path in ("/apps/shop", "/"):
-            page.goto(path)
+            go(page, path)
             page.evaluate("for (const one of document.querySelectorAll('main details:not(.menu)')) one.open = true")
             found += complaints(page, f"{path} {state}")
     assert found == [], "\n".join(found)
@@ -125,7 +129,7 @@ def test_the_pages_of_somebody_who_may_less(chromium: Browser, tmp_path: Path, r
     found: list[str] = []
     with in_state(tmp_path, "failed deploy") as site, visitor(chromium, site, "grace", role, "shop") as page:
         for path in ("/", "/apps/shop", "/apps/shop/versions/v1", "/settings", "/activity"):
-            page.goto(path)
+            go(page, path)
             found += complaints(page, f"{path} as {role}")
     assert found == [], "\n".join(found)
 
@@ -135,7 +139,7 @@ def test_a_home_where_nothing_was_deployed(chromium: Browser, tmp_path: Path,
                                            home: Callable[[Path], AbstractContextManager[Site]]) -> None:
     with home(tmp_path) as site, visitor(chromium, site) as page:
         found = complaints(page, "/")
-        page.goto("/server")
+        go(page, "/server")
         found += complaints(page, "/server")
     assert found == [], "\n".join(found)
 
@@ -145,10 +149,10 @@ def test_a_deploy_that_is_under_way(chromium: Browser, tmp_path: Path) -> None:
         site = stack.enter_context(in_state(tmp_path, "healthy"))
         stack.enter_context(deploying(site))
         page = stack.enter_context(visitor(chromium, site))
-        page.goto("/apps/shop")
+        go(page, "/apps/shop")
         expect(page.locator("ol.stepper li.now")).to_be_visible()
         found = complaints(page, "deploying")
-        page.goto("/apps/shop/deploy")
+        go(page, "/apps/shop/deploy")
         found += complaints(page, "another deploy meanwhile")
     assert found == [], "\n".join(found)
 
@@ -159,25 +163,31 @@ def test_dialogs_menus_and_the_palette(chromium: Browser, tmp_path: Path) -> Non
     with in_state(tmp_path, "no warm standby") as site, visitor(chromium, site) as page:
         for key, what in (("r", "the question before a cold rollback"), ("d", "the form to deploy"), ("?", "the list of keys"),
                           ("Control+k", "the palette")):
-            page.goto("/apps/shop")
-            page.keyboard.press(key)
-            expect(dialog(page)).to_be_visible()
-            if key == "Control+k":
-                expect(dialog(page).get_by_role("option").nth(4)).to_be_visible()
+            watching(page).steadily(lambda key=key: open_by(page, key))  # type: ignore[misc]
             found += complaints(page, what)
-        page.goto("/apps/shop")
+        go(page, "/apps/shop")
         page.get_by_label("More actions").click()
         found += complaints(page, "the menu of the app")
-        page.goto("/apps/shop")
+        go(page, "/apps/shop")
         page.get_by_label("Signed in as mara: menu").click()
         found += complaints(page, "the menu of the person")
     assert found == [], "\n".join(found)
 
 
+def open_by(page: Page, key: str) -> None:
+    """Press the key on a page that hears the stream: none of its pieces is replaced while the dialog opens."""
+    go(page, "/apps/shop")
+    expect_live(page)
+    page.keyboard.press(key)
+    expect(dialog(page)).to_be_visible(timeout=SOON)
+    if key == "Control+k":
+        expect(dialog(page).get_by_role("option").nth(4)).to_be_visible(timeout=SOON)
+
+
 def test_a_toast_a_refusal_and_a_page_that_hears_nothing(chromium: Browser, tmp_path: Path) -> None:
     with in_state(tmp_path, "healthy") as site:
         with visitor(chromium, site, allowed=frozenset({409, 412})) as page:
-            page.goto("/apps/shop")
+            go(page, "/apps/shop")
             expect_live(page)
             button(page, "Roll back to v1").click()
             expect_toast(page, "Traffic is on v1.", "Undo")
@@ -186,13 +196,13 @@ def test_a_toast_a_refusal_and_a_page_that_hears_nothing(chromium: Browser, tmp_
         with visitor(chromium, site, allowed=frozenset({409, 412})) as page:
             page.route("**/apps/shop/live", lambda route: route.abort("aborted"))
             page.route("**/events*", lambda route: route.abort("aborted"))
-            page.goto("/apps/shop")
+            go(page, "/apps/shop")
             site.w.undo()
             button(page, "Switch traffic to v2").click()
             expect(told(page)).to_be_visible()
             found += complaints(page, "a stale click")
         with visitor(chromium, site, broken=True) as page:
-            page.goto("/apps/shop")
+            go(page, "/apps/shop")
             page.route("**/*", lambda route: route.abort("failed"))
             page.evaluate("document.documentElement.dataset.conn = 'lost'; document.documentElement.classList.add('old')")
             found += complaints(page, "a page that is old")

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, Protocol
 
-from playwright.sync_api import Browser, BrowserContext, Page, StorageState
+from playwright.sync_api import Browser, Page, StorageState
 
-from tests.web.chromium import Watched, new_context
+from tests.web.chromium import Watched, new_context, watching
 from tests.web.served import ADMIN, Served
 
 
@@ -38,20 +38,18 @@ class SignedIn:
 def visits(chromium: Browser, served: Served, signed_in: SignedIn) -> Iterator[Visit]:
     """Open a page as that user, in a context of its own; `beside` a page it is another tab, and `within` one it is loaded
     there. At the end of the block nothing may have gone wrong in any of them but the statuses that were allowed."""
-    watching: dict[BrowserContext, Watched] = {}
     with ExitStack() as stack:
         def go(path: str = "/", *, who: str | None = ADMIN, allowed: set[int] = frozenset(), **how: Any) -> Page:  # type: ignore[assignment]
             beside, within = how.pop("beside", None), how.pop("within", None)
             if beside or within:
                 page: Page = within or beside.context.new_page()
-                watching[page.context].go(page, path)
+                watching(page).go(page, path)
                 return page
             broken = how.pop("broken", False)
             context = stack.enter_context(new_context(chromium, served.base, **how))
             watched = Watched(served.base, {*allowed}, broken)
             stack.callback(watched.require_nothing)
             watched.watch(context)
-            watching[context] = watched
             if who is not None:
                 context.add_cookies(signed_in(who)["cookies"])  # type: ignore[arg-type]  # what one gives, the other takes
             page = context.new_page()

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from deployctl.cli.terminal import TerminalStyle
+from deployctl.dataclass import replace
 from deployctl.domain.durations import took
 from deployctl.domain.images.image_source import ImageCode, ImageNews, image_sentence
+from deployctl.domain.inputs.names import backing_of
 from deployctl.domain.proxy.traffic import Precision
 from deployctl.usecases.listings import Finding
 from deployctl.usecases.results import DiffLine, Done, Moved, Preview
@@ -98,6 +100,9 @@ def done_text(done: Done, look: TerminalStyle) -> list[str]:
 def preview_text(preview: Preview, look: TerminalStyle) -> list[str]:
     """Return the plan, numbered, and what it would restore."""
     plan = preview.plan
+    if preview.first:
+        before = [line for one in preview.first for line in preview_text(one, look)[:-1]]
+        return [*before, *preview_text(replace(preview, first=()), look)]
     if not plan.steps:
         return [f"{plan.summary}. Nothing to do.", *_image(preview.image, look), *_warned(preview.warnings, look)]
     how = " (warm: no boot needed)" if plan.warm else ""
@@ -146,8 +151,8 @@ def preview_table(preview: Preview) -> TextTable:
     return TextTable(
         (Column("STEP", right=True), Column("KIND"), Column("RELEASE", right=True), Column("COMPONENT"),
          Column("SENTENCE", elastic=True)),
-        tuple((str(n), step.kind, str(step.release), step.component or NONE, step.sentence)
-              for n, step in enumerate(preview.plan.steps, 1)),
+        tuple((str(n), step.kind, str(step.release), step.component or backing_of(plan.app) or NONE, step.sentence)
+              for plan in (*(one.plan for one in preview.first), preview.plan) for n, step in enumerate(plan.steps, 1)),
     )
 
 

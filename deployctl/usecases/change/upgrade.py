@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from deployctl.domain.change.expected_gap import ExpectedGap
     from deployctl.domain.change.plan import Plan
     from deployctl.domain.images.image_source import PullPolicy
-    from deployctl.domain.images.release import Release
+    from deployctl.domain.images.release import App, Release
     from deployctl.domain.inputs.names import Version
     from deployctl.ports import Services
     from deployctl.usecases.results import DiffLine, Moved
@@ -77,18 +77,32 @@ def upgrade(app: AppName, version: Version, s: Services, *, options: ChangeOptio
 
 def preview_upgrade(app: AppName, version: Version, s: Services, *, options: ChangeOptions = ChangeOptions(),
                     image: str | None = None,
-                    env: Mapping[str, str] | None = None, pull: PullPolicy | None = None) -> Preview:
-    """Return the plan that `upgrade` would carry out now, and change nothing: not even an image is pulled."""
-    candidate = prepare(app, version, s, image=image, env=env, pull=pull, dry_run=True)
+                    env: Mapping[str, str] | None = None, pull: PullPolicy | None = None,
+                    beside: App | None = None) -> Preview:
+    """Return the plan that `upgrade` would carry out now, and change nothing: not even an image is pulled. `beside` as for
+    `prepare`."""
+    candidate = prepare(app, version, s, image=image, env=env, pull=pull, dry_run=True, beside=beside)
     facts = _facts(app, s, candidate)
     require_revision(facts, options)
     _require_not_held(candidate, s)
     from deployctl.usecases.redaction import redact_lines  # its patterns are only needed for a dry run
 
     plan = _plan(facts, candidate)
-    return Preview(plan, warnings=candidate.remarks, image=candidate.news,
+    first, warnings = _backing_first(candidate, s, pull)
+    return Preview(plan, warnings=(*candidate.remarks, *warnings), image=candidate.news,
                    changes=tuple(redact_lines(_changes(facts, candidate))),
-                   gap=_gap(_with_candidate(facts, candidate), candidate.release, s) if plan.steps else None)
+                   gap=_gap(_with_candidate(facts, candidate), candidate.release, s) if plan.steps else None, first=first)
+
+
+def _backing_first(candidate: PreparedCandidate, s: Services,
+                   pull: PullPolicy | None) -> tuple[tuple[Preview, ...], tuple[str, ...]]:
+    """Return what would be started before, and what would be warned of."""
+    if not candidate.backing:
+        return (), ()
+    from deployctl.usecases.change.backing import differing, preview_missing
+
+    app = candidate.app
+    return preview_missing(app, candidate.backing, s, pull=pull), tuple(differing(app.name, candidate.backing, s))
 
 
 def _changes(facts: AppFacts, candidate: PreparedCandidate) -> list[DiffLine]:

@@ -70,11 +70,13 @@ class PreparedCandidate:
 
 
 def prepare(app: AppName, version: Version, s: Services, *, image: str | None = None, env: Mapping[str, str] | None = None,
-            pull: PullPolicy | None = None, dry_run: bool = False, any_image: bool = True) -> PreparedCandidate:
+            pull: PullPolicy | None = None, dry_run: bool = False, any_image: bool = True,
+            beside: App | None = None) -> PreparedCandidate:
     """Return the checked candidate. Pulls the image if necessary, which harms nothing; never in a dry run.
 
     `image`, `env` and `pull` override the app's file; without `any_image` only images that the file names are allowed.
-    Raises Invalid, NotPermitted, NotFound, RegistryUnavailable, EngineUnavailable or a plain failure with its reason.
+    `beside` is the app of a backing component, if the ledger does not have it yet. Raises Invalid, NotPermitted, NotFound,
+    RegistryUnavailable, EngineUnavailable or a plain failure with its reason.
     """
     file = _file(app, s)
     reference = parse_image(image or file.reference(version))
@@ -87,7 +89,7 @@ def prepare(app: AppName, version: Version, s: Services, *, image: str | None = 
     _require_allowed(file.templates, app, s)
     row = s.ledger.find_app(app)
     joined = require_networks(list(dict.fromkeys(name for one in file.templates for name in one.bundle.networks)), app, s)
-    wanted = (row or _new_app(app, s, joined)).wishing(file)
+    wanted = (row or _new_app(app, s, joined, beside)).wishing(file)
     _require_free_listen(row, wanted, s)
     containers = s.engine.containers()  # raises AnotherEngine: a release there would be separate from all others
     engine = s.engine.info()
@@ -288,17 +290,16 @@ def _require_not_claimed(wanted: App, other: App) -> None:
                               f"or upgrade {other.name} first, after removing it from its file"])
 
 
-def _new_app(app: AppName, s: Services, joined: Sequence[NetworkFacts] = ()) -> App:
+def _new_app(app: AppName, s: Services, joined: Sequence[NetworkFacts] = (), beside: App | None = None) -> App:
     if backing_of(app) is not None:
-        return _beside_its_app(app, s)
+        return _beside_its_app(app, beside or s.ledger.find_app(owner_of(app)))
     one = networks.first(s, app)
     made = App(app, one.subnet, one.gateway, one.name, one.bridge, engines_own=one.engines_own)
     return replace(made, network=leading_name(made.network)) if leading(joined, made, s) else made
 
 
-def _beside_its_app(app: AppName, s: Services) -> App:
+def _beside_its_app(app: AppName, owner: App | None) -> App:
     """Return the row of a new backing component: it is in the network of its app."""
-    owner = s.ledger.find_app(owner_of(app))
     if owner is None:
         raise NotFound(f"{owner_of(app)} has never been deployed, so there is no network for {app} yet",
                        remedy=[f"deployctl upgrade {owner_of(app)} VERSION   # starts its backing components, too"])

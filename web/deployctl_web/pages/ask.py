@@ -79,13 +79,13 @@ def _tags(app: AppName) -> tuple[tuple[DeployableTag, ...], str]:
 def _foreseen(app: AppName, version: Version | None) -> dict[str, object]:
     """Return what an upgrade to that version would change, or why it is unknown. Nothing is pulled."""
     if version is None:
-        return {"changes": None, "warnings": (), "why_not": ""}
+        return {"changes": None, "warnings": (), "first": (), "why_not": ""}
     try:
         found = call_within(lambda s: preview_upgrade(app, version, s, pull=PullPolicy.NEVER), g.who.actor,
                             what="what would change")
     except DeployctlError as e:
-        return {"changes": None, "warnings": (), "why_not": e.message}
-    return {"changes": found.changes, "warnings": found.warnings, "why_not": ""}
+        return {"changes": None, "warnings": (), "first": (), "why_not": e.message}
+    return {"changes": found.changes, "warnings": found.warnings, "first": [one.plan.app for one in found.first], "why_not": ""}
 
 
 def _given_back(app: AppName, s: Services) -> list[str]:
