@@ -37,6 +37,7 @@ class Mischief(StrEnum):
     PROXY = "HAProxy is killed"
     ENGINE = "Docker is away"
     CONTAINER = "a container dies"
+    RESTART = "Docker is restarted"  # and starts whatever it is to restart always, in any order
 
 
 CHANGES: dict[str, frozenset[str]] = {
@@ -97,7 +98,7 @@ def _can_happen(fault: Fault, port: str, name: str) -> bool:
     return True
 
 
-def drawn(random: Random) -> Weather:
+def drawn(random: Random, *, engine_restarts: bool = False) -> Weather:
     """Return the weather of one schedule: from fair over deaths only to foul."""
     kind = random.random()
     rate = random.choice((0.004, 0.012, 0.03))
@@ -106,7 +107,7 @@ def drawn(random: Random) -> Weather:
     if kind < 0.25:
         return Weather(tuple(fault for fault in Fault if fault in DEATHS), rate)
     faults = tuple(fault for fault in Fault if random.random() < 0.6) or (Fault.KILL,)
-    mischief = tuple(m for m in Mischief if random.random() < 0.3)
+    mischief = tuple(m for m in Mischief if (m is not Mischief.RESTART or engine_restarts) and random.random() < 0.3)
     return Weather(faults, rate, mischief, 0.003 if mischief else 0.0)
 
 

@@ -117,4 +117,7 @@ NAMED: dict[str, Named] = {
                kind="both"), count=60),
     "a removal dies before its secrets are gone": Named(
         Recipe("one", "as usual", ("remove",), None, (F.KILL,), rate=0.02, kind="several"), count=60),
+    "a database is started again in an app whose removal broke off": Named(
+        Recipe("another password", "as usual", ("remove", "upgrade v1 of the database"), 0.3, (F.DEAF, F.REFUSED), rate=0.03,
+               kind="database"), count=60),
 }

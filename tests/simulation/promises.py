@@ -53,8 +53,8 @@ class AroundKinds:
             one = self._w.engine._find(args[0])
             if one is not None and one.spec is not None and ONE_OFF not in one.facts.labels:
                 self._started(process, one) if name == "ensure_started" else self._restarts(process, one)
-        if "restart" in process.name and name in {"ensure_started", "ensure_stopped"}:  # reconcile starts what that leaves
-            (self._w.befallen.discard if name == "ensure_started" else self._w.befallen.add)(args[0])
+        if "restart" in process.name and name == "ensure_stopped":  # reconcile starts what that leaves
+            self._w.befallen.add(args[0])
 
     def _went_on(self, app: AppName) -> None:
         """What went on to nobody is judged at the end, unless HAProxy died meanwhile, and with it all that waited."""
@@ -81,6 +81,7 @@ class AroundKinds:
         meant = app is not None and str(app.active) == labels["deployctl.release"]  # the other one is ended next
         holder = self._w.hearts.holders.get(AppName(labels["deployctl.app"]))
         stale = holder is None or holder[0] is not process  # frozen between the fence's look and this
+        stale = stale or one.facts.id in self._w.befallen  # Docker was restarted between the look at the lock and this
         if launch is None or launch.lock is None or meant or stale or not self._w.engine.restarts_always(one.facts.id):
             return
         if others := [pid for pid in self._w.engine.holders(launch.lock) if pid != one.facts.pid]:
@@ -148,7 +149,8 @@ def i13_nothing_is_an_orphan(w: World) -> Iterator[str]:
     yield from (f"the command's container {one.facts.name} is left over" for one in w.engine._containers.values()
                 if ONE_OFF in one.facts.labels)
     instances = {(i.app, i.id) for i in w.reader.instances()}
-    yield from (f"secrets of {app} {one} are left over" for app, one in w.secrets.laid if (app, one) not in instances)
+    yield from (f"secrets of {app} {one} are left over" for (app, one), files in w.secrets.laid.items()
+                if files and (app, one) not in instances)
     for one in at_work(w):
         if ONE_OFF not in one.facts.labels:
             yield from (text.removeprefix("I13: ") for text in _without_secrets(w, one))

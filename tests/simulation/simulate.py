@@ -56,7 +56,7 @@ class Recipe:
 
     def weather(self, random: Random) -> Weather:
         if not self.faults and not self.mischief:
-            return faults.drawn(random)
+            return faults.drawn(random, engine_restarts=bool(self.kind))
         return Weather(self.faults or (Fault.KILL,), self.rate if self.faults else 0.0, self.mischief,
                        0.003 if self.mischief else 0.0)
 
@@ -159,6 +159,8 @@ class Schedule:
             self.world.traffic.die()
         elif what is Mischief.ENGINE:
             self._engine_away()
+        elif what is Mischief.RESTART:
+            self.world.restart_engine(self.random)
         elif (name := self.world.kill_container(self.random)) is not None:
             self.scheduler.tell(None, f"{name} dies")
             return

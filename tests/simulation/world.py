@@ -240,6 +240,18 @@ class World:
             self.scheduler.after(random.choice((0.05, 1.0)), lambda: self.restart(facts.id))
         return facts.name
 
+    def restart_engine(self, random: Random) -> None:
+        """Let everything end with Docker, and begin again what it restarts always, also what was stopped: in any order."""
+        containers = [one.facts for one in self.engine._containers.values()]
+        for facts in containers:
+            if facts.running:
+                self.befallen.add(facts.id)
+                self.engine.die(facts.id, exit_code=137)
+        for facts in sorted(containers, key=lambda facts: random.random()):
+            if self.engine.restarts_always(facts.id):
+                self.engine.restarting.add(facts.id)
+                self.restart(facts.id)
+
     def restart(self, container: str) -> None:
         """Let Docker restart it, if it can."""
         try:

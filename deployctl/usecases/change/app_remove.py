@@ -3,7 +3,6 @@ volumes with their data stay unless it is said that they go, too."""
 
 from __future__ import annotations
 
-from deployctl.domain.change.plan import Plan, PlanKind
 from deployctl.errors import ConfirmationNeeded
 from deployctl.execution.mounts import find_volumes
 from deployctl.usecases.read_facts import require_app
@@ -11,7 +10,7 @@ from deployctl.usecases.results import Done
 from deployctl.usecases.steps.lease import fenced_by, lease
 from deployctl.usecases.steps.options import ChangeOptions
 from deployctl.usecases.steps.recover import recover
-from deployctl.usecases.steps.teardown import tear_down
+from deployctl.usecases.steps.teardown import remove, remove_backing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,24 +35,12 @@ def remove_app(app: AppName, s: Services, *, volumes: bool = False, options: Cha
         if not options.confirmed and (row or volumes):
             question = _question(app, row, len(instances), kept, volumes=volumes)
             raise ConfirmationNeeded(question + _and_secrets(app, s), type_name=app)
-        for one in s.ledger.backing(app):
-            with lease(one.name, "remove", s, options) as own:
-                recover(one.name, s, own)  # an earlier removal may have died in it
-                if s.ledger.find_app(one.name) is not None:
-                    _remove(one, fenced_by(one.name, own, s), options, own)
+        remove_backing(app, s, options)
         if row is not None:
-            _remove(row, s, options, token)
+            remove(row, s, options, token)
         for name in kept.values() if volumes else ():
             s.engine.ensure_volume_gone(name)
     return _gone(app, f"{len(instances)} containers" if row else "its containers", kept, volumes=volumes)
-
-
-def _remove(row: App, s: Services, options: ChangeOptions, token: int) -> None:
-    s.engine.containers()  # raises: without the engine nothing is begun
-    plan = Plan(row.name, PlanKind.REMOVE, row.active, None, (), f"{row.name}: remove it from this server",
-                deed="remove: from this server")
-    opened = s.ledger.open_deployment(plan, actor=s.actor, note=options.note, at=s.clock.utc(), token=token)
-    tear_down(row, opened, s)
 
 
 def _question(app: AppName, row: App | None, containers: int, kept: Mapping[str, str], *, volumes: bool) -> str:

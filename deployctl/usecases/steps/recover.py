@@ -16,6 +16,7 @@ from deployctl.execution.runner import Walk, leave, only_retires, retire_rest, r
 from deployctl.usecases.read_facts import observe
 from deployctl.usecases.steps.execute import holds_of
 from deployctl.usecases.steps.lease import fenced_by
+from deployctl.usecases.steps.options import ChangeOptions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,8 +53,9 @@ def recover(app: AppName, s: Services, token: int) -> str | None:
     if opened is None or row is None:
         return adopt_drift(app, s, token)
     if opened.kind == PlanKind.REMOVE:
-        from deployctl.usecases.steps.teardown import tear_down
+        from deployctl.usecases.steps.teardown import remove_backing, tear_down
 
+        remove_backing(app, s, ChangeOptions())  # one may have been started in its network since
         tear_down(row, opened, s)
         return _tell(opened, (Recovered.FINISHED, "finished"), s)
     walk = rebuilt(opened, observe(app, s), s, token)

@@ -4,18 +4,41 @@ one."""
 from __future__ import annotations
 
 from deployctl.domain.change.deployment import Phase
-from deployctl.domain.change.plan import PlanKind
+from deployctl.domain.change.plan import Plan, PlanKind
 from deployctl.domain.proxy.traffic import closed_text
 from deployctl.execution.kinds.one_off import remove_dead
 from deployctl.execution.labels import kept_number
 from deployctl.execution.mounts import tidy_files
 from deployctl.execution.pins import try_to_unpin
+from deployctl.usecases.steps.lease import fenced_by, lease
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.change.deployment import Deployment
     from deployctl.domain.images.release import App
+    from deployctl.domain.inputs.names import AppName
     from deployctl.ports import Services
+    from deployctl.usecases.steps.options import ChangeOptions
+
+
+def remove(row: App, s: Services, options: ChangeOptions, token: int) -> None:
+    """Open the deployment that removes the app, and carry it out. Raises EngineUnavailable with nothing begun."""
+    s.engine.containers()  # raises: without the engine nothing is begun
+    plan = Plan(row.name, PlanKind.REMOVE, row.active, None, (), f"{row.name}: remove it from this server",
+                deed="remove: from this server")
+    opened = s.ledger.open_deployment(plan, actor=s.actor, note=options.note, at=s.clock.utc(), token=token)
+    tear_down(row, opened, s)
+
+
+def remove_backing(app: AppName, s: Services, options: ChangeOptions) -> None:
+    """Remove the app's backing components, each under its own lease, and first what an earlier removal left of one."""
+    from deployctl.usecases.steps.recover import recover
+
+    for one in s.ledger.backing(app):
+        with lease(one.name, "remove", s, options) as token:
+            recover(one.name, s, token)
+            if s.ledger.find_app(one.name) is not None:
+                remove(one, fenced_by(one.name, token, s), options, token)
 
 
 def tear_down(row: App, opened: Deployment, s: Services) -> None:
