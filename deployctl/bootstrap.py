@@ -26,7 +26,7 @@ from deployctl.ports import Services
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
 
     from deployctl.domain.host.leftovers import Remains
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from deployctl.domain.inputs.names import AppName
     from deployctl.ledger.file.vault import Vault
     from deployctl.ports import Exclusion, Reporter, Secrets
+    from deployctl.ports.compose import Compose
     from deployctl.ports.host_files import HostFiles
 
 READ_TIMEOUT = 1.0  # seconds that a rollback waits for an engine that hangs
@@ -113,6 +114,13 @@ def secret_files(settings: Settings, spec: ServerSpec, home: HomeIdentity) -> Se
 def secrets_alone(settings: Settings) -> Secrets:
     """Return the secrets of a home whose ledger is not opened."""
     return secret_files(settings, load_judged_server(settings), find_identity(settings))
+
+
+def compose_program(environ: Mapping[str, str]) -> Compose:
+    """Return what reads Compose files."""
+    from deployctl.effects.compose.program import ComposeProgram
+
+    return ComposeProgram(environ)
 
 
 def _hider(settings: Settings, secrets: Callable[[], Secrets]) -> Callable[[str], str] | None:

@@ -129,6 +129,7 @@ class RunSpec(KeysSpec):
     cap_add: Annotated[tuple[str, ...], by(parse_capabilities)] = ()
     mounts: Annotated[tuple[str, ...], by(parse_mounts)] = ()
     replicas: Annotated[int | None, by(parse_count, low=1, high=MOST_REPLICAS)] = None
+    aliases: Annotated[tuple[str, ...], by(parse_aliases)] = ()
     secrets: Annotated[tuple[Any, ...], by(secret_refs)] = ()
     needs: dict[ComponentKey, Annotated[str, one_of(*Condition)]] = Field(default_factory=dict)
     health: HealthSpec = HealthSpec()
@@ -184,7 +185,6 @@ class ComponentSpec(RunSpec):
     overlap: Annotated[bool, by(parse_flag)] = True
     timeout: Annotated[float, by(parse_duration, low=1.0)] = JOB_TIMEOUT
     max_gap: Annotated[float, by(parse_duration, low=1.0, high=HOUR)] = MAX_GAP
-    aliases: Annotated[tuple[str, ...], by(parse_aliases)] = ()
 
     def component(self, name: ComponentName, main: AppSpec) -> Component:
         """Return it as plain data. Without an image of its own it runs the app's, and as that runs unless it says otherwise."""
@@ -280,7 +280,7 @@ class AppSpec(RunSpec):
         bundle = self.container(image="", port=self.port, volumes=self.volumes)
         needs = tuple((other, condition) for other, condition in self.needed() if other not in self.backing_names)
         main = Component(bundle, ComponentName(self.name), ComponentKind(self.kind), needs, replicas=self.replicas,
-                         max_gap=self.max_gap)
+                         max_gap=self.max_gap, aliases=self.aliases)
         others = self._some(backing=False)
         return tuple(replace(one, ports=self._ports_of(one.name)) for one in (main, *others))
 

@@ -27,7 +27,7 @@ _NETWORK = Grammar(
 _ALIAS = Grammar("a host name", r"[a-z0-9][a-z0-9_.-]{0,62}", "An alias has a-z, 0-9, _, . and -.")
 _NOT_JOINED = frozenset({"host", "none", "bridge", "default"})  # they would break the isolation, or are Docker's own
 _NOT_OF_A_BACKING_ONE = frozenset({"needs", "overlap", "replicas"})
-_NOT_OF_A_JOB = frozenset({"port", "health", "overlap", "restart", "replicas"})
+_NOT_OF_A_JOB = frozenset({"port", "health", "overlap", "restart", "replicas", "aliases"})
 _ONLY_HTTP = ("path", "host", "status", "body")
 
 
@@ -66,7 +66,7 @@ def one_or_list(value: object) -> object:
 
 
 def parse_aliases(value: object, *, field: str) -> tuple[str, ...]:
-    """Return further host names of a backing component: lower case, as Docker's links need them; Compose allows _."""
+    """Return further host names of a component: lower case, as Docker's links need them; Compose allows _."""
     if not isinstance(value, list | tuple):
         raise refused(field, value, "is not a list", 'Write a list: ["my_db"].')
     return tuple(match(one, _ALIAS, field)[0] for one in value)
@@ -200,8 +200,20 @@ def _component_contradictions(raw: Mapping[str, Any]) -> Iterator[tuple[str, str
     wanted = {name: of_one for name, of_one in needs.items() if isinstance(of_one, Mapping)}
     yield from port_contradictions(raw, {main, *found} - jobs)
     yield from replica_contradictions(raw, found)
+    yield from _double_names({main: raw, **found}, main)
     yield from _needs(main, wanted)
     yield from _conditions(main, wanted, jobs)
+
+
+def _double_names(tables: Mapping[str, Mapping[str, Any]], main: str) -> Iterator[tuple[str, str, str]]:
+    """Yield each further name that another component has: its siblings would reach one or the other."""
+    owners = {name: name for name in tables}
+    for name, table in tables.items():
+        listed = table.get("aliases")
+        for alias in listed if isinstance(listed, list | tuple) else ():
+            if owners.setdefault(str(alias), name) != name:
+                key = "aliases" if name == main else f"components.{name}.aliases"
+                yield key, f"has {shown(alias)}, which is a name of {owners[str(alias)]}, too.", "Remove one of them."
 
 
 def _one_component(key: str, table: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
@@ -212,8 +224,6 @@ def _one_component(key: str, table: Mapping[str, Any]) -> Iterator[tuple[str, st
         return
     if table.get("kind") == ComponentKind.BACKING:
         yield from _backing(key, table)
-    elif "aliases" in table:
-        yield f"{key}.aliases", 'is for a backing component.', f'Remove it, or write kind = "backing" in [{key}].'
     if "timeout" in table:
         yield f"{key}.timeout", 'is for a job: how long it may run.', f'Remove it, or write kind = "job" in [{key}].'
     if "port" not in table:

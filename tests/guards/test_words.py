@@ -20,7 +20,8 @@ LEFT_OUT = {"service", "stage", "stable"}  # an age alone may be a name: `new_pa
 AGES = {"new", "old", "newer", "older", "current", "previous", "prev", "next", "stable", "latest"}
 THINGS = {"release", "version", "instance", "container", "backend", "slot", "image"}
 
-OUTER_WORDS = ("deployctl/effects/", "deployctl/demo/")  # a link, a request and a process have targets of their own
+OUTER_WORDS = ("deployctl/effects/", "deployctl/demo/",  # a link, a request and a process have targets of their own
+               "deployctl/domain/compose/")  # a Compose project consists of services
 SHOWN_TO_PEOPLE = ("deployctl/cli", "web")
 
 SPLIT = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")

@@ -56,6 +56,14 @@ def test_a_scheduler_is_handed_over_before_the_switch_and_clients_do_not_wait(w:
     assert not preview_reconcile(w.s).lines
 
 
+@pytest.mark.parametrize("keys", [{"kind": "exclusive"}, SCHEDULER], ids=["clients reach it", "a scheduler"])
+def test_the_very_first_version_is_restarted_by_the_engine_too(w: World, keys: dict[str, Any]) -> None:
+    w.edit(**keys)
+    w.upgraded("v1")
+    assert all(w.engine.restarts_always(c.id) for c in w.engine.containers())
+    assert not preview_reconcile(w.s).lines
+
+
 def test_a_rollback_moves_the_traffic_first_and_the_scheduler_after(w: World) -> None:
     w.edit(**SCHEDULER)
     w.upgraded("v1", "v2")

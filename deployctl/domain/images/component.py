@@ -63,7 +63,7 @@ class Component:
     ports: tuple[tuple[str, int], ...] = ()  # its ports that further ports of the app lead to, by their names; sorted
     replicas: int | None = None  # as written in the app's file; None: not written, so it is one and cannot be scaled
     max_gap: float = MAX_GAP
-    aliases: tuple[str, ...] = ()  # further names by which the app's components find it; of a backing one only
+    aliases: tuple[str, ...] = ()  # further names by which the app's components find it
 
     @property
     def is_exclusive(self) -> bool:

@@ -177,7 +177,7 @@ def _lock(walk: Walk, step: Step) -> str:
 def settle_successor(walk: Walk, step: Step) -> None:
     """Take a healthy one for the one that runs: its lock is its own, and from now on it is what the engine restarts."""
     require_lock(walk, step)
-    if walk.hands_over(step.instance) or backing_of(walk.plan.app) is not None:
+    if walk.hands_over(step.instance) or walk.has_started(step.instance) or backing_of(walk.plan.app) is not None:
         walk.services.engine.set_restart(container_of(instance_of(walk, step)), always=True)
         walk.gap_ms = None if walk.gap_began is None else (walk.services.clock.now() - walk.gap_began) * 1000
 

@@ -1,8 +1,9 @@
 """Requests that wait: while an exclusive component of their app is handed over, nothing could serve them.
 
-The map says until when. A little Lua lets each request sleep and look at the map again, so one that is deleted there goes
-on at once, with the release that is live then. The time is HAProxy's to keep: a controller that died leaves no app
-closed. Only text; the form works in every HAProxy with Lua (core.queue needs 2.8, and keeps nothing over a reload).
+The map says until when. A little Lua lets each request sleep and look at the map again, so those that are deleted there go
+on, with the release that is live then. They go on one after the other: all at once they would overflow the listen queue of
+many a program, which has room for 5 or 128. The time is HAProxy's to keep: a controller that died leaves no app closed.
+Only text; the form works in every HAProxy with Lua (core.queue needs 2.8, and keeps nothing over a reload).
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from deployctl.effects.haproxy.socket import wire
 SCRIPT = "queue.lua"
 MOST = 5_000  # requests of one app that wait in one thread; more get 503 at once
 RETRY = 5  # seconds, for Retry-After
+APART = 2  # milliseconds between two requests that go on
+SPREAD = 500  # milliseconds within which all of them go on
 
 LOAD = f"  lua-load-per-thread {SCRIPT}"
 
@@ -25,6 +28,7 @@ TEXT = f"""-- Written by deployctl. Requests of an app wait while its entry stan
 -- An entry is <deadline>:<longest>, in milliseconds.
 local entries = Map.new("{wire.QUEUE}", Map._str)
 local waiting = {{}}  -- entry -> requests; a new entry counts from zero, whatever became of those before
+local came = {{}}  -- entry -> requests that ever waited because of it
 
 local function now()
   local time = core.now()
@@ -49,13 +53,21 @@ core.register_action("queue", {{"http-req"}}, function(txn)
     return
   end
   waiting[began] = (waiting[began] or 0) + 1
-  local entry = began
+  came[began] = (came[began] or 0) + 1
+  local place, entry = came[began], began
   while left(entry) ~= nil do
     core.msleep(4 + math.floor(waiting[began] / 64))
     entry = entries:lookup(app)
   end
+  if entry ~= nil then
+    txn:set_var("txn.waited", 1)
+  else
+    core.msleep(math.floor(place * math.min({APART}, {SPREAD} / came[began])))
+  end
   waiting[began] = waiting[began] - 1
-  if waiting[began] <= 0 then waiting[began] = nil end
-  if entry ~= nil then txn:set_var("txn.waited", 1) end
+  if waiting[began] <= 0 then
+    waiting[began] = nil
+    came[began] = nil
+  end
 end, 0)
 """

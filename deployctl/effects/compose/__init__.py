@@ -1,0 +1,1 @@
+"""Docker Compose's own program: the only reader of Compose files."""
