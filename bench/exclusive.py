@@ -11,9 +11,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from statistics import median
+from typing import Any
 
+from bench.composed import find_compose, project
 from bench.table import Row
-from bench.world import World
+from bench.world import IMAGE, World
 from deployctl.demo.visitors import Visitors
 from deployctl.domain.inputs.names import AppName, Version
 from deployctl.usecases.change.rollback import rollback
@@ -23,7 +25,7 @@ from deployctl.usecases.steps.options import ChangeOptions
 from tests import support
 from tests.contract.engine_worlds import DockerWorld, container, docker_world
 from tests.realapps.pairs import Pair, pair_of
-from tests.realapps.stores import STORES, Store, connected
+from tests.realapps.stores import DATA, STORES, Store, connected
 
 SHARES = {"redis": 0.5, "postgres": 0.7, "web": 0.7}  # of the plain way's gap
 RATE = 100.0  # requests a second
@@ -35,7 +37,9 @@ Ask = Callable[[float, float], Gap]  # from when to when, by the monotonic clock
 
 
 def measure(world: World, *, rounds: int) -> list[Row]:
-    return [row for store in STORES for row in _rows(store, rounds)] + _queued(world, 2 * rounds)
+    compose = find_compose()
+    rows = [row for store in STORES for row in _rows(world, store, rounds, compose)] + _queued(world, 2 * rounds)
+    return rows + (_web_composed(world, 2 * rounds, compose) if compose else [])
 
 
 def _queued(world: World, changes: int) -> list[Row]:
@@ -54,11 +58,29 @@ def _queued(world: World, changes: int) -> list[Row]:
             Row("an exclusive web app: longest time without an answer; requests wait at HAProxy", "ms", [count.longest_gap_ms])]
 
 
-def _rows(store: Store, rounds: int) -> list[Row]:
-    with docker_world(support.engine_address()) as world:
-        plain = _gaps(world, store, rounds, plainly, launched=False)
-    with docker_world(support.engine_address()) as world:
-        ours = _gaps(world, store, rounds, Pair.hand_over, launched=True)
+def _web_composed(world: World, changes: int, compose: str) -> list[Row]:
+    """Have the same app change by `docker compose up -d`, under the same visitors."""
+    port = support.free_port()
+    with project(compose, world.settings.home, support.engine_address()) as made:
+        def up(version: str) -> None:
+            made.up({"alone": {"image": f"{IMAGE}:{version}", "ports": [f"127.0.0.1:{port}:8080"]}}, "--wait")
+
+        up("v1")
+        with Visitors(f"http://127.0.0.1:{port}/", RATE) as visitors:
+            for number in range(changes):
+                up(f"v{2 - number % 2}")
+        count = visitors.count
+    return [Row(f"docker compose up -d of it: lost of {count.sent:,} requests at {RATE:g}/s over {changes} changes", "requests",
+                [count.lost]),
+            Row("docker compose up -d of it: longest time without an answer", "ms", [count.longest_gap_ms])]
+
+
+def _rows(world: World, store: Store, rounds: int, compose: str | None) -> list[Row]:
+    with docker_world(support.engine_address()) as beside:
+        plain = _gaps(beside, store, rounds, plainly, launched=False)
+    with docker_world(support.engine_address()) as beside:
+        ours = _gaps(beside, store, rounds, Pair.hand_over, launched=True)
+    composed = _composed_gaps(world, store, rounds, compose) if compose else []
     name, share = LABELS[store.name], SHARES[store.name]
     gap, former = ([fast for fast, _ in gaps] for gaps in (ours, plain))
     usual = [slow for _, slow in ours]
@@ -67,6 +89,8 @@ def _rows(store: Store, rounds: int) -> list[Row]:
         Row(f"{name}: an ordinary client meanwhile", "ms", usual),
         Row(f"{name}: docker stop, docker start: a sibling without answer", "ms", former),
         Row(f"{name}: docker stop, docker start: an ordinary client", "ms", [slow for _, slow in plain]),
+        *([Row(f"{name}: docker compose up -d: a sibling without answer", "ms", [fast for fast, _ in composed]),
+           Row(f"{name}: docker compose up -d: an ordinary client", "ms", [slow for _, slow in composed])] if composed else []),
         Row(f"{name}: the first beside the third", "×", [median(gap) / median(former)], f"≤ {share}", "max", share),
         Row(f"{name}: the second beside the first", "×", [median(usual) / median(gap)], f"≤ {USUAL}", "max", USUAL),
     ]
@@ -79,6 +103,33 @@ def _gaps(world: DockerWorld, store: Store, rounds: int, change: Callable[[Pair]
             world.engine.ensure_created(pair.specs[1])
         with _sibling(pair) as ask:
             return [_gap(pair, change, ask) for _ in range(rounds)]
+
+
+def _composed_gaps(world: World, store: Store, rounds: int, compose: str) -> list[Gap]:
+    """Have a service of that store change its image, in a network and on a volume that stay, at an address that stays."""
+    with (docker_world(support.engine_address()) as beside, pair_of(beside, store, launched=False) as pair,
+          project(compose, world.settings.home, support.engine_address()) as made):
+        connected(store.connect, pair.address).close()  # its data is there
+        beside.engine.ensure_stopped(pair.specs[0].name, grace=60)
+        beside.engine.ensure_removed(pair.specs[0].name)
+
+        def up(pair: Pair) -> None:
+            made.up({"store": _service(pair)}, networks={"own": {"external": True, "name": pair.specs[0].network}},
+                    volumes={"data": {"external": True, "name": pair.specs[0].mounts[0].source}})
+            connected(pair.store.connect, pair.address).close()
+            pair.live = 1 - pair.live
+
+        up(pair)
+        with _sibling(pair) as ask:
+            return [_gap(pair, up, ask) for _ in range(rounds)]
+
+
+def _service(pair: Pair) -> dict[str, Any]:
+    """Return the service of the release that is not live."""
+    spec = pair.specs[1 - pair.live]
+    return {"image": spec.bundle.image, "networks": {"own": {"ipv4_address": spec.address}}, "volumes": [f"data:{DATA}"],
+            "stop_signal": spec.bundle.stop_signal, "stop_grace_period": "60s", "mem_limit": "512m", "cpus": 2.0,
+            "pids_limit": 256, **({"user": spec.bundle.user} if spec.bundle.user else {})}
 
 
 def _gap(pair: Pair, change: Callable[[Pair], object], ask: Ask) -> Gap:

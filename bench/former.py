@@ -1,4 +1,4 @@
-"""The build of 0.1.0, taken from this checkout's history, to be run beside the present one."""
+"""The build of 0.1.0, or another one of this checkout's history, to be run beside the present one."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from io import BytesIO
 from pathlib import Path
 
 COMMIT = "87d5f67d98a1122c5dcf4f21c6f0f11c8dfc417f"  # the last commit of 0.1.0
+BEFORE_COMPONENTS = "6d43965ee844e0da5981c6813dc53813028d21fc"  # the last one in which an app was one container
 ROOT = Path(__file__).parents[1]
 # Modules that a script run by either build imports: their names here → their names then, both below `deployctl`.
 NAMES = {
@@ -35,24 +36,25 @@ NAMES = {
 _START = "import sys; sys.path.insert(0, sys.argv.pop(1)); from deployctl.__main__ import run; run()"
 
 
-def unpack(folder: Path, *paths: str) -> str | None:
-    """Write these files of the former build there, its packages unless others are named; None if done, else why that is
+def unpack(folder: Path, *paths: str, commit: str = COMMIT) -> str | None:
+    """Write these files of a former build there, its packages unless others are named; None if done, else why that is
     not possible."""
-    asked = ["git", "-C", str(ROOT), "-c", f"safe.directory={ROOT}", "archive", COMMIT, *(paths or ("deployctl", "web"))]
+    asked = ["git", "-C", str(ROOT), "-c", f"safe.directory={ROOT}", "archive", commit, *(paths or ("deployctl", "web"))]
     try:
         done = subprocess.run(asked, capture_output=True, check=False)
     except FileNotFoundError:
         return "git is not installed"
     if done.returncode:
-        return f"this clone does not have the commit {COMMIT[:7]} of 0.1.0"
+        return f"this clone does not have the commit {commit[:7]}"
     with tarfile.open(fileobj=BytesIO(done.stdout)) as archive:
         archive.extractall(folder, filter="tar")
     return None
 
 
 def script(build: Path, text: str) -> str:
-    """Return a script of ours as that build can run it: the former one has other names for some of its imports."""
-    for now, then in NAMES.items() if build != ROOT else ():
+    """Return a script of ours as that build can run it: 0.1.0 has other names for some of its imports."""
+    is_old = not (build / "deployctl/config/settings.py").exists()
+    for now, then in NAMES.items() if is_old else ():
         text = text.replace(f"from deployctl.{now} import ", f"from deployctl.{then} import ")
     return text
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,9 +74,13 @@ class World:
 
     def peak_mb(self, *words: str) -> float:
         """Run the CLI below a small process of its own: a child's peak counts what it was forked from."""
-        command = [*COMMAND, "--home", str(self.settings.home), "-o", "json", *words]
-        done = subprocess.run([sys.executable, "-I", "-S", "-c", PEAK, *command], check=True, capture_output=True, text=True)
-        return int(done.stdout) / 1024
+        return peak_mb(COMMAND, self.settings.home, *words)
+
+
+def peak_mb(program: Sequence[str], home: Path, *words: str) -> float:
+    command = [*program, "--home", str(home), "-o", "json", *words]
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", PEAK, *command], check=True, capture_output=True, text=True)
+    return int(done.stdout) / 1024
 
 
 @contextmanager

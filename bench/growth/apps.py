@@ -68,11 +68,12 @@ def _found(s: Services, apps: int) -> float:
 
 
 @contextmanager
-def filled(build: Path, apps: int) -> Iterator[Path]:
+def filled(build: Path, apps: int, components: int = 1) -> Iterator[Path]:
     """Yield a home with that many apps, whose engine responds at its `engine.sock`."""
+    many = [str(apps), *([str(components)] if components > 1 else [])]
     with tempfile.TemporaryDirectory(prefix="dctl-") as folder:
         home = Path(folder).resolve()
-        said = subprocess.run([sys.executable, "-I", "-c", WITH, str(build), str(home), str(apps)], check=True, text=True,
+        said = subprocess.run([sys.executable, "-I", "-c", WITH, str(build), str(home), *many], check=True, text=True,
                               input=former.script(build, FILL.read_text()), stdout=subprocess.PIPE).stdout
         try:
             with standing_in(home / "engine.sock", json.loads(said)), _engine_at(home / "engine.sock"):

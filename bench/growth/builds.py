@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,11 +19,12 @@ from bench.world import World, world
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """One whole process: its JSON result, exit code, CPU milliseconds (user and system)."""
+    """One whole process: its JSON result, exit code, CPU milliseconds (user and system), and how many it took."""
 
     answer: Any
     code: int
     cpu_ms: float
+    wall_ms: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +38,14 @@ class Build:
     def run(self, *words: str) -> Spent:
         """Run a command as a user would. Its cost excludes its children's share."""
         command = [*self.program, "--home", str(self.home.settings.home), "-o", "json", *words]
+        began = time.perf_counter()
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         with process:
             said = process.stdout.read() if process.stdout else b""
             _, status, used = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
-        return Spent(json.loads(said), process.returncode, (used.ru_utime + used.ru_stime) * 1000)
+        took = (time.perf_counter() - began) * 1000
+        return Spent(json.loads(said), process.returncode, (used.ru_utime + used.ru_stime) * 1000, took)
 
 
 @contextmanager

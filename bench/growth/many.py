@@ -1,6 +1,6 @@
 """Fill a home with apps, each with one live version, on an engine in memory: run with the packages of either build.
 
-Arguments: the home, how many apps. It prints what the engine has, for `stand_in.py`.
+Arguments: the home, how many apps, how many components each has (1). It prints what the engine has, for `stand_in.py`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class HurriedClock(SystemClock):
         """Return at once."""
 
 
-def fill(home: Path, apps: int) -> dict[str, Any]:
+def fill(home: Path, apps: int, components: int = 1) -> dict[str, Any]:
     settings = Settings(home)
     settings.config_dir.mkdir(exist_ok=True)
     settings.server_file.write_text(SERVER)
@@ -47,11 +47,13 @@ def fill(home: Path, apps: int) -> dict[str, Any]:
     traffic = FakeTraffic(lambda: real.ledger.table(bridged=False))
     traffic.ensure_up()
     s = replace(real, engine=engine, traffic=traffic, prober=FakeProber(), guard=FakeGuard(), clock=HurriedClock())
+    s = replace(s, hands=1) if hasattr(s, "hands") else s  # in memory nothing takes long
     files = {}
     for number in range(apps):
         name = AppName(f"app-{number}")
         file = settings.app_file(name)
-        file.write_text(f'image = "acme/{name}"\nport = 8080\nlisten = {FIRST_PORT + number}\n')
+        workers = "".join(f'[components.worker{one}]\nhealth = {{ uptime = "0s" }}\n' for one in range(1, components))
+        file.write_text(f'image = "acme/{name}"\nport = 8080\nlisten = {FIRST_PORT + number}\n{workers}')
         files[file] = file.read_text()
         plain = made_up(f"acme/{name}:v1")
         engine.images.add(f"acme/{name}:v1", image=Image(plain.digest, plain.architecture, plain.os, plain.size,
@@ -60,11 +62,13 @@ def fill(home: Path, apps: int) -> dict[str, Any]:
         file.unlink()  # each one is checked against all others: that is not what is measured here
     for file, text in files.items():
         file.write_text(text)
-    tags = {tag.partition(":")[0]: tag for tag in engine.kept_tags()}
-    return {"containers": [{**asdict(one), "tags": [tags[f"deployctl/{one.labels['deployctl.app']}"]]}
+    tags: dict[str, list[str]] = {}
+    for tag in engine.kept_tags():
+        tags.setdefault(tag.partition(":")[0], []).append(tag)
+    return {"containers": [{**asdict(one), "tags": tags[f"deployctl/{one.labels['deployctl.app']}"]}
                            for one in map(engine.find_container, [c.id for c in engine.containers()])],
             "networks": [asdict(one) for one in engine.networks()]}
 
 
 if __name__ == "__main__":
-    print(json.dumps(fill(Path(sys.argv[1]), int(sys.argv[2])), default=str))
+    print(json.dumps(fill(Path(sys.argv[1]), *map(int, sys.argv[2:])), default=str))

@@ -266,7 +266,7 @@ class FakeEngine(FakeVolumeVerbs, FakeHands, FakeScript):
         if behaviour.refused is not None:
             found.facts = replace(found.facts, error=behaviour.refused, exit_code=127)
             raise EngineRefused(f"start {name}: {behaviour.refused}")
-        others = [c.spec for c in self._containers.values() if c.spec and c.facts.running]
+        others = [c.spec for c in [*self._containers.values()] if c.spec and c.facts.running]
         if spec.publish and any(other.publish == spec.publish for other in others):
             raise PlaceTaken(f"start {name}: port 127.0.0.1:{spec.publish} is already taken by another container")
         if spec.network not in found.facts.networks:

@@ -43,7 +43,7 @@ class FakeLaunches:
 
     def _has_owner(self, network: str, address: str, *, but: FakeContainer) -> bool:
         return any(c.spec and c.facts.running and (c.spec.network, c.spec.address) == (network, address)
-                   and network in c.facts.networks for c in self._containers.values() if c is not but)
+                   and network in c.facts.networks for c in [*self._containers.values()] if c is not but)
 
     # -- the launcher ------------------------------------------------------------------------------------------------
     def is_waiting(self, container: str) -> bool:

@@ -88,7 +88,8 @@ class AppFacts:
     def is_surplus(self, one: InstanceId) -> bool:
         """Return whether it is a replica more than there are to be."""
         release = self.releases.get(one.release)
-        return release is not None and one not in release.containers and one._replace(replica=1) in release.containers
+        return release is not None and any(
+            one.replica > release.replicas(part) for part in release.components if part.name == one.component)
 
     def workers(self, number: int | None) -> tuple[InstanceId, ...]:
         release = self.releases.get(number or 0)
@@ -225,8 +226,12 @@ class AppSnapshot:
         """Return whether that instance has to run: the workers of a standby have not."""
         if self.facts.is_surplus(which):
             return False
-        needed = which.release in self.needed and which not in self.facts.workers(which.release)
-        return needed or which.release in self.actives
+        return which.release in self.actives or (which.release in self.needed and which not in self._only_live)
+
+    @cached_property
+    def _only_live(self) -> frozenset[InstanceId]:
+        """Return the workers of all releases that have to run."""
+        return frozenset(one for number in self.needed for one in self.facts.workers(number))
 
     @cached_property
     def expired(self) -> frozenset[int]:

@@ -279,7 +279,9 @@ class Release:
         return self._ids([one for one in self.components if one.name == name])
 
     def _ids(self, components: Iterable[Component]) -> tuple[InstanceId, ...]:
-        return tuple([InstanceId(self.number, one.name, n + 1) for one in components for n in range(self.replicas(one))])
+        number, scale = self.number, dict(self.scale)
+        return tuple([InstanceId(number, one.name, n + 1) for one in components
+                      for n in range(scale.get(one.name) or one.replicas or 1)])
 
     def replicas(self, component: Component) -> int:
         """Return how many containers of that component run while this release serves."""
