@@ -25,9 +25,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Streams:
-    """File descriptors. With `terminal` the command gets a terminal of its own, which stands for this one."""
+    """File descriptors. With `terminal` the command gets a terminal of its own, which stands for this one. Once `gone` can be
+    read from, nobody waits for the command any more: it is ended."""
 
     stdin: int | None = 0  # None: the command reads nothing
     stdout: int = 1
     stderr: int = 2
     terminal: bool = False
+    gone: int | None = None

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 import schemathesis
 from schemathesis.config import SchemathesisConfig
+from schemathesis.config._checks import NEGATIVE_DATA_REJECTION_EXPECTED_STATUSES
 from schemathesis.engine import events, from_schema
 from werkzeug.serving import make_server
 
@@ -126,6 +127,7 @@ def config() -> SchemathesisConfig:
     generation = {"deterministic": True, "max-examples": EXAMPLES, "database": "none", "with-security-parameters": False}
     checks: dict[str, Any] = {"enabled": False, **{name: {"enabled": True} for name in CHECKS}}
     checks["positive_data_acceptance"]["expected-statuses"] = UNDERSTOOD
+    checks["negative_data_rejection"]["expected-statuses"] = [*NEGATIVE_DATA_REJECTION_EXPECTED_STATUSES, "413"]
     return SchemathesisConfig.from_dict({
         "seed": 7, "headers": ADMIN, "generation": generation, "checks": checks, "phases": {"stateful": {"enabled": False}}})
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -704,6 +705,32 @@ def test_a_command_with_streams_of_its_own_prints_to_them(engine: Engine, world:
     with streams() as (given, printed):
         ended = engine.inside().execute(started(world).id, ["/usr/bin/python3", "-c", program, str(code)], given)
         assert (ended, printed()) == (code, "said\n")
+
+
+def test_a_command_that_nobody_waits_for_is_ended_also_by_a_thread(engine: Engine, world: World) -> None:
+    reading, writing = os.pipe()
+    os.write(writing, b".")
+    command = ["/usr/bin/python3", "-c", "import sys, time; time.sleep(int(sys.argv[1]))", "60"]
+    spec = container(world, number=2)
+    made = engine.ensure_created(replace(spec, labels={**spec.labels, "deployctl.run": "1 2 3"}))
+    with streams() as (given, _), ThreadPoolExecutor(1) as thread:
+        seen, told = started(world).id, replace(given, gone=reading)
+        thread.submit(engine.inside().execute, seen, command, told).result(timeout=20)
+        thread.submit(engine.inside().run, made.id, told).result(timeout=20)
+    ended = engine.find_container(made.id)
+    assert ended
+    assert not ended.running
+    os.close(reading)
+    os.close(writing)
+
+
+@pytest.mark.parametrize("code", [0, 7])
+def test_a_thread_gets_what_a_command_prints(engine: Engine, world: World, code: int) -> None:
+    program = "import sys; print('said'); sys.exit(int(sys.argv[1]))"
+    with streams() as (given, printed), ThreadPoolExecutor(1) as thread:
+        command = ["/usr/bin/python3", "-c", program, str(code)]
+        assert thread.submit(engine.inside().execute, started(world).id, command, given).result(timeout=20) == code
+        assert printed() == "said\n"
 
 
 def test_a_command_with_streams_needs_a_running_container(engine: Engine, world: World) -> None:

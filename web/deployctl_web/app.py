@@ -13,7 +13,15 @@ from deployctl.domain.proxy.cookies import session_cookie
 from deployctl.errors import DeployctlError, NotFound
 from deployctl.usecases.access.sign_in import SignInAgain
 from deployctl_web import monitoring, problems
-from deployctl_web.api import docs, event_stream, routes_change, routes_people, routes_read, routes_secrets
+from deployctl_web.api import (
+    docs,
+    event_stream,
+    routes_change,
+    routes_inside,
+    routes_people,
+    routes_read,
+    routes_secrets,
+)
 from deployctl_web.app_paths import AppConverter
 from deployctl_web.pages import all_pages
 from deployctl_web.pages.parts.page_templates import PageEnvironment
@@ -60,7 +68,7 @@ def create_app(web_state: WebState) -> Flask:
     put_filters(app)
     all_pages.put_pages(app)
     for blueprint in (event_stream.pages, monitoring.pages, routes_read.look, routes_change.move, routes_people.people,
-                      routes_secrets.secrets, docs.docs):
+                      routes_secrets.secrets, routes_inside.inside, docs.docs):
         app.register_blueprint(blueprint)
     app.view_functions["static"] = authorization.needs(authorization.EVERYBODY)(app.view_functions["static"])
     limits.put_change_limits(app)

@@ -30,7 +30,7 @@ def perform(verb: Verb, app: AppName, given: Mapping[str, Any], options: ChangeO
             app, component = target_of(app, given.get("component"), s)
         given = {**given, "component": component}
     arguments = _arguments(verb, given)
-    options = replace(options, still_may=_still_may(g.right, app))
+    options = replace(options, still_may=still_may(g.right, app))
     waits = web_state().waits
     job = web_state().jobs.begin(verb.name, app, g.who.actor, lambda s: verb.act()(app=app, s=s, options=options, **arguments))
     at_once = verb.route is not None and verb.route.at_once
@@ -48,7 +48,8 @@ def _arguments(verb: Verb, given: Mapping[str, Any]) -> dict[str, Any]:
     return {**arguments, "any_image": g.who.may(Role.ADMIN, None)} if verb.any_image else arguments
 
 
-def _still_may(right: Right, app: AppName) -> Callable[[Services], None]:
+def still_may(right: Right, app: AppName) -> Callable[[Services], None]:
+    """Return what raises NotPermitted once that right no longer allows to change the app."""
     def require(s: Services) -> None:
         now = right.ask(s)
         if now is None or not now.may(Role.DEPLOYER, app):

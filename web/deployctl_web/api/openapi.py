@@ -34,7 +34,8 @@ REF = "#/components/schemas/{model}"
 
 OF_COMPONENTS = frozenset({"start", "app_refusals"})
 FORMER = {route.former for _, route in routes().values() if route.former}  # paths that are still accepted, and not documented
-TAGS = {"api_look": "Read", "api_move": "Apps: change", "api_secrets": "Secrets", "api_people": "Users and tokens"}
+TAGS = {"api_look": "Read", "api_move": "Apps: change", "api_inside": "Apps: commands", "api_secrets": "Secrets",
+        "api_people": "Users and tokens"}
 IN_HEADERS: dict[str, Json] = {
     "If-Match": {"description": "The revision that you saw. If it has changed since, nothing is done: 412. "
                                 "Required from browser sessions where traffic is switched; optional with a token, or *.",

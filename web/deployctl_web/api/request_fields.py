@@ -29,6 +29,7 @@ from deployctl.domain.inputs.names import (
     parse_env_value,
     parse_image,
     parse_version,
+    parse_words,
 )
 from deployctl.domain.inputs.plain_text import NOTE, REASON, parse_note, parse_reason
 from deployctl.domain.inputs.quantities import parse_amount, parse_count, parse_duration, parse_flag
@@ -46,6 +47,7 @@ SPAN_GRAMMAR = Grammar("a span of time", r"[1-9][0-9]{0,4}(?:s|m)|[1-9][0-9]{0,2
 LONGEST_SPAN = 1e5 * 60  # seconds; the grammar's maximum
 LAST_RELEASE = 999_999_999
 LONGEST_IMAGE = 255
+MOST_WORDS, LONGEST_WORD = 64, 4_096  # of a command
 LONGEST_VALUE = 16_384  # characters of one variable
 Schema = dict[str, Any]
 
@@ -90,6 +92,14 @@ def parse_password(value: object, *, field: str) -> str:
     if not isinstance(value, str) or not re.fullmatch(PASSWORD.pattern, value):
         raise refused(field, "***", "is not a valid password", PASSWORD.sentence)
     return value
+
+
+def parse_command(value: object, *, field: str) -> tuple[str, ...]:
+    """Return a command's arguments: no shell will read them."""
+    words = parse_words(value, field=field)
+    if len(words) > MOST_WORDS or any(len(word) > LONGEST_WORD for word in words):
+        raise refused(field, "***", "is too long", f"A command has up to {MOST_WORDS} words of {LONGEST_WORD:,} characters.")
+    return words
 
 
 def parse_secret_value(value: object, *, field: str) -> str:
@@ -166,6 +176,12 @@ ReasonText = Annotated[str, by(parse_reason), WithJsonSchema(text_like(REASON, e
 NoteText = Annotated[str, by(parse_note), WithJsonSchema(text_like(NOTE, example="the cart page is slow"))]
 PersonText = Annotated[str, by(_as(PERSON)), WithJsonSchema(text_like(PERSON, example="mara"))]
 TokenText = Annotated[str, by(_as(TOKEN_NAME)), WithJsonSchema(text_like(TOKEN_NAME, example="ci-shop"))]
+_WORD = {"type": "string", "maxLength": LONGEST_WORD, "pattern": r"^[^\u0000]*$"}
+CommandWords = Annotated[tuple[str, ...], by(parse_command), WithJsonSchema({
+    "type": "array", "minItems": 1, "maxItems": MOST_WORDS, "prefixItems": [{**_WORD, "minLength": 1}], "items": _WORD,
+    "examples": [["bin/report", "--today"]]})]
+CommandSeconds = Annotated[int, by(parse_whole, low=1, high=3600),
+                           WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 3600})]
 ScopeApp = Annotated[str, by(parse_scope_app), WithJsonSchema(
     {"anyOf": [{"const": ALL}, text_like(APP, but=("server", "example"))], "description": "An app, or * for all."})]
 RoleWord = Annotated[str, one_of(*Role), WithJsonSchema({"type": "string", "enum": list(map(str, Role))})]

@@ -16,6 +16,8 @@ from deployctl.verbs.table import routes
 from deployctl_web.api.request_fields import (
     LAST_RELEASE,
     AppText,
+    CommandSeconds,
+    CommandWords,
     ComponentText,
     EitherText,
     Flag,
@@ -96,6 +98,15 @@ class SecretBody(ConfigTable):
 
     model_config = _example(value="postgres://shop:…@db/shop")
     value: SecretValue
+
+
+class CommandBody(ConfigTable):
+    """A command. No shell reads it, and it gets no input."""
+
+    model_config = _example(command=["bin/report", "--today"], component="worker", timeout=60)
+    command: CommandWords
+    component: ComponentText | None = Field(None, description="Default: the one that clients reach.")
+    timeout: CommandSeconds = Field(60, description="Seconds after which it is ended.")
 
 
 class SecretRemoveBody(ConfigTable):

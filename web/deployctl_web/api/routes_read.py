@@ -57,6 +57,7 @@ if TYPE_CHECKING:
 
 look = Blueprint("api_look", __name__, url_prefix="/api/v1")
 asked = Models("request_models")
+PRIVATE = frozenset({"run", "exec"})  # what a command printed is for those who may run one
 FRESH_SECONDS = 0.5  # maximum age of a reading in seconds: a program acts on it immediately
 
 
@@ -189,7 +190,8 @@ def one_deployment(deployment: int) -> DeploymentSteps:
       more="The last 200 operations of this server process. Deployments are kept permanently.")
 def one_operation(operation: str) -> Operation:
     job = web_state().jobs.find(operation)
-    if job is None or not g.who.may(Role.VIEWER, job.app):
+    needed = Role.DEPLOYER if job and job.verb in PRIVATE else Role.VIEWER
+    if job is None or not g.who.may(needed, job.app):
         raise NotFound("no such operation, or the server was restarted since.",
                        remedy=["list the deployments of the app"])
     return operation_of(job)

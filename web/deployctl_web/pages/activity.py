@@ -30,7 +30,7 @@ SAVED = 20_000  # lines of a file
 FILTER_KINDS = ("upgrade", "rollback", "undo", "start", "stop", "prune", "held", "released", "readiness", "reconcile",
                 "recovered",
          "signed_in", "sign_in_denied", "denied", "user_added", "user_role", "user_removed", "token_created", "token_revoked",
-         "token_handed_over", "checkpoint")
+         "token_handed_over", "secret_set", "secret_removed", "command_run", "command_exec", "checkpoint")
 Ask = Callable[..., Sequence[AuditLine]]
 FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "\n")  # what a spreadsheet would interpret as a formula
 

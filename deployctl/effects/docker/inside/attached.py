@@ -83,6 +83,9 @@ class Attachments:
                 self._api.start(container)
             with _resized(streams, lambda rows, columns: self._api.resize(container, rows, columns)):
                 line.pump(streams)
+        if _is_gone(streams):
+            with translated("end it", self._address):
+                self._api.stop(container, timeout=1)
         with translated("wait for it", self._address):
             return int(self._api.wait(container)["StatusCode"])
 
@@ -178,10 +181,13 @@ class _Line:
             yield self._first
         waiting = select.poll()
         waiting.register(self._sock, select.POLLIN)
-        if streams.stdin is not None:
-            waiting.register(streams.stdin, select.POLLIN)
+        for descriptor in (streams.stdin, streams.gone):
+            if descriptor is not None:
+                waiting.register(descriptor, select.POLLIN)
         while True:
             ready = {fd for fd, _ in waiting.poll()}
+            if streams.gone in ready:
+                return
             if streams.stdin in ready and not self._typed(streams.stdin):
                 waiting.unregister(streams.stdin)
             if self._sock.fileno() in ready:
@@ -203,6 +209,10 @@ class _Line:
             else:
                 self._sock.shutdown(socket.SHUT_WR)
         return bool(piece)
+
+
+def _is_gone(streams: Streams) -> bool:
+    return streams.gone is not None and bool(select.select([streams.gone], [], [], 0)[0])
 
 
 def _write(descriptor: int, data: bytes) -> None:
