@@ -86,7 +86,7 @@ def test_the_history_names_who_set_what_and_no_value(home: World) -> None:
     assert CANARY not in said.out
 
 
-def test_no_route_and_no_argument_takes_a_value() -> None:
+def test_no_argument_and_no_field_of_a_verb_takes_a_value() -> None:
     assert not [name for name in routes() if name.startswith("secret")]
     taken = {verb: {param.name for param in VERBS[verb].params} for verb in VERBS if verb.startswith("secret ")}
     assert taken == {"secret set": {"app", "name", "file"}, "secret list": {"app"}, "secret remove": {"app", "name"}}

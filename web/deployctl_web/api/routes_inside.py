@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 
 inside = Blueprint("api_inside", __name__, url_prefix="/api/v1")
 asked = Models("request_models")
-DEPLOYER = needs(Role.DEPLOYER)
+ADMIN = needs(Role.ADMIN)  # of the app: a command can read its secrets
 ENDS = ("`exit_code`, `stdout` and `stderr` are in the result, at most 64 kB of each. After `timeout` seconds the command is "
         "ended, and `exit_code` is null. The audit log has the program, not its arguments.")
 
 
 @inside.post("/apps/<app:app>/run")
-@DEPLOYER
+@ADMIN
 @documented("Run a command in a container of its own", Done, body=asked.CommandBody, job=True, secret=True,
             more=f"Like those of the live version, and removed afterwards. {ENDS}")
 def run(app: AppName, body: CommandBody) -> EndpointAnswer:
@@ -45,7 +45,7 @@ def run(app: AppName, body: CommandBody) -> EndpointAnswer:
 
 
 @inside.post("/apps/<app:app>/exec")
-@DEPLOYER
+@ADMIN
 @documented("Run a command inside a container that runs", Done, body=asked.CommandBody, job=True, secret=True, more=ENDS)
 def exec_command(app: AppName, body: CommandBody) -> EndpointAnswer:
     return _begin("exec", app, body, lambda of, part, streams, s: exec_inside(of, body.command, streams, s, component=part))

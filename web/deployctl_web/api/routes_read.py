@@ -190,7 +190,7 @@ def one_deployment(deployment: int) -> DeploymentSteps:
       more="The last 200 operations of this server process. Deployments are kept permanently.")
 def one_operation(operation: str) -> Operation:
     job = web_state().jobs.find(operation)
-    needed = Role.DEPLOYER if job and job.verb in PRIVATE else Role.VIEWER
+    needed = Role.ADMIN if job and job.verb in PRIVATE else Role.VIEWER
     if job is None or not g.who.may(needed, job.app):
         raise NotFound("no such operation, or the server was restarted since.",
                        remedy=["list the deployments of the app"])
