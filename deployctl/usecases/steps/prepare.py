@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 
 from deployctl.dataclass import dataclass, field, replace
+from deployctl.domain.change.plan import PlanKind
 from deployctl.domain.images.argv import Argv, complete, gains_command, runs_nothing
 from deployctl.domain.images.capabilities import to_drop_of_all
 from deployctl.domain.images.component import Component, ComponentKind
@@ -306,11 +308,22 @@ def _beside_its_app(app: AppName, owner: App | None) -> App:
     return App(app, owner.subnet, owner.gateway, owner.network, owner.bridge, engines_own=owner.engines_own)
 
 
+def _require_staying(app: AppName, s: Services) -> None:
+    """Raise NotFound if the app of a backing component is gone, or is being removed."""
+    owner = owner_of(app)
+    opened = s.ledger.find_open(owner)
+    if s.ledger.find_app(owner) is None or (opened is not None and opened.kind == PlanKind.REMOVE):
+        raise NotFound(f"{owner} is being removed, so {app} was not started", remedy=[f"deployctl app remove {owner}"])
+
+
 def _add(app: App, s: Services) -> App:
     """Insert the app; if another process took the subnet in the meantime, choose again."""
     for _ in range(8):
         try:
-            return s.ledger.add_app(replace(app, listen=None, hosts=(), ports=()), at=s.clock.utc())
+            with s.ledger.transaction() if app.is_backing else nullcontext():
+                if app.is_backing:
+                    _require_staying(app.name, s)
+                return s.ledger.add_app(replace(app, listen=None, hosts=(), ports=()), at=s.clock.utc())
         except sqlite3.IntegrityError:
             another = _new_app(app.name, s)
             app = replace(another, network=named_like(app.network, another.network))

@@ -6,6 +6,7 @@ from __future__ import annotations
 from deployctl.domain.change.deployment import Phase
 from deployctl.domain.change.plan import Plan, PlanKind
 from deployctl.domain.proxy.traffic import closed_text
+from deployctl.errors import LeaseHeld
 from deployctl.execution.kinds.one_off import remove_dead
 from deployctl.execution.labels import kept_number
 from deployctl.execution.mounts import tidy_files
@@ -69,6 +70,9 @@ def tear_down(row: App, opened: Deployment, s: Services) -> None:
     for network in networks:
         s.engine.ensure_network_gone(network.name)
     with s.ledger.transaction():
+        if late := [one.name for one in s.ledger.backing(app)]:
+            raise LeaseHeld(f"{', '.join(late)} was started while {app} was being removed, so {app} is not gone yet",
+                            remedy=[f"deployctl app remove {app}"])
         if s.bridged:  # inside, so that nobody who has just read the app adds the route again
             for network in networks:
                 s.guard.ensure_gone(network.subnet)
