@@ -22,7 +22,7 @@ PAGE = "/apps/store/components/db"
 @pytest.fixture(scope="module")
 def store(served: Served) -> Cli:
     """An app whose database went from v1 to v2."""
-    served.cli.write("store", needs={"db": "healthy"}, components={"db": DB})
+    served.cli.write("store", replicas=1, needs={"db": "healthy"}, components={"db": DB})
     served.cli.do("upgrade", "store", "v1")
     served.cli.do("upgrade", "store/db", "v2")
     return served.cli
@@ -116,6 +116,20 @@ def test_axe_finds_nothing_wrong_with_its_pages(store: Cli, visit: Visit) -> Non
         page.evaluate("for (const one of document.querySelectorAll('main details:not(.menu)')) one.open = true")
         found += complaints(page, path)
     assert found == [], "\n".join(found)
+
+
+def test_the_app_is_scaled_on_its_page_and_its_database_cannot_be(store: Cli, visit: Visit) -> None:
+    page = visit("/apps/store")
+    expect_live(page)
+    web = page.get_by_role("region", name="Components", exact=True).get_by_role("row").filter(
+        has=page.get_by_role("rowheader", name=re.compile("^web")))
+    web.get_by_text("Scale web").click()
+    web.get_by_label("Replicas of web").fill("2")
+    web.get_by_role("button", name="Scale").click()
+    expect(web).to_contain_text("2 of 2 replicas", timeout=SOON)
+    expect_toast(page, "store runs with 2 replicas")
+    expect(row(page).get_by_text("Scale")).to_have_count(0)
+    assert sum(one["component"] == "web" for one in store.app("store")["instances"]) == 2
 
 
 def test_on_a_phone_its_figures_and_its_button_are_in_the_first_screen(store: Cli, visit: Visit) -> None:
