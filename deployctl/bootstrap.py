@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from deployctl.ledger.file.vault import Vault
     from deployctl.ports import Exclusion, Reporter, Secrets
     from deployctl.ports.compose import Compose
+    from deployctl.ports.foreign import ForeignContainers, TakeOvers
     from deployctl.ports.host_files import HostFiles
 
 READ_TIMEOUT = 1.0  # seconds that a rollback waits for an engine that hangs
@@ -81,7 +82,7 @@ def _services(settings: Settings, spec: ServerSpec, ledger: SqliteLedger, *, rep
         judge_files=lambda: load_judged_apps(settings, spec, now=ledger.find_app),
         meter=SqliteMetricsStore(settings.metrics, warn=reporter.warn), kept_logs=LogFiles(settings.kept_logs),
         files=lambda: host_files(settings, engine.address), hands=HANDS,
-        secrets=secrets,
+        secrets=secrets, foreign=lambda: _foreign(spec), take_overs=lambda: _take_overs(settings),
     )
 
 
@@ -90,6 +91,19 @@ def _app_file(settings: Settings, app: AppName, spec: ServerSpec, ledger: Sqlite
 
     owner = owner_of(app)
     return load_judged_app(settings, owner, spec, now=lambda: ledger.find_app(owner)).of(app)
+
+
+def _foreign(spec: ServerSpec) -> ForeignContainers:
+    from deployctl.effects.compose.containers import DockerForeigners
+    from deployctl.effects.docker.client import DockerClient
+
+    return DockerForeigners(DockerClient(spec, os.environ))
+
+
+def _take_overs(settings: Settings) -> TakeOvers:
+    from deployctl.effects.take_overs import FileTakeOvers
+
+    return FileTakeOvers(settings.state_dir / "imports")
 
 
 def _exclusion(settings: Settings) -> Exclusion:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from deployctl.domain.inputs.names import AppName
     from deployctl.errors import DeployctlError
     from deployctl.ports.exclusion import Exclusion as Exclusion
+    from deployctl.ports.foreign import ForeignContainers, TakeOvers
     from deployctl.ports.host_files import HostFiles
     from deployctl.ports.logs import KeptLogs as KeptLogs
     from deployctl.ports.logs import LogLine as LogLine
@@ -248,6 +249,8 @@ class Services:
     kept_logs: KeptLogs  # of removed containers
     files: Callable[[], HostFiles]  # most apps have none
     secrets: Callable[[], Secrets]  # made when it is needed: most apps have none
+    foreign: Callable[[], ForeignContainers]  # of a Compose project that is taken over
+    take_overs: Callable[[], TakeOvers]
     hands: int = 1  # containers that one change starts at once
 
     def close(self) -> None:

@@ -68,7 +68,8 @@ _OBJECTS: Mapping[str, tuple[str, str]] = {
     "Preview": ("Plan", f"{_WHOLE}Plan app=plan.app plan=plan.kind from_release=plan.source to_release=plan.target "
                         "warm=plan.warm summary=plan.summary steps=plan.steps changes restores warnings image gap first"),
     "ExpectedGap": ("ExpectedGap", "seconds most asks parts"),
-    "Imported": ("Import", f"{_WHOLE}Import ok:True project app file=path next written services gaps changes "
+    "TakenOver": ("TakeOver", "project stopped gap_ms moved next"),
+    "Imported": ("Import", f"{_WHOLE}Import ok:True project app file=path next version written services gaps changes "
                            "kept secrets"),
     "Findings": ("Doctor", f"{_WHOLE}Doctor ok findings"),
     "ServerChecks": ("ServerChecks", "*checks dashboard"),

@@ -84,6 +84,10 @@ class Project:
         jobs = frozenset(one["name"] for one in self.report["services"] if one["kind"] == "job")
         parts = self.components()
         ports = {one["name"]: parts[one["component"]].get("port") for one in self.report["services"] if one["component"]}
+        self.load_named(ports, jobs=jobs, version=version)
+
+    def load_named(self, ports: Mapping[str, int | None], *, jobs: frozenset[str] = frozenset(),
+                   version: str | None = None) -> None:
         images = stand_ins(self.model(), jobs, ports, version)
         self.loaded |= {tag for image in images for tag in image.tags}
         load_images(self.engine_url, *images)

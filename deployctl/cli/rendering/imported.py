@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from deployctl.cli.terminal import TerminalStyle
     from deployctl.domain.compose.gaps import ImportGap
     from deployctl.usecases.setup.import_compose import Imported
+    from deployctl.usecases.take_over.begin import TakenOver
 
 
 def imported_text(done: Imported, look: TerminalStyle) -> list[str]:
@@ -26,6 +27,13 @@ def imported_text(done: Imported, look: TerminalStyle) -> list[str]:
         if told:
             lines += ["", f"{title}:", *(f"  {line}" for line in told)]
     return [*lines, "", *_end(done)]
+
+
+def taken_text(done: TakenOver) -> list[str]:
+    """Return how the take-over went."""
+    stopped = f"{len(done.stopped)} containers were stopped, and for {done.gap_ms / 1000:.1f} s nothing served."
+    return ["", f"{done.app} has taken over the Compose project {done.project}: {stopped}",
+            *(f"  {line}" for line in done.next)]
 
 
 def _gap(gap: ImportGap) -> Iterator[str]:

@@ -144,6 +144,8 @@ class Surroundings:
     images: Mapping[str, DeclaredImage] = field(default_factory=dict)
     allowed: Allowance = NOTHING
     secrets: frozenset[str] = frozenset()  # that have a value, in the project or here
+    volumes: frozenset[str] = frozenset()  # Docker volumes that are taken over with their data
+    keeps_folders: bool = False  # folders with data stay where they are
 
     def image_of(self, service: Service) -> DeclaredImage | None:
         """Return its image if it is here."""

@@ -67,7 +67,7 @@ def set_mounts(part: Part, services: Mapping[str, Service], project: Mapping[str
     memory = [str(one) for one in part.service.raw.get("tmpfs") or ()]
     for one in mounts_of(part.service, services):
         if one["type"] == "volume":
-            mounts.append(_volume(part, one, project.get("volumes") or {}, storage))
+            mounts.append(_volume(part, one, project.get("volumes") or {}, storage, around))
         elif one["type"] == "bind":
             _bind(part, one, mounts, files, storage, around)
         elif one["type"] == "tmpfs":
@@ -81,12 +81,12 @@ def set_mounts(part: Part, services: Mapping[str, Service], project: Mapping[str
             part.table[key] = value
 
 
-def _volume(part: Part, one: Mapping[str, Any], declared: Mapping[str, Any], storage: Storage) -> str:
+def _volume(part: Part, one: Mapping[str, Any], declared: Mapping[str, Any], storage: Storage, around: Surroundings) -> str:
     source = one.get("source")
     name = source if source else f"{part.name}-{one['target'].strip('/').rpartition('/')[2] or 'data'}"
     name = re.sub(r"-{2,}", "-", re.sub(r"[^A-Za-z0-9_-]+", "_", name)).strip("-_") or fitting(name)
     table = storage.volumes.setdefault(name, {})
-    _say_of_volume(part, source, declared.get(source) or {} if source else {}, table)
+    _say_of_volume(part, source, declared.get(source) or {} if source else {}, table, around)
     options = [word for word, on in (("ro", one.get("read_only")), ("nocopy", (one.get("volume") or {}).get("nocopy"))) if on]
     if (one.get("volume") or {}).get("subpath"):
         part.miss(GapCode.VOLUME_OPTIONS, "volumes.subpath", f"a part of the volume {name} cannot be mounted alone",
@@ -94,8 +94,9 @@ def _volume(part: Part, one: Mapping[str, Any], declared: Mapping[str, Any], sto
     return ":".join([name, one["target"], *([",".join(options)] if options else [])])
 
 
-def _say_of_volume(part: Part, source: str | None, told: Mapping[str, Any], table: dict[str, Any]) -> None:
-    if told.get("external"):
+def _say_of_volume(part: Part, source: str | None, told: Mapping[str, Any], table: dict[str, Any],
+                   around: Surroundings) -> None:
+    if told.get("external") or told.get("name") in around.volumes:
         table["external"] = told["name"]
         return
     driver, options = told.get("driver", "local"), told.get("driver_opts")
@@ -142,8 +143,9 @@ def _folder(part: Part, one: Mapping[str, Any], found: MountedPath, mounts: list
             around: Surroundings) -> None:
     """Take a folder as it is where config/server.toml lists it, else as a volume."""
     source = one["source"]
-    if any(source == path or source.startswith(f"{path.rstrip('/')}/") for path in around.allowed.binds):
-        mounts.append(_as_it_is(one))
+    listed = any(source == path or source.startswith(f"{path.rstrip('/')}/") for path in around.allowed.binds)
+    if listed or (around.keeps_folders and found.kind is PathKind.FOLDER):
+        _as_bind(part, one, mounts, storage, around)
         return
     name = re.sub(r"[^A-Za-z0-9]+", "-", source.rpartition("/")[2]).strip("-") or "data"
     name = name if name not in storage.volumes else f"{part.name}-{name}"

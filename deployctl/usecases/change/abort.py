@@ -1,4 +1,5 @@
-"""Abort a deployment in progress: before its switch everything is reverted, after it nothing is."""
+"""Abort a deployment in progress: before its switch everything is reverted, after it nothing is. Where none is, but a take-over
+is open, that one."""
 
 from __future__ import annotations
 
@@ -22,8 +23,12 @@ ABORT_POLL_SECONDS = 0.1
 
 def abort(app: AppName, s: Services, *, options: ChangeOptions = ChangeOptions()) -> Done:
     """Ask the holder to stop and wait until it has; a no-op if nothing is in progress."""
-    require_app(app, s)
+    from deployctl.usecases.take_over.give_back import abort_take_over  # few apps were taken over
+
     opened = s.ledger.find_open(app)
+    if opened is None and s.ledger.find_lease(app) is None and (given_back := abort_take_over(app, s)) is not None:
+        return given_back
+    require_app(app, s)
     if opened is None and s.ledger.find_lease(app) is None:
         return Done("Abort", app, f"nothing is in progress for {app}", changed=False)
     s.ledger.ask_abort(app, actor=s.actor)

@@ -48,6 +48,7 @@ class Imported:
     app: str
     path: str
     next: str
+    version: str  # that `upgrade` is to be given
     services: tuple[ServiceReport, ...]
     gaps: tuple[ImportGap, ...] = ()  # of the project as a whole
     written: bool = False
@@ -61,8 +62,9 @@ class Imported:
 
 
 def import_compose(request: ComposeRequest, compose: Compose, settings: Settings, s: Services, *, app: str | None = None,
-                   check: bool = False) -> Imported:
-    """Write the app's file, or with `check` only tell what it would be. A file that an import wrote before is brought up to
+                   check: bool = False, taken: bool = False) -> Imported:
+    """Write the app's file, or with `check` only tell what it would be. `taken`: the project's volumes and folders are used as
+    they are, with their data. A file that an import wrote before is brought up to
     date; what a person changed in it stays.
 
     Raises NotFound (no Compose, no file), Invalid (Compose refuses the project; no service is active), Refused (the app's file
@@ -75,12 +77,12 @@ def import_compose(request: ComposeRequest, compose: Compose, settings: Settings
                       remedy=[f"deployctl import compose {' '.join(profiles[:3])}"] if profiles else ["docker compose config"])
     name = parse_app(app or fitting(str(model.told["name"]), spare="app"))
     values = _secret_values(model, compose)
-    draft = make_draft(model, app=name, around=_surroundings(name, model, compose, values, s))
+    draft = make_draft(model, app=name, around=_surroundings(name, model, compose, values, s, taken=taken))
     merged = _merged(imported_text(draft), settings, name)
     gaps = (*draft.gaps, *_faults(settings, name, merged.text, s))
     secrets = () if check else _write(draft, merged, values, settings, s)
     return Imported(draft.project, name, str(settings.app_file(name)), f"deployctl upgrade {name} {draft.version}",
-                    tuple(map(_told, draft.parts)), gaps, not check, merged.changes, merged.kept, secrets)
+                    draft.version, tuple(map(_told, draft.parts)), gaps, not check, merged.changes, merged.kept, secrets)
 
 
 def _told(part: Part) -> ServiceReport:
@@ -90,14 +92,15 @@ def _told(part: Part) -> ServiceReport:
 
 
 # -- what is known of this server --------------------------------------------------------------------------------------
-def _surroundings(app: AppName, model: ComposeModel, compose: Compose, values: Mapping[str, bytes],
-                  s: Services) -> Surroundings:
+def _surroundings(app: AppName, model: ComposeModel, compose: Compose, values: Mapping[str, bytes], s: Services, *,
+                  taken: bool) -> Surroundings:
     services = {name: Service(name, raw, model.told["name"]) for name, raw in model.told["services"].items()}
     mounts = [mount for one in services.values() for mount in mounts_of(one, services)]
     paths = {mount["source"] for mount in mounts if mount["type"] == "bind"}
     held = s.secrets().current(app) if values or model.told.get("secrets") else {}
     return Surroundings({path: compose.look(path, limit=LARGEST) for path in sorted(paths)}, dict(_images(services, s)),
-                        s.spec.allowance(app), frozenset({*values, *held}))
+                        s.spec.allowance(app), frozenset({*values, *held}),
+                        frozenset(one.name for one in s.engine.volumes()) if taken else frozenset(), keeps_folders=taken)
 
 
 def _images(services: Mapping[str, Service], s: Services) -> Iterator[tuple[str, DeclaredImage]]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from deployctl.dataclass import replace
 from deployctl.domain.images.mounts import ConfigFile, MountKind, external_volumes, file_hash, needed_files
-from deployctl.errors import Invalid, NotPermitted
+from deployctl.errors import Invalid, NotPermitted, Refused
 from deployctl.execution.mounts import require_external
 
 TYPE_CHECKING = False
@@ -43,6 +43,9 @@ def require_enforceable(components: Sequence[Component], app: AppName, engine: E
     there = {one.name: one for one in s.engine.volumes()} if external else {}
     for name in external:
         require_external(name, app, there.get(name), s)
+    for name in sorted({mount.source for one in components if one.is_exclusive for mount in one.bundle.mounts
+                        if mount.kind in {MountKind.EXTERNAL, MountKind.BIND} and not mount.read_only}):
+        _require_unused(name, app, s)
     if any(mount.kind is MountKind.BIND for one in components for mount in one.bundle.mounts) and not engine.local:
         raise Invalid("paths can only be mounted with an engine on this server. Nothing was changed.", code="engine_elsewhere",
                       remedy=["use a volume"])
@@ -51,6 +54,13 @@ def require_enforceable(components: Sequence[Component], app: AppName, engine: E
         if (needed := {"apparmor": "apparmor", "label": "selinux"}.get(word)) and needed not in engine.security:
             raise Invalid(f"security_opt {option} would have no effect: this engine has no {needed}. Nothing was changed.",
                           code="not_enforceable", remedy=["remove it from security_opt"])
+
+
+def _require_unused(name: str, app: AppName, s: Services) -> None:
+    """Raise Refused if a container that is not deployctl's writes to what only one version of the app may write to."""
+    if users := s.foreign().users_of(name):
+        raise Refused(f"{users[0].name}, which deployctl did not start, uses {name}, and {app} must be the only one. Nothing "
+                      "was changed.", code="volume_in_use", remedy=[f"docker stop {one.name}" for one in users])
 
 
 def _require_readable(files: Sequence[ConfigFile], engine: EngineInfo) -> None:

@@ -1,0 +1,1 @@
+"""Stand-ins for what belongs to a Compose project."""
