@@ -33,9 +33,11 @@ def start_missing(app: AppName, wanted: Wanted, s: Services, *, options: ChangeO
 
 def preview_missing(app: App, wanted: Wanted, s: Services, *, pull: PullPolicy | None) -> tuple[Preview, ...]:
     """Return the plans that `start_missing` would carry out; `app` may not be in the ledger yet."""
-    from deployctl.usecases.change.upgrade import preview_upgrade
+    from deployctl.usecases.change.upgrade import preview_of
+    from deployctl.usecases.steps.prepare import prepare
 
-    return tuple(preview_upgrade(name, version, s, pull=pull, beside=app) for name, version in _missing(app.name, wanted, s))
+    return tuple(preview_of(prepare(name, version, s, pull=pull, dry_run=True, beside=app), s, pull=pull)
+                 for name, version in _missing(app.name, wanted, s))
 
 
 def _missing(app: AppName, wanted: Wanted, s: Services) -> Iterator[tuple[AppName, Version]]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from deployctl.domain.change.expected_gap import ExpectedGap
     from deployctl.domain.change.plan import Plan
     from deployctl.domain.images.image_source import PullPolicy
-    from deployctl.domain.images.release import App, Release
+    from deployctl.domain.images.release import Release
     from deployctl.domain.inputs.names import Version
     from deployctl.ports import Services
     from deployctl.usecases.results import DiffLine, Moved
@@ -77,11 +77,16 @@ def upgrade(app: AppName, version: Version, s: Services, *, options: ChangeOptio
 
 def preview_upgrade(app: AppName, version: Version, s: Services, *, options: ChangeOptions = ChangeOptions(),
                     image: str | None = None,
-                    env: Mapping[str, str] | None = None, pull: PullPolicy | None = None,
-                    beside: App | None = None) -> Preview:
-    """Return the plan that `upgrade` would carry out now, and change nothing: not even an image is pulled. `beside` as for
-    `prepare`."""
-    candidate = prepare(app, version, s, image=image, env=env, pull=pull, dry_run=True, beside=beside)
+                    env: Mapping[str, str] | None = None, pull: PullPolicy | None = None) -> Preview:
+    """Return the plan that `upgrade` would carry out now, and change nothing: not even an image is pulled."""
+    candidate = prepare(app, version, s, image=image, env=env, pull=pull, dry_run=True)
+    return preview_of(candidate, s, options=options, pull=pull)
+
+
+def preview_of(candidate: PreparedCandidate, s: Services, *, options: ChangeOptions = ChangeOptions(),
+               pull: PullPolicy | None = None) -> Preview:
+    """Return the plan that would make that candidate live."""
+    app = candidate.app.name
     facts = _facts(app, s, candidate)
     require_revision(facts, options)
     _require_not_held(candidate, s)
