@@ -186,7 +186,7 @@ def test_a_first_upgrade_whose_database_does_not_start_changes_nothing(w: World)
 @pytest.mark.parametrize(("keys", "why"), [
     ({"image": None}, r"components\.db\.image is missing"),
     ({"replicas": 2}, r"components\.db\.replicas"),
-    ({"kind": "side-by-side", "mounts": []}, r"components\.db\.aliases is for a backing component"),
+    ({"kind": "job", "port": None, "mounts": []}, r"components\.db\.aliases"),
 ])
 def test_what_it_cannot_be_is_told(keys: dict[str, Any], why: str) -> None:
     table = {name: value for name, value in {**KEYS["components"]["db"], **keys}.items() if value is not None}
