@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from deployctl.ledger.file.vault import Vault
     from deployctl.ports import Exclusion, Reporter, Secrets
     from deployctl.ports.compose import Compose
-    from deployctl.ports.foreign import ForeignContainers, TakeOvers
+    from deployctl.ports.foreign import ForeignContainers, Imports
     from deployctl.ports.host_files import HostFiles
 
 READ_TIMEOUT = 1.0  # seconds that a rollback waits for an engine that hangs
@@ -82,7 +82,7 @@ def _services(settings: Settings, spec: ServerSpec, ledger: SqliteLedger, *, rep
         judge_files=lambda: load_judged_apps(settings, spec, now=ledger.find_app),
         meter=SqliteMetricsStore(settings.metrics, warn=reporter.warn), kept_logs=LogFiles(settings.kept_logs),
         files=lambda: host_files(settings, engine.address), hands=HANDS,
-        secrets=secrets, foreign=lambda: _foreign(spec), take_overs=lambda: _take_overs(settings),
+        secrets=secrets, foreign=lambda: _foreign(spec), imports=lambda: _imports(settings),
     )
 
 
@@ -100,10 +100,10 @@ def _foreign(spec: ServerSpec) -> ForeignContainers:
     return DockerForeigners(DockerClient(spec, os.environ))
 
 
-def _take_overs(settings: Settings) -> TakeOvers:
-    from deployctl.effects.take_overs import FileTakeOvers
+def _imports(settings: Settings) -> Imports:
+    from deployctl.effects.compose.import_files import ImportFiles
 
-    return FileTakeOvers(settings.state_dir / "imports")
+    return ImportFiles(settings.state_dir / "imports")
 
 
 def _exclusion(settings: Settings) -> Exclusion:

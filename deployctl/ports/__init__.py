@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from deployctl.domain.inputs.names import AppName
     from deployctl.errors import DeployctlError
     from deployctl.ports.exclusion import Exclusion as Exclusion
-    from deployctl.ports.foreign import ForeignContainers, TakeOvers
+    from deployctl.ports.foreign import ForeignContainers, Imports
     from deployctl.ports.host_files import HostFiles
     from deployctl.ports.logs import KeptLogs as KeptLogs
     from deployctl.ports.logs import LogLine as LogLine
@@ -250,7 +250,7 @@ class Services:
     files: Callable[[], HostFiles]  # most apps have none
     secrets: Callable[[], Secrets]  # made when it is needed: most apps have none
     foreign: Callable[[], ForeignContainers]  # of a Compose project that is taken over
-    take_overs: Callable[[], TakeOvers]
+    imports: Callable[[], Imports]
     hands: int = 1  # containers that one change starts at once
 
     def close(self) -> None:

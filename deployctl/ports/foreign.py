@@ -6,6 +6,12 @@ from typing import Protocol
 
 from deployctl.dataclass import dataclass
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from deployctl.domain.compose.gaps import ImportGap
+
 
 @dataclass(frozen=True, slots=True)
 class ForeignContainer:
@@ -51,9 +57,16 @@ class TakeOver:
     gap_ms: float | None = None  # None: the app has not served yet
 
 
-class TakeOvers(Protocol):
-    """What has been begun, by app; it survives every process."""
+class Imports(Protocol):
+    """What is open of imports, by app: a take-over that was begun, and gaps that nobody has dismissed."""
 
     def find(self, app: str) -> TakeOver | None: ...
-    def put(self, one: TakeOver) -> None: ...
-    def drop(self, app: str) -> None: ...
+    def put(self, one: TakeOver) -> None:
+        """Keep it, also if the machine loses its power right afterwards."""
+
+    def drop(self, app: str) -> None:
+        """Forget its take-over."""
+
+    def gaps(self, app: str) -> tuple[ImportGap, ...]: ...
+    def keep_gaps(self, app: str, gaps: Sequence[ImportGap]) -> None:
+        """Keep them in place of those that were open."""

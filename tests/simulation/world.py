@@ -20,7 +20,7 @@ from deployctl.effects.host_files import KeptFiles
 from deployctl.errors import EngineRefused
 from deployctl.ports import ContainerFacts, Engine, Exclusion, Guard, Image, Ledger, Prober, Services, Traffic
 from deployctl.ports.secrets import Secrets
-from deployctl.testing.compose.fake_foreign import FakeForeigners, FakeTakeOvers
+from deployctl.testing.compose.fake_foreign import FakeForeigners, FakeImports
 from deployctl.testing.fake_clock import FakeClock
 from deployctl.testing.fake_engine import Behaviour, FakeEngine
 from deployctl.testing.fake_exclusion import FakeExclusion
@@ -170,7 +170,7 @@ class World:
             ledger=cast(Ledger, Door(process, self, "ledger", ledger)), meter=FakeMetrics(), kept_logs=FakeKeptLogs(),
             files=lambda: KeptFiles(HOME / "config", HOME / "state/files"),
             secrets=lambda: self._secrets(process),
-            foreign=FakeForeigners, take_overs=FakeTakeOvers,
+            foreign=FakeForeigners, imports=FakeImports,
         )
 
     def _secrets(self, process: Process) -> Secrets:

@@ -21,7 +21,7 @@ from deployctl.domain.inputs.names import AppName, owner_of
 from deployctl.effects.host_files import KeptFiles
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.ports import Reporter, Services
-from deployctl.testing.compose.fake_foreign import FakeForeigners, FakeTakeOvers
+from deployctl.testing.compose.fake_foreign import FakeForeigners, FakeImports
 from deployctl.testing.fake_clock import FakeClock
 from deployctl.testing.fake_engine import FakeEngine
 from deployctl.testing.fake_exclusion import FakeExclusion
@@ -81,7 +81,7 @@ class World:
         self.exclusion = FakeExclusion(self.engine)
         self.guard, self.prober, self.meter = FakeGuard(), FakeProber(), FakeMetrics()
         self.kept_logs, self.secrets = FakeKeptLogs(), FakeSecrets()
-        self.foreign, self.take_overs = FakeForeigners(), FakeTakeOvers()
+        self.foreign, self.imports = FakeForeigners(), FakeImports()
         self.ledgers: list[SqliteLedger] = []
         self.traffic = FakeTraffic(lambda: self.ledgers[-1].table(bridged=True))
 
@@ -121,7 +121,7 @@ class World:
             meter=self.meter, kept_logs=self.kept_logs,
             files=lambda: KeptFiles(settings.home / "config", settings.home / "state/files"),
             secrets=lambda: self.secrets,
-            foreign=lambda: self.foreign, take_overs=lambda: self.take_overs,
+            foreign=lambda: self.foreign, imports=lambda: self.imports,
         )  # fmt: skip
 
     def deployctl(self, *argv: str, tty: bool = False, typed: str | None = None, encoding: str = "utf-8",

@@ -63,7 +63,7 @@ def test_each_container_is_asked_for_and_one_no_stops_nothing(w: World) -> None:
         begin(w, lambda one: not asked.append(one.name) and one.name != "proj-web-1")  # type: ignore[func-returns-value]
     assert asked == ["proj-db-1", "proj-web-1"]
     assert as_before(w)
-    assert w.take_overs.open == {}
+    assert w.imports.open == {}
 
 
 def test_an_app_that_does_not_become_healthy_gives_the_place_back(w: World) -> None:
@@ -83,7 +83,7 @@ def test_abort_puts_policies_and_containers_back_and_keeps_every_volume(w: World
     assert as_before(w)
     assert w.engine.containers() == []
     assert VOLUME in {one.name for one in w.engine.volumes()}
-    assert w.take_overs.open == {}
+    assert w.imports.open == {}
 
 
 def test_confirm_ends_it_and_removes_nothing(w: World) -> None:
@@ -114,7 +114,7 @@ class Killed(BaseException):
 @pytest.mark.parametrize("end", ["again", "abort"])
 def test_killed_anywhere_it_goes_on_or_goes_back(w: World, monkeypatch: pytest.MonkeyPatch, verb: str, number: int,
                                                   end: str) -> None:
-    target: Any = w.take_overs if verb == "put" else w.foreign
+    target: Any = w.imports if verb == "put" else w.foreign
     real, calls = getattr(target, verb), iter(range(100))
 
     def dying(*words: Any, **more: Any) -> Any:
@@ -130,7 +130,7 @@ def test_killed_anywhere_it_goes_on_or_goes_back(w: World, monkeypatch: pytest.M
         begin(w)
         assert [w.foreign.here[one].running for one in "123"] == [False] * 3
         assert w.active == "v1"
-    elif SHOP in w.take_overs.open:
+    elif SHOP in w.imports.open:
         abort(SHOP, w.s)
         assert as_before(w)
     else:

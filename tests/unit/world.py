@@ -21,7 +21,7 @@ from deployctl.effects.host_files import KeptFiles
 from deployctl.errors import DeployctlError, NotFound
 from deployctl.ledger.sqlite_ledger import SqliteLedger
 from deployctl.ports import Image, ProbeAnswer, Reporter, Services
-from deployctl.testing.compose.fake_foreign import FakeForeigners, FakeTakeOvers
+from deployctl.testing.compose.fake_foreign import FakeForeigners, FakeImports
 from deployctl.testing.fake_clock import FakeClock
 from deployctl.testing.fake_engine import FakeEngine
 from deployctl.testing.fake_exclusion import FakeExclusion
@@ -76,7 +76,7 @@ class World:
         self.home, self.spec = home, ServerSpec()
         self.clock, self.guard, self.told, self.meter = FakeClock(), FakeGuard(), Told(), FakeMetrics()
         self.kept_logs, self.secrets, self.engine_socket = FakeKeptLogs(), FakeSecrets(), ""
-        self.foreign, self.take_overs = FakeForeigners(), FakeTakeOvers()
+        self.foreign, self.imports = FakeForeigners(), FakeImports()
         self.engine = FakeEngine(str(home), clock=self.clock)
         self.exclusion = FakeExclusion(self.engine)
         self.ledger = self.open_ledger()
@@ -113,7 +113,7 @@ class World:
             meter=self.meter, kept_logs=self.kept_logs,
             files=lambda: KeptFiles(self.home / "config", self.home / "state/files", self.engine_socket),
             secrets=lambda: self.secrets,
-            foreign=lambda: self.foreign, take_overs=lambda: self.take_overs,
+            foreign=lambda: self.foreign, imports=lambda: self.imports,
         )  # fmt: skip
 
     @property

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from deployctl.dataclass import replace
+from deployctl.domain.compose.gaps import ImportGap
 from deployctl.errors import NotFound
 from deployctl.ports.foreign import ForeignContainer, TakeOver
 
@@ -33,9 +36,10 @@ class FakeForeigners:
         self.here[container.id] = replace(self.here[container.id], running=True)
 
 
-class FakeTakeOvers:
+class FakeImports:
     def __init__(self) -> None:
         self.open: dict[str, TakeOver] = {}
+        self.open_gaps: dict[str, tuple[ImportGap, ...]] = {}
 
     def find(self, app: str) -> TakeOver | None:
         return self.open.get(app)
@@ -45,3 +49,9 @@ class FakeTakeOvers:
 
     def drop(self, app: str) -> None:
         self.open.pop(app, None)
+
+    def gaps(self, app: str) -> tuple[ImportGap, ...]:
+        return self.open_gaps.get(app, ())
+
+    def keep_gaps(self, app: str, gaps: Sequence[ImportGap]) -> None:
+        self.open_gaps[app] = tuple(gaps)

@@ -38,6 +38,7 @@ def remove_app(app: AppName, s: Services, *, volumes: bool = False, options: Cha
         remove_backing(app, s, options)
         if row is not None:
             remove(row, s, options, token)
+            s.imports().keep_gaps(app, ())
         for name in kept.values() if volumes else ():
             s.engine.ensure_volume_gone(name)
     return _gone(app, f"{len(instances)} containers" if row else "its containers", kept, volumes=volumes)

@@ -81,6 +81,8 @@ def import_compose(request: ComposeRequest, compose: Compose, settings: Settings
     merged = _merged(imported_text(draft), settings, name)
     gaps = (*draft.gaps, *_faults(settings, name, merged.text, s))
     secrets = () if check else _write(draft, merged, values, settings, s)
+    if not check:
+        s.imports().keep_gaps(name, [*gaps, *(gap for part in draft.parts for gap in part.gaps)])
     return Imported(draft.project, name, str(settings.app_file(name)), f"deployctl upgrade {name} {draft.version}",
                     draft.version, tuple(map(_told, draft.parts)), gaps, not check, merged.changes, merged.kept, secrets)
 

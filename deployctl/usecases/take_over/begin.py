@@ -45,7 +45,7 @@ def take_over(app: AppName, project: str, version: Version, s: Services, *, may_
     Raises NotFound (the project has no containers), Refused (one may not be stopped), and what `upgrade` raises; then the
     project runs as before.
     """
-    opened = s.take_overs().find(app)
+    opened = s.imports().find(app)
     there = s.foreign().of_project(project)
     if opened is None and not there:
         raise NotFound(f"the Compose project {project} has no containers that could be taken over. Nothing was changed.",
@@ -56,7 +56,7 @@ def take_over(app: AppName, project: str, version: Version, s: Services, *, may_
             raise Refused(f"{one.name} stays, so nothing was stopped.", code="take_over_refused",
                           remedy=["deployctl import compose --take-over"])
     record = opened or TakeOver(app, project, version, tuple(there), s.clock.utc())
-    s.take_overs().put(record)
+    s.imports().put(record)
     s.ledger.event(TAKEN_OVER, f"{app} takes over the Compose project {project}", at=s.clock.utc(), actor=s.actor, app=app,
                    data={"project": project})
     began = s.clock.now()
@@ -68,7 +68,7 @@ def take_over(app: AppName, project: str, version: Version, s: Services, *, may_
         error.message += f" The Compose project {project} runs again."
         raise
     gap = (s.clock.now() - began) * 1000
-    s.take_overs().put(replace(record, gap_ms=gap))
+    s.imports().put(replace(record, gap_ms=gap))
     return TakenOver(app, project, tuple(one.name for one in record.containers if one.running), gap, moved,
                      (f"deployctl confirm {app}", f"deployctl abort {app}   # gives the Compose project its place back"))
 

@@ -32,7 +32,7 @@ def give_back(record: TakeOver, s: Services) -> list[str]:
                 s.foreign().ensure_started(one)
             except NotFound:
                 gone.append(one.name)
-    s.take_overs().drop(app)
+    s.imports().drop(app)
     s.ledger.event(GIVEN_BACK, f"the Compose project {record.project} has its place back", at=s.clock.utc(), actor=s.actor,
                    app=app, data={"project": record.project})
     return gone
@@ -40,7 +40,7 @@ def give_back(record: TakeOver, s: Services) -> list[str]:
 
 def abort_take_over(app: AppName, s: Services) -> Done | None:
     """Give the project its place back that the app took over; None if no take-over is open."""
-    record = s.take_overs().find(app)
+    record = s.imports().find(app)
     if record is None:
         return None
     gone = give_back(record, s)
@@ -51,13 +51,13 @@ def abort_take_over(app: AppName, s: Services) -> Done | None:
 
 def confirm(app: AppName, s: Services) -> Done:
     """End a take-over: the project's containers stay where they are, stopped. Removes nothing."""
-    record = s.take_overs().find(app)
+    record = s.imports().find(app)
     if record is None:
         raise NotFound(f"{app} has no open take-over", code="no_take_over", remedy=[f"deployctl status {app}"])
     if record.gap_ms is None:
         raise DeployctlError(f"the take-over of {record.project} was interrupted before {app} served",
                              remedy=["deployctl import compose --take-over", f"deployctl abort {app}"])
-    s.take_overs().drop(app)
+    s.imports().drop(app)
     s.ledger.event(CONFIRMED, f"the take-over of the Compose project {record.project} was confirmed", at=s.clock.utc(),
                    actor=s.actor, app=app, data={"project": record.project})
     names = ", ".join(one.name for one in record.containers)

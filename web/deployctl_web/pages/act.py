@@ -51,6 +51,15 @@ for _verb, _route in routes().values():
         pages.add_url_rule(f"/apps/<app:app>/{_name}", _verb.name, _view, methods=["POST"])
 
 
+@pages.post("/apps/<app:app>/imported/dismiss", endpoint="dismiss_gaps")
+@needs(Role.DEPLOYER)
+def dismiss_gaps(app: str) -> Response:
+    """Drop what an import left open: somebody has read it."""
+    with web_state().pool.lend(g.who.actor) as s:
+        s.imports().keep_gaps(the_app(), ())
+    return redirect(url_for("app.one", app=app))
+
+
 @pages.post("/apps/<app:app>/dismiss", endpoint="dismiss")
 @needs(Role.VIEWER)
 def dismiss_failure(app: str) -> Response:

@@ -7,6 +7,7 @@ from typing import Any
 from flask import g, session
 
 from deployctl.dataclass import dataclass, field
+from deployctl.domain.compose.gaps import ImportGap
 from deployctl.domain.host.access import Role
 from deployctl.domain.images.release import App, Bundle, Change, Hold
 from deployctl.domain.images.release import ReleaseRole as Part
@@ -71,6 +72,7 @@ class AppPage:
     first_steps: tuple[Try, ...] = ()  # of a demo
     components: tuple[ComponentRow, ...] = ()  # of the live release
     backing: tuple[BackingRow, ...] = ()
+    gaps: tuple[ImportGap, ...] = ()  # of an import, what blocks first
     more: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -130,7 +132,8 @@ def _look(app: App, seen: CachedStatus[StatusView], view: AppView, found: Versio
         next((d for d in deeds if undoable and last and d.revision == last.revision), None), first_steps(app.name, s),
         next((row.parts for row in rows if row.one.role == Part.ACTIVE), ()),
         tuple(BackingRow(own, next(iter(_parts(own, s).get(own.active.release, ())), None) if own.active else None)
-              for own in view.backing))
+              for own in view.backing),
+        tuple(sorted(s.imports().gaps(app.name), key=lambda one: not one.blocks)))
 
 
 def _parts(view: AppView, s: Services) -> dict[int, tuple[ComponentRow, ...]]:
