@@ -16,6 +16,7 @@ from bench import (
     components,
     exclusive,
     growth,
+    imported,
     overtaking,
     rollback,
     starts,
@@ -57,6 +58,7 @@ PARTS: dict[str, Part] = {
         rounds=20 if short else 300, requests=500)),
     "cookies": ("What keeping our cookies from apps costs", lambda w, short: cookies.measure(
         rounds=10 if short else 150, requests=500)),
+    "imported": ("From Docker Compose", lambda w, short: imported.measure(w, rounds=1 if short else 5)),
     "exclusive": ("One version at a time", lambda w, short: exclusive.measure(w, rounds=2 if short else 10)),
     "watcher": ("The watcher", lambda w, short: watcher.measure(
         w, apps=3 if short else 20, seconds=10 if short else 30, rounds=2 if short else 5)),
