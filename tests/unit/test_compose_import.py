@@ -216,6 +216,17 @@ def test_no_key_is_passed_over_in_silence(key: str) -> None:
     assert all(one.key.startswith("services.web") for one in made.parts[0].gaps)
 
 
+def test_what_is_said_above_the_services_is_named_too() -> None:
+    model = {"name": "proj", "x-app": {"a": 1}, "models": {"m": {}}, "networks": {"back": {"driver_opts": {"mtu": "9000"}}},
+             "volumes": {"v": {"name": "proj_v", "labels": {"a": "b"}}}, "services": {
+                 "web": {**WEB, "networks": {"back": {"ipv4_address": "10.0.0.9"}}, "volumes": [
+                     {"type": "bind", "source": "/srv/x", "target": "/x", "bind": {"propagation": "rshared"}}]}}}
+    made = make_draft(ComposeModel(model, idle_profiles=("debug",)), app=None, around=NOTHING_HERE)
+    assert {(one.key, one.blocks) for one in made.gaps} == {
+        ("x-app", False), ("models", True), ("networks.back", False), ("volumes.v.labels", False), ("profiles", False)}
+    assert {"services.web.networks.back", "services.web.volumes.bind"} <= {one.key for one in made.parts[0].gaps}
+
+
 @pytest.mark.parametrize(("key", "value", "name", "expected"), [
     ("command", ["a", "$B"], "command", ["a", "$B"]), ("command", [], "command", []), ("init", True, "init", True),
     ("user", "1000:1000", "user", "1000:1000"), ("stop_grace_period", "1m30s", "stop_grace", "90s"),

@@ -14,7 +14,7 @@ from deployctl.domain.compose.proxies import is_proxy, name_the_proxy, routes
 from deployctl.domain.compose.roles import choose_kind
 from deployctl.domain.compose.service import Part, Service, Surroundings
 from deployctl.domain.compose.storage import Storage, is_folder, written_volumes
-from deployctl.domain.compose.whole import name_missing, set_networks, set_secrets
+from deployctl.domain.compose.whole import name_missing, name_the_project, set_networks, set_secrets
 from deployctl.domain.images.component import ComponentKind
 
 TYPE_CHECKING = False
@@ -71,6 +71,7 @@ def make_draft(model: ComposeModel, *, app: str | None, around: Surroundings) ->
     _share(parts, storage)
     set_secrets(draft, project, kept.values(), around)
     set_networks(draft, project, kept.values())
+    name_the_project(draft, project, model.idle_profiles)
     name_missing(model.missing, {one.service.name: one for one in parts})
     return draft
 

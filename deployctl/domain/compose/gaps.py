@@ -34,6 +34,7 @@ class GapCode(StrEnum):
     PORT_TCP = "port_tcp"
     PORT_UNKNOWN = "port_unknown"
     PORT_UDP = "port_udp"
+    PROFILE = "profile"  # its services are left out
     PROXY = "proxy"
     RESTART = "restart"
     ROUTE = "route"

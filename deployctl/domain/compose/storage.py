@@ -117,6 +117,8 @@ def is_folder(source: str, found: MountedPath) -> bool:
 def _bind(part: Part, one: Mapping[str, Any], mounts: list[str], files: dict[str, Any], storage: Storage,
           around: Surroundings) -> None:
     source, target = one["source"], one["target"]
+    if options := sorted(key for key, value in (one.get("bind") or {}).items() if value and key != "create_host_path"):
+        part.miss(GapCode.KEY, "volumes.bind", f"{', '.join(options)} of {source} is left out")
     found = around.paths.get(source, MountedPath(PathKind.MISSING))
     read_only = bool(one.get("read_only"))
     if source in _SOCKETS:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 _FOLDER = "/run/secrets/"
 _MODES = frozenset({"400", "440", "444"})
+_OF_A_PROJECT = frozenset({"name", "version", "services", "networks", "volumes", "secrets", "configs"})
+_OF_A_NETWORK = frozenset({"name", "external", "internal", "driver", "ipam"})
+_OF_AN_ENDPOINT = frozenset({"aliases"})
 
 
 def set_secrets(draft: Draft, project: Mapping[str, Any], parts: Iterable[Part], around: Surroundings) -> None:
@@ -52,13 +55,33 @@ def set_networks(draft: Draft, project: Mapping[str, Any], parts: Iterable[Part]
         if outside:
             part.table["networks"] = outside
         inside |= {name for name in own if not told.get(name, {}).get("external")}
-        for name in own:
+        for name, endpoint in (part.service.raw.get("networks") or {}).items():
+            if more := sorted(key for key, value in (endpoint or {}).items() if value and key not in _OF_AN_ENDPOINT):
+                part.miss(GapCode.NETWORKS, f"networks.{name}", f"{', '.join(more)}: addresses are deployctl's to give")
             if told.get(name, {}).get("internal"):
                 part.miss(GapCode.INTERNAL_NETWORK, f"networks.{name}", "the network has no way out to the internet, and there "
                           "is none like it here yet", blocks=True)
     if len(inside) > 1:
         names = ", ".join(sorted(inside))
         draft.gaps.append(ImportGap(GapCode.NETWORKS, "networks", f"{names} become one: all components reach each other"))
+
+
+def name_the_project(draft: Draft, project: Mapping[str, Any], idle: Iterable[str]) -> None:
+    """Add a gap for each key above the services that means nothing here, and for services that no enabled profile has."""
+    for key, value in project.items():
+        if key not in _OF_A_PROJECT and value:
+            why = "it is for the file itself" if key.startswith("x-") else f"deployctl has nothing like {key}"
+            draft.gaps.append(ImportGap(GapCode.KEY, key, f"{key} is left out: {why}", blocks=not key.startswith("x-")))
+    for name, told in (project.get("networks") or {}).items():
+        if more := sorted(key for key, value in (told or {}).items() if value and key not in _OF_A_NETWORK):
+            why = f"{', '.join(more)}: the app's network has no options"
+            draft.gaps.append(ImportGap(GapCode.NETWORKS, f"networks.{name}", why))
+    for name, told in (project.get("volumes") or {}).items():
+        if (told or {}).get("labels"):
+            draft.gaps.append(ImportGap(GapCode.LABELS, f"volumes.{name}.labels", "volumes have deployctl's labels only"))
+    for name in idle:
+        draft.gaps.append(ImportGap(GapCode.PROFILE, "profiles", f"services of the profile {name} are left out",
+                                    (f"deployctl import compose --profile {name}",)))
 
 
 def name_missing(missing: Iterable[Missing], parts: Mapping[str, Part]) -> None:
