@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -72,6 +73,7 @@ def kinds(cli: Cli, app: str) -> list[str]:
 def test_a_flip_loses_nobody_and_the_next_command_takes_it_over(town: tuple[Cli, str], verb: str, serves: str) -> None:
     cli, app = town
     with cli.visitors(app, 100) as visitors:
+        time.sleep(0.5)  # some come before
         with no_ledger(cli):
             told = flip(cli, app, "v2", "-m", "all is dead")
             assert (told["kind"], told["from"], told["to"], told["confirmed"]) == ("EmergencyFlip", "v3", "v2", True)

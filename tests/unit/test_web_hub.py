@@ -393,6 +393,7 @@ def test_a_mistake_of_ours_ends_the_streams_and_not_the_watching(tower: Tower) -
     assert back.missed  # what was published is not all that happened
     tower.broker.close()
     poller.join()
+    poller.first.join(GUARD)  # or its end would be another test's
 
 
 class Mistaken(Poller):
@@ -401,9 +402,12 @@ class Mistaken(Poller):
     def __init__(self, *words: Any) -> None:
         super().__init__(*words)
         self.times, self.began_again = 0, threading.Event()
+        self.first = threading.current_thread()  # that stumbles
 
     def looks(self) -> Iterator[float | None]:
         self.times += 1
+        if self.times == 1:
+            self.first = threading.current_thread()
         if self.times > 1:
             self.began_again.set()
             yield from super().looks()

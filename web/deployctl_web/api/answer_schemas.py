@@ -58,11 +58,18 @@ def schema_name(kind: type) -> str:
     return object_of(kind).name
 
 
+_being_made: list[type] = []  # a plan may have plans in it: those are described once, by the outermost
+
+
 @cache
 def answer_model(kind: type) -> type[BaseModel]:
     """Return the model of what `as_json` writes for that dataclass: every key is always present, and usually no
     others."""
-    found = keys_of(kind)
+    _being_made.append(kind)
+    try:
+        found = keys_of(kind)
+    finally:
+        _being_made.remove(kind)
     extra: Any = "allow" if found.pop(_FURTHER, None) else "forbid"
     # a key like `from` is not a valid Python name
     held: dict[str, Any] = {f"{name}_": (annotation, Field(alias=name)) for name, annotation in found.items()}
@@ -118,6 +125,8 @@ def _schema_of(annotation: Any) -> Any:
     """Return the annotation for pydantic: models instead of dataclasses, and JSON's types instead of tuples."""
     if annotation in _SCHEMAS:
         return _SCHEMAS[annotation]
+    if annotation in _being_made:
+        return dict[str, Any]
     if hasattr(annotation, "__all_fields__"):
         return answer_model(annotation)
     origin, inner = get_origin(annotation), get_args(annotation)
