@@ -7,6 +7,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,13 @@ def told(ran: Any) -> dict[str, Any]:
     return dict(json.loads(ran.out))
 
 
+def answers(project: Composed) -> bool:
+    """Return whether it does: Docker accepts connections before the program in the container listens."""
+    with suppress(OSError, HTTPException):
+        return bool(project.ask("/"))
+    return False
+
+
 def test_its_data_comes_along_and_goes_back(project: Composed) -> None:
     wait_until(lambda: all(running for running, _ in project.states().values()), what="the project")
     before = project.states()
@@ -110,8 +118,8 @@ def test_its_data_comes_along_and_goes_back(project: Composed) -> None:
     assert project.cli.containers(NAME) == []
     volumes = {one["Name"] for one in project.cli.api.volumes()["Volumes"]}
     assert {f"{NAME}_books", f"{NAME}_data"} <= volumes
-    answer = project.ask("/read/books/stand-in")
-    assert answer["text"] == "web", "what the app wrote is the project's"
+    wait_until(lambda: answers(project), what="an answer of the project")
+    assert project.ask("/read/books/stand-in")["text"] == "web", "what the app wrote is the project's"
 
 
 def test_confirmed_it_stays_and_nothing_is_removed(project: Composed) -> None:
