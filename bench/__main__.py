@@ -16,7 +16,6 @@ from bench import (
     components,
     exclusive,
     growth,
-    imported,
     overtaking,
     rollback,
     starts,
@@ -24,6 +23,7 @@ from bench import (
     switches,
     watcher,
 )
+from bench.compose import imported
 from bench.dashboard import beside as serve_beside
 from bench.dashboard import live
 from bench.former import COMMIT

@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from bench.composed import find_compose, project
+from bench.compose.program import find_compose, project
 from bench.table import Row
 from bench.world import IMAGE, World
 from deployctl.demo import stage

@@ -13,7 +13,7 @@ from dataclasses import replace
 from statistics import median
 from typing import Any
 
-from bench.composed import find_compose, project
+from bench.compose.program import find_compose, project
 from bench.table import Row
 from bench.world import IMAGE, World
 from deployctl.demo.visitors import Visitors

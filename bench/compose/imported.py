@@ -1,5 +1,5 @@
-"""A project of five services, run by Docker Compose and by deployctl: what a new tag costs its visitors, and the way back. And
-how long the import of a large project takes."""
+"""A project of five services, run by Docker Compose and by deployctl: what a new tag and a rollback cost its visitors.
+And how long the import of a large project takes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.composed import find_compose, project
+from bench.compose.program import find_compose, project
 from bench.table import Row
 from bench.world import IMAGE, World
 from deployctl.demo.visitors import Visitors
@@ -43,11 +43,11 @@ class Tool:
     url: str
     lost: list[float] = field(default_factory=list)
     gaps: list[float] = field(default_factory=list)  # ms, longest without a good answer
-    took: dict[str, list[float]] = field(default_factory=lambda: {"a new tag": [], "the way back": []})
+    took: dict[str, list[float]] = field(default_factory=lambda: {"a new tag": [], "back again": []})
 
     def round(self) -> None:
         with Visitors(self.url, RATE) as visitors:
-            for name, act in (("a new tag", self.forth), ("the way back", self.back)):
+            for name, act in (("a new tag", self.forth), ("back again", self.back)):
                 started = time.perf_counter()
                 act()
                 self.took[name].append((time.perf_counter() - started) * 1000)

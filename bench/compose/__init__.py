@@ -1,0 +1,1 @@
+"""What people do with Docker Compose, beside the same by deployctl."""
