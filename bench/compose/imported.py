@@ -118,7 +118,8 @@ def _services(port: int, version: str, stores: dict[str, str]) -> dict[str, Any]
 
 def _imported(world: World, stores: dict[str, str]) -> str:
     """Import the same project, and return where the app listens."""
-    folder, port = world.settings.home / "five", support.free_port()
+    folder, port = world.settings.home / "five", world.next_port
+    world.next_port += 1
     folder.mkdir()
     text = {"name": APP, "services": _services(port, "v1", stores), "volumes": {"data": {}, "cache": {}}}
     (folder / "compose.json").write_text(json.dumps(text))
