@@ -111,7 +111,8 @@ def _services(port: int, version: str, stores: dict[str, str]) -> dict[str, Any]
         "api": {"image": image, "expose": ["8080"], "healthcheck": check, "depends_on": ["db", "cache"]},
         "worker": {"image": image, "depends_on": ["api"]},
         "db": {"image": f"{stores['postgres']}:v1", "expose": ["5432"], "volumes": ["data:/data"], "user": "1000",
-               "stop_signal": "SIGINT"},
+               "stop_signal": "SIGINT", "healthcheck": {"interval": "1s", "retries": 60, "test": [
+                   "CMD", "/usr/lib/postgresql/15/bin/pg_isready", "-q", "-h", "127.0.0.1"]}},
         "cache": {"image": f"{stores['redis']}:v1", "expose": ["6379"], "volumes": ["cache:/data"]},
     }
 
