@@ -233,6 +233,7 @@ def test_what_is_said_above_the_services_is_named_too() -> None:
     ("shm_size", "268435456", "shm_size", "256m"), ("tmpfs", ["/scratch"], "tmpfs", ["/scratch"]),
     ("ulimits", {"nofile": {"soft": 1, "hard": 2}, "nproc": 9}, "ulimits", {"nofile": {"soft": 1, "hard": 2}, "nproc": 9}),
     ("extra_hosts", {"printer": ["10.0.0.9"]}, "extra_hosts", ["printer:10.0.0.9"]),
+    ("cap_add", ["CHOWN"], "cap_add", ["CHOWN"]),
     ("cap_add", ["NET_RAW"], "cap_add", ["NET_RAW"]), ("cap_drop", ["ALL"], "cap_drop", ["ALL"]),
     ("deploy", {"replicas": 3}, "replicas", 3), ("dns", ["10.0.0.53"], "dns", ["10.0.0.53"]),
     ("environment", {"A": "two\nlines", "B": "a$b"}, "env", {"A": "two\nlines", "B": "a$b"}),

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from deployctl.domain.compose.gaps import GapCode
 from deployctl.domain.compose.health import seconds, written
+from deployctl.domain.images.engine_keys import is_free
 from deployctl.domain.inputs.names import ENV_NAME
 from deployctl.domain.inputs.quantities import write_size
 
@@ -40,7 +41,6 @@ _NEEDLESS = {
 _BLOCKING = frozenset({"post_start", "use_api_socket", "provider", "runtime", "models"})
 _SAME = {"working_dir": "working_dir", "stop_signal": "stop_signal", "user": "user", "init": "init", "dns": "dns"}
 _ALLOWED = ("devices", "privileged", "security_opt", "sysctls", "pid", "ipc", "cap_add")  # need a word in server.toml
-_FREE_CAPABILITIES = frozenset({"NET_RAW", "MKNOD", "AUDIT_WRITE", "SETFCAP"})
 _IGNORED_SECURITY = ("no-new-privileges",)
 MEMORY_OF_STORES, MEMORY = "2g", "1g"  # where the project sets no limit: here nothing is unlimited
 
@@ -101,7 +101,7 @@ def _allowed_keys(part: Part, around: Surroundings, app: str) -> None:
         if not value:
             continue
         part.table[key] = value
-        free = key == "cap_add" and set(value) <= _FREE_CAPABILITIES
+        free = key == "cap_add" and all(map(is_free, value))
         if not free:
             part.miss(GapCode.KEY_ALLOWED, key, f"{key} weakens the isolation: config/server.toml has to allow it",
                       f"[allow.{app}] in config/server.toml", f'keys = ["{key}"]', blocks=key not in around.allowed.keys)

@@ -6,13 +6,14 @@ import re
 from collections.abc import Iterable, Mapping
 
 from deployctl.digest import sha256
+from deployctl.domain.inputs.names import COMPONENT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deployctl.domain.compose.service import Service
 
 _LONGEST = 32
-_FITS = re.compile(r"(?!.*--)[a-z][a-z0-9-]{0,30}[a-z0-9]")
+_FITS = re.compile(COMPONENT.pattern)
 _ALIAS = re.compile(r"[a-z0-9](?:[a-z0-9_.-]{0,61}[a-z0-9])?")
 
 

@@ -9,6 +9,7 @@ from deployctl.dataclass import dataclass
 from deployctl.domain.compose.gaps import GapCode
 from deployctl.domain.compose.model import MountedPath, PathKind
 from deployctl.domain.compose.naming import fitting
+from deployctl.domain.host.allowance import covers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ def _folder(part: Part, one: Mapping[str, Any], found: MountedPath, mounts: list
             around: Surroundings) -> None:
     """Take a folder as it is where config/server.toml lists it, else as a volume."""
     source = one["source"]
-    listed = any(source == path or source.startswith(f"{path.rstrip('/')}/") for path in around.allowed.binds)
+    listed = covers(around.allowed.binds, source)
     if listed or (around.keeps_folders and found.kind is PathKind.FOLDER):
         _as_bind(part, one, mounts, storage, around)
         return
@@ -165,7 +166,7 @@ def _folder(part: Part, one: Mapping[str, Any], found: MountedPath, mounts: list
 def _as_bind(part: Part, one: Mapping[str, Any], mounts: list[str], storage: Storage, around: Surroundings) -> None:
     source = one["source"]
     mounts.append(_as_it_is(one))
-    listed = any(source == path or source.startswith(f"{path.rstrip('/')}/") for path in around.allowed.binds)
+    listed = covers(around.allowed.binds, source)
     if not listed:
         part.miss(GapCode.BIND_ALLOWED, "volumes", f"{source} is a path of this server, which config/server.toml has to list",
                   f"[allow.{storage.app}] in config/server.toml", f'binds = ["{source}"]', blocks=True)
